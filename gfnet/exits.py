@@ -1,0 +1,182 @@
+"""When to stop: exit rules, and the search for thresholds that meet a budget.
+
+The papers' rule (NeurIPS 2020, section 3.3; official ``dynamic_find_threshold`` and
+``dynamic_evaluate``): a step may exit a fixed share of the images, shares fall geometrically over the
+steps, and a step's threshold is the confidence of the last image that its share lets go.  Labels are
+never looked at.  Everything is float32, as in the official code, down to the rounding of the quotas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gfnet.errors import BudgetError
+
+NEVER = 1e8
+"""Threshold of a step at which nobody exits."""
+ALWAYS = -1e8
+"""Threshold of the last step, at which everybody exits."""
+
+BUDGETS = 39
+"""Number of exit distributions that are searched: q = 0.05, 0.10 .. 1.95."""
+
+
+@dataclass(frozen=True)
+class BudgetPoint:
+    """One set of thresholds, and what it was measured to give.
+
+    Attributes:
+        budget: average multiply-adds per image on the split that the thresholds were found on.
+        thresholds: one per step; :data:`NEVER` where nobody exits, :data:`ALWAYS` last.
+        top1: accuracy in percent on the evaluated split, ``None`` where labels were unknown.
+        mean_macs: average multiply-adds per image on the evaluated split.
+        exit_distribution: fraction of images that stopped at each step.
+    """
+
+    budget: float
+    thresholds: tuple[float, ...]
+    top1: float | None
+    mean_macs: float
+    exit_distribution: tuple[float, ...]
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> BudgetPoint:
+        """The inverse of ``dataclasses.asdict``."""
+        return cls(
+            float(values["budget"]),
+            tuple(float(v) for v in values["thresholds"]),
+            None if values["top1"] is None else float(values["top1"]),
+            float(values["mean_macs"]),
+            tuple(float(v) for v in values["exit_distribution"]),
+        )
+
+
+def exit_quotas(steps: int, budgets: int = BUDGETS) -> np.ndarray:
+    """Share of the images that each step may exit, float32 [budgets, steps]; rows sum to 1."""
+    quotient = (np.arange(1, budgets + 1, dtype=np.float32) / np.float32(20))[:, None]
+    shares = np.exp(np.log(quotient) * np.arange(1, steps + 1, dtype=np.float32), dtype=np.float32)
+    return shares / shares.sum(axis=1, keepdims=True, dtype=np.float32)
+
+
+def search_thresholds(confidence: np.ndarray, quotas: np.ndarray) -> np.ndarray:
+    """Thresholds under which each step exits its quota of the images.
+
+    Args:
+        confidence: float32 [T, n], every image's confidence at every step.
+        quotas: float32 [budgets, T], from :func:`exit_quotas`.
+
+    Returns:
+        float32 [budgets, T].  Images whose confidence ties with a threshold all exit, so a step may let
+        go more than its quota; a step whose quota is no image, or more than are left, exits nobody.
+    """
+    confidence = np.ascontiguousarray(confidence, np.float32)
+    steps, images = confidence.shape
+    # The official code multiplies in float32 before it floors; 200,000 x 0.9001 can be one image less.
+    counts = np.floor(np.float32(images) * quotas).astype(np.int64)  # [budgets,T]
+    thresholds = np.full((len(quotas), steps), NEVER, np.float32)
+    thresholds[:, -1] = ALWAYS
+    for row, row_counts in zip(thresholds, counts, strict=True):
+        remaining = confidence
+        for step in range(steps - 1):
+            count, left = row_counts[step], remaining.shape[1]
+            if not 0 < count <= left:
+                continue
+            at_step = remaining[step]
+            row[step] = np.partition(at_step, left - count)[left - count]  # the count-th largest
+            remaining = remaining[:, at_step < row[step]]
+    return thresholds
+
+
+def exit_steps(confidence: np.ndarray, thresholds: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Index (0 .. T-1) of the first step whose confidence reaches its threshold, int64 [n].
+
+    Args:
+        confidence: float32 [T, n].
+        thresholds: T values; the last step takes everyone who is left, whatever its value.
+    """
+    reached = confidence >= np.asarray(thresholds, np.float32)[:, None]
+    reached[-1] = True
+    return reached.argmax(axis=0)
+
+
+def measure_thresholds(
+    confidence: np.ndarray,
+    correct: np.ndarray,
+    thresholds: np.ndarray,
+    macs: Sequence[float],
+    budgets: Sequence[float],
+) -> tuple[BudgetPoint, ...]:
+    """What every set of thresholds gives on these images.
+
+    Args:
+        confidence: float32 [T, n].
+        correct: bool [T, n], whether each step's answer is right.
+        thresholds: float32 [K, T].
+        macs: T cumulative multiply-adds.
+        budgets: K average multiply-adds on the split that the thresholds were found on.
+    """
+    points = []
+    for row, budget in zip(thresholds, budgets, strict=True):
+        exits = exit_steps(confidence, row)
+        counts = np.bincount(exits, minlength=len(macs))
+        right = np.take_along_axis(correct, exits[None], axis=0)[0]
+        points.append(
+            BudgetPoint(
+                budget=float(budget),
+                thresholds=tuple(float(v) for v in row),
+                top1=100.0 * float(right.mean()),
+                mean_macs=mean_cost(counts, macs),
+                exit_distribution=tuple(float(v) for v in counts / counts.sum()),
+            )
+        )
+    return tuple(points)
+
+
+def mean_cost(exit_counts: np.ndarray, cumulative_cost: Sequence[float]) -> float:
+    """Average cost of an image, summed in float32 like the official expected flops."""
+    shares = (exit_counts.astype(np.float64) / exit_counts.sum()).astype(np.float32)
+    total = np.float32(0)
+    for share, cost in zip(shares, cumulative_cost, strict=True):
+        total = np.float32(total + share * np.float32(cost))
+    return float(total)
+
+
+def choose_point(points: Sequence[BudgetPoint], budget: float) -> BudgetPoint:
+    """The most accurate point that costs at most ``budget`` multiply-adds on average.
+
+    Raises:
+        BudgetError: there are no points, or ``budget`` is below the cheapest or above any possible cost.
+    """
+    if not points:
+        raise BudgetError(
+            "no thresholds are stored with this network; run `gfnet evaluate` on it with `--save`, "
+            "or pass --thresholds or --all-steps"
+        )
+    cheapest = min(point.budget for point in points)
+    dearest = max(point.budget for point in points)
+    if not cheapest <= budget <= dearest * 1.0001:
+        raise BudgetError(
+            f"budget {budget:.4g} is out of range: this network can spend from {cheapest:.4g} to "
+            f"{dearest:.4g} multiply-adds per image"
+        )
+    return max((p for p in points if p.budget <= budget), key=lambda p: p.budget)
+
+
+def check_thresholds(thresholds: Sequence[float], steps: int) -> tuple[float, ...]:
+    """Thresholds as given by a person: one per step, or one per step but the last.
+
+    Raises:
+        BudgetError: a wrong number of them, or a value that is negative or not a number.
+    """
+    if len(thresholds) not in (steps - 1, steps):
+        raise BudgetError(
+            f"{len(thresholds)} thresholds given for a network of {steps} steps; give {steps - 1} or {steps}"
+        )
+    for value in thresholds[: steps - 1]:
+        if not value >= 0:
+            raise BudgetError(f"threshold {value} is not a confidence; use 0 (always exit) or more")
+    return (*thresholds[: steps - 1], ALWAYS)

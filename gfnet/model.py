@@ -1,0 +1,104 @@
+"""The network, as three functions over an explicit state.
+
+``glance(image) -> (logits, state)``, ``propose(state) -> (action, state)`` and
+``focus(patch, state) -> (logits, state)`` are all that training, evaluation, tracing, export and
+benchmarks ever call.  Nothing is remembered inside the modules.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from gfnet.backbones import create_encoder
+from gfnet.classifier import create_classifier
+from gfnet.config import ModelConfig
+from gfnet.policy import Policy
+
+
+@dataclass(frozen=True)
+class State:
+    """What one batch of images carries from step to step.
+
+    Attributes:
+        feature_map: [B,C,h,w] of the last encoder call, cut off from the gradient: only the policy reads it.
+        feature: [B,D] of the last encoder call.
+        memory: the classifier's memory: GRU hidden state [B,H] or all features so far [B,t*D].
+        hidden: the policy's memory [B,H].
+    """
+
+    feature_map: Tensor
+    feature: Tensor
+    memory: Tensor
+    hidden: Tensor
+
+    def select(self, keep: Tensor) -> State:
+        """The state of the images that ``keep`` (bool or index [N]) picks out of the batch."""
+        return State(self.feature_map[keep], self.feature[keep], self.memory[keep], self.hidden[keep])
+
+
+class GFNet(nn.Module):
+    """A Glance-and-Focus network (NeurIPS 2020, section 3).
+
+    Inputs are normalised float images.  The weights are random until loaded or trained.
+
+    Raises:
+        ConfigError: the backbone is unknown or cannot see patches of this size.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.global_encoder = self._encoder()
+        self.local_encoder = self._encoder()
+        self.classifier = create_classifier(config, self.local_encoder.feature_dim)
+        self.policy = Policy(self.local_encoder.map_shape, config.policy, config.policy_hidden)
+
+    def _encoder(self):
+        config = self.config
+        return create_encoder(
+            config.arch,
+            config.num_classes,
+            config.patch_size,
+            dropout=config.dropout,
+            drop_path=config.drop_path,
+        )
+
+    def glance(self, image: Tensor) -> tuple[Tensor, State]:
+        """Step 1: the whole image, shrunk.
+
+        Args:
+            image: float32 [B,3,P,P], from :func:`gfnet.patches.resize_glance`.
+
+        Returns:
+            logits [B,num_classes], and the state that the first proposal starts from.
+        """
+        feature_map, feature = self.global_encoder(image)
+        logits, memory = self.classifier(feature, None)
+        if self.config.glance_head == "encoder":
+            logits = self.global_encoder.classify(feature)
+        return logits, State(feature_map.detach(), feature, memory, self.policy.gru.initial(len(image)))
+
+    def propose(self, state: State) -> tuple[Tensor, State]:
+        """Where to look next: the mean action [B,2], (row, col) in [0, 1], and the state with it remembered."""
+        action, hidden = self.policy(state.feature_map, state.hidden)
+        return action, replace(state, hidden=hidden)
+
+    def focus(self, patch: Tensor, state: State) -> tuple[Tensor, State]:
+        """A later step: one patch at full resolution.
+
+        Args:
+            patch: float32 [B,3,P,P], from :func:`gfnet.patches.crop_patches`.
+
+        Returns:
+            logits [B,num_classes], and the state that the next proposal starts from.
+        """
+        feature_map, feature = self.local_encoder(patch)
+        logits, memory = self.classifier(feature, state.memory)
+        return logits, State(feature_map.detach(), feature, memory, state.hidden)
+
+    @property
+    def device(self) -> torch.device:
+        return self.policy.gru.bias_hh_l0.device
