@@ -21,9 +21,6 @@ NEVER = 1e8
 ALWAYS = -1e8
 """Threshold of the last step, at which everybody exits."""
 
-BUDGETS = 39
-"""Number of exit distributions that are searched: q = 0.05, 0.10 .. 1.95."""
-
 
 @dataclass(frozen=True)
 class BudgetPoint:
@@ -55,19 +52,12 @@ class BudgetPoint:
         )
 
 
-def exit_quotas(steps: int, budgets: int = BUDGETS) -> np.ndarray:
-    """Share of the images that each step may exit, float32 [budgets, steps]; rows sum to 1."""
-    quotient = (np.arange(1, budgets + 1, dtype=np.float32) / np.float32(20))[:, None]
-    shares = np.exp(np.log(quotient) * np.arange(1, steps + 1, dtype=np.float32), dtype=np.float32)
-    return shares / shares.sum(axis=1, keepdims=True, dtype=np.float32)
-
-
 def search_thresholds(confidence: np.ndarray, quotas: np.ndarray) -> np.ndarray:
     """Thresholds under which each step exits its quota of the images.
 
     Args:
         confidence: float32 [T, n], every image's confidence at every step.
-        quotas: float32 [budgets, T], from :func:`exit_quotas`.
+        quotas: float32 [budgets, T], from :func:`gfnet.evaluation.exit_quotas`.
 
     Returns:
         float32 [budgets, T].  Images whose confidence ties with a threshold all exit, so a step may let
@@ -128,7 +118,7 @@ def measure_thresholds(
             BudgetPoint(
                 budget=float(budget),
                 thresholds=tuple(float(v) for v in row),
-                top1=100.0 * float(right.mean()),
+                top1=int(right.sum()) * 100.0 / right.size,  # in this order: the official rounding
                 mean_macs=mean_cost(counts, macs),
                 exit_distribution=tuple(float(v) for v in counts / counts.sum()),
             )

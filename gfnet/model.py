@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from gfnet.backbones import create_encoder
 from gfnet.classifier import create_classifier
 from gfnet.config import ModelConfig
+from gfnet.patches import crop_patches, patch_origins, resize_glance
 from gfnet.policy import Policy
 
 
@@ -70,7 +71,7 @@ class GFNet(nn.Module):
         """Step 1: the whole image, shrunk.
 
         Args:
-            image: float32 [B,3,P,P], from :func:`gfnet.patches.resize_glance`.
+            image: float32 [B,3,P,P], from :meth:`shrink`.
 
         Returns:
             logits [B,num_classes], and the state that the first proposal starts from.
@@ -90,7 +91,7 @@ class GFNet(nn.Module):
         """A later step: one patch at full resolution.
 
         Args:
-            patch: float32 [B,3,P,P], from :func:`gfnet.patches.crop_patches`.
+            patch: float32 [B,3,P,P], from :meth:`crop`.
 
         Returns:
             logits [B,num_classes], and the state that the next proposal starts from.
@@ -98,6 +99,21 @@ class GFNet(nn.Module):
         feature_map, feature = self.local_encoder(patch)
         logits, memory = self.classifier(feature, state.memory)
         return logits, State(feature_map.detach(), feature, memory, state.hidden)
+
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """Pixels [B,3,S,S] in 0 .. 255, any dtype, as the float32 input of the network."""
+        mean = torch.tensor(self.config.mean, device=pixels.device).view(1, 3, 1, 1)
+        std = torch.tensor(self.config.std, device=pixels.device).view(1, 3, 1, 1)
+        return (pixels.float() / 255 - mean) / std
+
+    def shrink(self, images: Tensor) -> Tensor:
+        """Whole images [B,3,S,S] as the glance sees them, [B,3,P,P]."""
+        return resize_glance(images, self.config.patch_size, self.config.glance_interpolation)
+
+    def crop(self, images: Tensor, action: Tensor) -> Tensor:
+        """The patches [B,3,P,P] of images [B,3,S,S] that ``action`` [B,2] points at."""
+        origins = patch_origins(action, images.shape[2], self.config.patch_size)
+        return crop_patches(images, origins, self.config.patch_size)
 
     @property
     def device(self) -> torch.device:

@@ -1,0 +1,368 @@
+"""Networks on disk: this project's ``.safetensors``, and the official ``.pth.tar``.
+
+A ``.safetensors`` file holds the weights under this project's names, and in its metadata the
+configuration, the class labels, the evaluation and the recipe.  The official layout is read in both
+variants: released files (``module.`` before every encoder key, evaluation results inside) and the
+official trainer's own (neither).  Nothing is ever unpickled that could run code.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import pickle
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from gfnet.backbones import create_encoder, family_of
+from gfnet.config import OFFICIAL_ARCHS, RELEASED, ModelConfig, model_config
+from gfnet.errors import CheckpointError, ConfigError
+from gfnet.evaluation import Evaluation
+from gfnet.exits import BudgetPoint
+from gfnet.files import atomic_file
+from gfnet.model import GFNet
+
+FORMAT_VERSION = 1
+_PREFIX = "module."  # nn.DataParallel's
+_SHOWN_KEYS = 3
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A network with what is known about it.
+
+    Attributes:
+        model: weights loaded, on the CPU, in eval mode.
+        labels: class names, or ``None`` where nobody knows them.
+        evaluation: results stored with it, if any.
+        recipe: how it was trained, if known.
+        untrained: components whose weights the file does not hold ("policy" after stage 1).
+    """
+
+    model: GFNet
+    labels: tuple[str, ...] | None = None
+    evaluation: Evaluation | None = None
+    recipe: Mapping[str, Any] | None = None
+    untrained: tuple[str, ...] = ()
+
+
+def load_checkpoint(
+    path: str | Path, *, arch: str | None = None, patch_size: int | None = None, steps: int | None = None
+) -> Checkpoint:
+    """Read a checkpoint of either layout; no GPU is needed, wherever it was written.
+
+    Args:
+        path: a ``.safetensors`` file of this project or an official ``.pth.tar``.
+        arch: what an official file without ``model_name`` is; recognised by its shapes if left out.
+        patch_size: of an official file that does not say; recognised by its policy if left out.
+        steps: T of an official file that does not say; the released network's if left out.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, no checkpoint, or does not fit its network; the
+            message names the file, the component and the first offending keys.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file")
+    try:
+        if _is_safetensors(path):
+            return _load_safetensors(path)
+        return _load_official(path, arch, patch_size, steps)
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+
+
+def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
+    """Write this project's ``.safetensors``, whole or not at all.
+
+    Raises:
+        GFNetError: the place is not writable or the disk is full.
+    """
+    metadata = {
+        "format": "gfnet",
+        "format_version": str(FORMAT_VERSION),
+        "config": json.dumps(checkpoint.model.config.to_dict()),
+        "labels": json.dumps(checkpoint.labels),
+        "evaluation": json.dumps(checkpoint.evaluation and dataclasses.asdict(checkpoint.evaluation)),
+        "recipe": json.dumps(checkpoint.recipe),
+        "untrained": json.dumps(checkpoint.untrained),
+    }
+    tensors = {key: value.detach().cpu().contiguous() for key, value in checkpoint.model.state_dict().items()}
+    with atomic_file(path) as temporary:
+        safetensors.torch.save_file(tensors, temporary, metadata)
+
+
+def save_official(path: str | Path, checkpoint: Checkpoint, *, prefix: bool = True) -> None:
+    """Write the official layout, whole or not at all.
+
+    Args:
+        prefix: put ``module.`` before the encoders' keys, as released files have it and the official
+            ``inference.py`` wants it; its trainer wants none.
+
+    Raises:
+        CheckpointError: the network is none that the official code can build.
+        GFNetError: the place is not writable or the disk is full.
+    """
+    config = checkpoint.model.config
+    if config.arch not in OFFICIAL_ARCHS:
+        raise CheckpointError(
+            f"{path}: the official code has no backbone {config.arch!r}; save as .safetensors instead"
+        )
+    content: dict[str, Any] = {"model_name": config.arch, "patch_size": config.patch_size}
+    for component, (module, official_key) in _components(checkpoint.model).items():
+        start = _PREFIX if prefix and component in _ENCODERS else ""
+        content[component] = {
+            start + official_key(key): value.detach().cpu().contiguous()
+            for key, value in module.state_dict().items()
+        }
+    evaluation = checkpoint.evaluation
+    if evaluation is not None:
+        content["flops"] = list(evaluation.macs)
+        content["anytime_classification"] = list(evaluation.anytime_top1)
+        content["dynamic_threshold"] = torch.tensor([point.thresholds for point in evaluation.budgeted])
+        content["budgeted_batch_classification"] = [
+            [point.mean_macs for point in evaluation.budgeted],
+            [point.top1 for point in evaluation.budgeted],
+        ]
+    with atomic_file(path) as temporary:
+        torch.save(content, temporary)
+
+
+def imagenet_labels() -> tuple[str, ...]:
+    """The 1000 ImageNet class names that torchvision ships."""
+    from torchvision.models import ResNet50_Weights
+
+    return tuple(ResNet50_Weights.DEFAULT.meta["categories"])
+
+
+# -- this project's own layout -------------------------------------------------------------------------
+
+
+def _is_safetensors(path: Path) -> bool:
+    if path.suffix == ".safetensors":
+        return True
+    with open(path, "rb") as stream:  # an 8-byte length, then JSON
+        return stream.read(9)[8:] == b"{"
+
+
+def _load_safetensors(path: Path) -> Checkpoint:
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: damaged or no safetensors file ({error}); copy it again") from error
+    if metadata.get("format") != "gfnet":
+        raise CheckpointError(f"{path}: a safetensors file, but not a checkpoint of this project")
+    if metadata.get("format_version") != str(FORMAT_VERSION):
+        raise CheckpointError(
+            f"{path}: format version {metadata.get('format_version')}, but this release reads {FORMAT_VERSION}; "
+            "use the release that wrote it"
+        )
+    try:
+        config = ModelConfig.from_dict(json.loads(metadata["config"]))
+        labels = json.loads(metadata["labels"])
+        evaluation = json.loads(metadata["evaluation"])
+        recipe = json.loads(metadata["recipe"])
+        untrained = json.loads(metadata["untrained"])
+        stored = evaluation and Evaluation.from_dict(evaluation)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: its metadata is damaged ({error}); copy it again") from error
+    model = GFNet(config)
+    by_component: dict[str, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        component, _, rest = key.partition(".")
+        by_component.setdefault(component, {})[rest] = value
+    for component, module in model.named_children():
+        _load_component(path, component, module, by_component.pop(component, {}))
+    if by_component:
+        raise CheckpointError(f"{path}: unexpected component {next(iter(by_component))}")
+    return Checkpoint(model.eval(), _labels(config, labels), stored, recipe, tuple(untrained))
+
+
+def _labels(config: ModelConfig, labels: list[str] | None) -> tuple[str, ...] | None:
+    if labels is None:
+        return imagenet_labels() if config.num_classes == 1000 else None
+    return tuple(labels)
+
+
+def _load_component(path: Path, component: str, module: nn.Module, tensors: Mapping[str, Any]) -> None:
+    """Load one component strictly, or say what does not fit."""
+    expected = module.state_dict()
+    problems = []
+    missing = [key for key in expected if key not in tensors]
+    unexpected = [key for key in tensors if key not in expected]
+    shapes = [
+        f"{key} is {tuple(tensors[key].shape)}, not {tuple(value.shape)}"
+        for key, value in expected.items()
+        if isinstance(tensors.get(key), Tensor) and tensors[key].shape != value.shape
+    ]
+    no_tensors = [key for key in expected if key in tensors and not isinstance(tensors[key], Tensor)]
+    for what, keys in (
+        ("missing", missing),
+        ("unexpected", unexpected),
+        ("wrong shape:", shapes),
+        ("no tensor:", no_tensors),
+    ):
+        if keys:
+            more = f" and {len(keys) - _SHOWN_KEYS} more" if len(keys) > _SHOWN_KEYS else ""
+            problems.append(f"{what} {', '.join(keys[:_SHOWN_KEYS])}{more}")
+    if problems:
+        raise CheckpointError(f"{path}: {component} does not fit the network: {'; '.join(problems)}")
+    module.load_state_dict(dict(tensors))
+
+
+# -- the official layout -------------------------------------------------------------------------------
+
+_ENCODERS = ("model_prime_state_dict", "model_state_dict")
+
+
+def _same(key: str) -> str:
+    return key
+
+
+def _components(model: GFNet) -> dict[str, tuple[nn.Module, Callable[[str], str]]]:
+    """Official component name to our module and its key translation."""
+    to_official = family_of(model.config.arch).official_key
+    # The encoders' networks themselves: the official files know no wrapper around them.
+    return {
+        "model_prime_state_dict": (model.global_encoder.net, to_official),
+        "model_state_dict": (model.local_encoder.net, to_official),
+        "fc": (model.classifier, _same),
+        "policy": (model.policy, _same),
+    }
+
+
+def _load_official(path: Path, arch: str | None, patch_size: int | None, steps: int | None) -> Checkpoint:
+    content = _read_pickle(path)
+    components: dict[str, Any] = {}
+    for name in (*_ENCODERS, "fc"):
+        if not isinstance(content.get(name), Mapping):
+            raise CheckpointError(f"{path}: no checkpoint of the official code: component {name} is missing")
+        components[name] = {key.removeprefix(_PREFIX): value for key, value in content[name].items()}
+    policy = content.get("policy")
+    config = _official_config(path, content, components, policy, arch, patch_size, steps)
+    model = GFNet(config)
+    for component, (module, official_key) in _components(model).items():
+        if component == "policy" and policy is None:
+            continue  # the trainer's stage 1 writes None
+        tensors = components[component] if component in components else policy
+        if not isinstance(tensors, Mapping):
+            raise CheckpointError(f"{path}: component {component} is no state dict")
+        renamed = {official_key(key): key for key in module.state_dict()}
+        _load_component(path, component, module, {renamed.get(key, key): value for key, value in tensors.items()})
+    untrained = ("policy",) if policy is None else ()
+    return Checkpoint(
+        model.eval(), _labels(config, None), _official_evaluation(path, content, config), None, untrained
+    )
+
+
+def _read_pickle(path: Path) -> dict[str, Any]:
+    # numpy scalars are the one thing besides tensors and containers that such files may hold.
+    scalar = type(np.float64(0).__reduce__()[0])  # a builtin: numpy's scalar reconstructor
+    assert scalar is not None
+    safe = [np.float64(0).__reduce__()[0], np.dtype, type(np.dtype(np.float64)), type(np.dtype(np.float32))]
+    try:
+        with torch.serialization.safe_globals(safe):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        what = "holds objects other than tensors" if "Unsupported global" in str(error) else "cannot be read"
+        raise CheckpointError(f"{path}: no checkpoint: it {what}; nothing in it was run") from error
+    except (RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        kind = "truncated or damaged" if zipfile.is_zipfile(path) or _starts_like_zip(path) else "no checkpoint"
+        raise CheckpointError(f"{path}: {kind}; copy it again or choose another file") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: no checkpoint of the official code: it holds a {type(content).__name__}")
+    return content
+
+
+def _starts_like_zip(path: Path) -> bool:
+    with open(path, "rb") as stream:
+        return stream.read(2) == b"PK"
+
+
+def _official_config(
+    path: Path,
+    content: Mapping[str, Any],
+    components: Mapping[str, Mapping[str, Tensor]],
+    policy: Mapping[str, Tensor] | None,
+    arch: str | None,
+    patch_size: int | None,
+    steps: int | None,
+) -> ModelConfig:
+    """What the file says of its network, completed by the caller, then by the shapes of its tensors."""
+    arch = content.get("model_name") or arch or _recognise_arch(path, components["model_state_dict"])
+    if arch not in OFFICIAL_ARCHS:
+        raise CheckpointError(f"{path}: unknown model_name {arch!r}; known are {', '.join(OFFICIAL_ARCHS)}")
+    released = [config for config in RELEASED.values() if config.arch == arch]
+    patch_size = content.get("patch_size") or patch_size or _recognise_patch(policy, released)
+    if patch_size is None:
+        raise CheckpointError(f"{path}: neither a policy nor a patch size in this file; pass --patch-size")
+    flops = content.get("flops")
+    steps = (len(flops) if flops is not None else None) or steps or released[0].steps
+    head = next((v for k, v in components["fc"].items() if k in ("fc.weight", "fc_2.weight")), None)
+    num_classes = int(head.shape[0]) if isinstance(head, Tensor) and head.ndim == 2 else None
+    return model_config(arch, int(patch_size), int(steps), num_classes=num_classes)
+
+
+def _recognise_arch(path: Path, tensors: Mapping[str, Tensor]) -> str:
+    """The official backbone whose parameters have these names and shapes, its head aside."""
+    shapes = {key: tuple(value.shape) for key, value in tensors.items() if not key.startswith(("fc.", "classifier."))}
+    for arch in OFFICIAL_ARCHS:
+        official_key = family_of(arch).official_key
+        with torch.device("meta"):
+            net = create_encoder(arch, 1, 96).net
+        if shapes == {
+            official_key(key): tuple(value.shape)
+            for key, value in net.state_dict().items()
+            if not official_key(key).startswith(("fc.", "classifier."))
+        }:
+            return arch
+    raise CheckpointError(f"{path}: model_state_dict is none of the official backbones; pass --arch")
+
+
+def _recognise_patch(policy: Mapping[str, Tensor] | None, released: list[ModelConfig]) -> int | None:
+    """The released patch size whose feature map fits the policy's first linear layer."""
+    if policy is None:
+        return None
+    linear = policy.get("state_encoder.3.weight", policy.get("state_encoder.0.weight"))
+    for config in released:
+        encoder_side = math.ceil(config.patch_size / 32)
+        with torch.device("meta"):
+            model = GFNet(config)
+        expected = model.policy.state_encoder.state_dict()
+        fits = expected.get("3.weight", expected["0.weight"]).shape
+        if linear is not None and linear.shape == fits and encoder_side:
+            return config.patch_size
+    return None
+
+
+def _official_evaluation(path: Path, content: Mapping[str, Any], config: ModelConfig) -> Evaluation | None:
+    """The results that released files carry, in this project's terms; ``None`` where they are not complete."""
+    names = ("flops", "anytime_classification", "dynamic_threshold", "budgeted_batch_classification")
+    if any(content.get(name) is None for name in names):
+        return None
+    try:
+        costs, accuracies = content["budgeted_batch_classification"]
+        points = tuple(
+            BudgetPoint(float(cost), tuple(float(v) for v in row), float(top1), float(cost), ())
+            for row, cost, top1 in zip(content["dynamic_threshold"], costs, accuracies, strict=True)
+        )
+        return Evaluation(
+            images=0,
+            macs=tuple(float(v) for v in content["flops"]),
+            anytime_top1=tuple(float(v) for v in content["anytime_classification"]),
+            budgeted=points,
+        )
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: its evaluation results are damaged ({error})") from error

@@ -1,0 +1,167 @@
+"""Images of any kind as the network's pixels.  Needs numpy and pillow only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from gfnet.config import Interpolation, ModelConfig
+from gfnet.errors import DataError, ImageError
+
+SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+"""What counts as an image when a folder is searched."""
+
+MAX_PIXELS = 250_000_000
+"""Larger images are refused before they are decoded; 10,000 x 10,000 still fits."""
+
+_FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+_MAX_ASPECT_RESIZED = 8  # longest side of the intermediate resize, in multiples of the shorter one
+
+
+def load_image(source: Any, name: str | None = None) -> Image.Image:
+    """Any image as an upright 8-bit RGB picture.
+
+    EXIF orientation is applied; transparency is laid over white; 16-bit images are scaled to 8 bit; grey
+    and CMYK become RGB.
+
+    Args:
+        source: a path, a PIL image, or an array or tensor: uint8 [H,W], [H,W,3] or [3,H,W], or float of
+            those shapes with values in [0, 1].
+        name: what to call it in an error; a path is called by itself.
+
+    Raises:
+        ImageError: it cannot be read; the message names it and says why.
+    """
+    if isinstance(source, str | os.PathLike):
+        return _load_file(Path(source))
+    name = name or "image"
+    try:
+        picture = source if isinstance(source, Image.Image) else _from_array(source)
+        return _to_rgb(ImageOps.exif_transpose(picture))
+    except (ValueError, TypeError, OSError) as error:
+        raise ImageError(f"{name}: cannot be read as an image ({error})") from error
+
+
+def _load_file(path: Path) -> Image.Image:
+    try:
+        if path.stat().st_size == 0:
+            raise ImageError(f"{path}: the file is empty; replace or remove it")
+        with Image.open(path) as picture:
+            width, height = picture.size
+            if width * height > MAX_PIXELS:
+                raise ImageError(f"{path}: {width} x {height} pixels are too many; shrink it below {MAX_PIXELS:,}")
+            picture.load()
+            return _to_rgb(ImageOps.exif_transpose(picture))
+    except FileNotFoundError:
+        raise ImageError(f"{path}: no such file") from None
+    except UnidentifiedImageError:
+        raise ImageError(f"{path}: not an image that can be read; replace or remove it") from None
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{path}: too many pixels ({error})") from error
+    except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, OverflowError) as error:
+        # Pillow's decoders raise all of these on damaged files.
+        raise ImageError(f"{path}: damaged ({error}); replace or remove it") from error
+
+
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode == "RGB":
+        return picture
+    if picture.mode.startswith("I"):  # 16 bits a pixel, in any of pillow's spellings
+        deep = np.asarray(picture).astype(np.int64)
+        if deep.min() < 0 or deep.max() > 65535:
+            raise ValueError("grey values outside 16 bits")
+        return Image.fromarray((deep >> 8).astype(np.uint8)).convert("RGB")
+    if picture.mode == "F":
+        raise ValueError("floating-point pixels have no defined range; convert them to 8 bit")
+    if "A" in picture.getbands() or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        return Image.alpha_composite(white, picture).convert("RGB")
+    return picture.convert("RGB")
+
+
+def _from_array(array: Any) -> Image.Image:
+    if hasattr(array, "detach"):  # a torch tensor, known without importing torch
+        array = array.detach().cpu().numpy()
+    array = np.asarray(array)
+    if array.ndim == 3 and array.shape[0] in (1, 3) and array.shape[2] not in (1, 3, 4):
+        array = array.transpose(1, 2, 0)
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.size == 0 or array.ndim not in (2, 3):
+        raise ValueError(f"shape {array.shape} is none of [H,W], [H,W,3] and [3,H,W]")
+    if np.issubdtype(array.dtype, np.floating):
+        if not (np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1):
+            raise ValueError("floating-point values must lie in [0, 1]")
+        array = np.rint(array * 255).astype(np.uint8)
+    return Image.fromarray(np.ascontiguousarray(array))
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """From a picture of any size to the full-resolution square that a network looks at.
+
+    Equal to torchvision's ``Resize(resize_size)`` and ``CenterCrop(image_size)`` on a PIL image.
+
+    Attributes:
+        image_size: side of the square, pixels.
+        resize_size: length of the shorter side before the crop, pixels.
+        interpolation: of the resize (antialiased).
+    """
+
+    image_size: int
+    resize_size: int
+    interpolation: Interpolation
+
+    @classmethod
+    def of(cls, config: ModelConfig) -> Preprocessing:
+        """What ``config``'s network was trained with."""
+        return cls(config.image_size, config.resize_size, config.interpolation)
+
+    def __call__(self, picture: Image.Image) -> np.ndarray:
+        """An RGB picture to pixels uint8 [S,S,3]."""
+        width, height = picture.size
+        short, long = min(width, height), max(width, height)
+        scale = self.resize_size / short
+        resized_long = int(self.resize_size * long / short)
+        resized = (self.resize_size, resized_long) if width <= height else (resized_long, self.resize_size)
+        left = round((resized[0] - self.image_size) / 2)
+        top = round((resized[1] - self.image_size) / 2)
+        square = (left, top, left + self.image_size, top + self.image_size)
+        if resized_long > _MAX_ASPECT_RESIZED * self.resize_size:
+            # A 1 x 10,000 image would become 256 x 2,560,000 first: sample only what the crop keeps.
+            box = tuple(min(max(v / scale, 0), limit) for v, limit in zip(square, (width, height) * 2, strict=True))
+            cropped = picture.resize((self.image_size, self.image_size), _FILTERS[self.interpolation], box=box)
+        else:
+            if resized != picture.size:
+                picture = picture.resize(resized, _FILTERS[self.interpolation])
+            cropped = picture.crop(square)
+        return np.asarray(cropped)
+
+
+def find_images(sources: Iterable[str | Path]) -> list[Path]:
+    """The image files that ``sources`` name: files as they are, folders searched for known suffixes.
+
+    Raises:
+        DataError: a source does not exist, or a folder holds no image.
+    """
+    return list(_walk(sources))
+
+
+def _walk(sources: Iterable[str | Path]) -> Iterator[Path]:
+    for source in map(Path, sources):
+        if source.is_dir():
+            found = sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+            if not found:
+                raise DataError(f"{source}: no images in this folder; looked for {', '.join(sorted(SUFFIXES))}")
+            yield from found
+        elif source.exists():
+            yield source
+        else:
+            raise DataError(f"{source}: no such file or folder")

@@ -1,0 +1,1 @@
+"""Training in four stages; see :mod:`gfnet.training.trainer`."""

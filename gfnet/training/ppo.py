@@ -1,0 +1,97 @@
+"""Stage 2's learning: proximal policy optimisation on the frozen encoders' rewards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.optim import Optimizer
+
+from gfnet.policy import ACTION_ENTROPY, Policy, action_log_prob
+from gfnet.training.recipe import PPORecipe
+
+_RETURN_EPSILON = 1e-5
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """What the policy did on one batch; s = T-1 focus steps.
+
+    Attributes:
+        feature_maps: s maps [B,C,h,w], what it saw.
+        actions: [s,B,2], what it did, noise and clamp included.
+        log_probs: [s,B], how likely that was then.
+        rewards: [s,B], what came of it.
+    """
+
+    feature_maps: tuple[Tensor, ...]
+    actions: Tensor
+    log_probs: Tensor
+    rewards: Tensor
+
+
+def confidence_gain(true_class_probabilities: Tensor) -> Tensor:
+    """The papers' reward: how much each focus step raises the true class's probability.
+
+    [T,B] to [T-1,B]; the first focus step is compared with the glance.
+    """
+    return true_class_probabilities[1:] - true_class_probabilities[:-1]
+
+
+def discounted_returns(rewards: Tensor, discount: float) -> Tensor:
+    """``rewards`` [s,B] to the discounted sums from each step on, [s,B]."""
+    returns = rewards.clone()
+    for step in range(len(rewards) - 2, -1, -1):
+        returns[step] += discount * returns[step + 1]
+    return returns
+
+
+def normalise_returns(returns: Tensor) -> Tensor:
+    """Zero mean, unit (unbiased) standard deviation over steps and batch; a single value becomes 0."""
+    if returns.numel() < 2:
+        return torch.zeros_like(returns)
+    return (returns - returns.mean()) / (returns.std() + _RETURN_EPSILON)
+
+
+def replay(policy: Policy, rollout: Rollout) -> tuple[Tensor, Tensor]:
+    """What the policy now thinks of a rollout: log-probabilities [s,B] and values [s,B], with gradients."""
+    hidden = policy.gru.initial(len(rollout.feature_maps[0]))
+    log_probs, values = [], []
+    for feature_map, action in zip(rollout.feature_maps, rollout.actions, strict=True):
+        mean, hidden = policy(feature_map, hidden)
+        log_probs.append(action_log_prob(mean, action))
+        values.append(policy.value(hidden))
+    return torch.stack(log_probs), torch.stack(values)
+
+
+def surrogates(log_probs: Tensor, old_log_probs: Tensor, advantages: Tensor, clip: float) -> tuple[Tensor, Tensor]:
+    """The unclipped and the clipped objective, each [s,B]."""
+    ratio = torch.exp(log_probs - old_log_probs)
+    return ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages
+
+
+def ppo_loss(policy: Policy, rollout: Rollout, recipe: PPORecipe) -> Tensor:
+    """The scalar loss of one update."""
+    returns = normalise_returns(discounted_returns(rollout.rewards, recipe.discount))
+    log_probs, values = replay(policy, rollout)
+    unclipped, clipped = surrogates(log_probs, rollout.log_probs, returns - values.detach(), recipe.clip)
+    value_loss = F.mse_loss(values, returns)
+    return (
+        -torch.minimum(unclipped, clipped).mean()
+        + recipe.value_weight * value_loss
+        - recipe.entropy_weight * ACTION_ENTROPY
+    )
+
+
+def ppo_update(policy: Policy, optimizer: Optimizer, rollout: Rollout, recipe: PPORecipe) -> float:
+    """Improve the policy on one rollout; returns the mean loss over the recipe's updates."""
+    total = 0.0
+    for _ in range(recipe.updates):
+        loss = ppo_loss(policy, rollout, recipe)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        total += loss.item()
+    return total / recipe.updates

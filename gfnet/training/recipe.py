@@ -1,0 +1,105 @@
+"""How a network is trained: the published recipe of each family, and the demo's.
+
+Sources: the papers' appendix and the official ``train.py``; stage 0 is this project's own, since the
+papers start from ImageNet weights.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gfnet.config import Augmentation, ModelConfig
+from gfnet.errors import ConfigError
+
+STAGES = (0, 1, 2, 3)
+
+
+@dataclass(frozen=True)
+class PPORecipe:
+    """Stage 2's reinforcement learning (Schulman et al. 2017, in the papers' setting).
+
+    Attributes:
+        lr: Adam's learning rate.
+        betas: Adam's betas.
+        discount: gamma, of the returns.
+        clip: epsilon of the ratio clip.
+        value_weight: of the critic's squared error.
+        entropy_weight: of the entropy bonus; the noise is fixed, so it has no gradient.
+        updates: passes over each batch's rollout.
+    """
+
+    lr: float = 3e-4
+    betas: tuple[float, float] = (0.9, 0.999)
+    discount: float = 0.7
+    clip: float = 0.2
+    value_weight: float = 0.5
+    entropy_weight: float = 0.01
+    updates: int = 1
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that training needs besides the network's configuration and the data.
+
+    Attributes:
+        epochs: of stages 0, 1, 2 and 3.
+        batch_size: images an iteration.
+        encoder_lr: SGD's learning rate of the encoders in stages 1 and 3.
+        classifier_lr: of the classifier, in stages 1 and 3.
+        initial_lr: of the encoders in stage 0, which trains them from scratch.
+        momentum: Nesterov momentum.
+        weight_decay: on all weights, norms and biases included.
+        auxiliary_weight: of the encoders' own per-step losses in stages 1 and 3.
+        train_global: whether stages 1 and 3 train the global encoder.
+        augmentation: ``crop``: random resized crops and flips; ``flip``: flips only, for data whose
+            telling detail a crop could lose; ``none``.
+        ppo: stage 2.
+        seed: of everything random.
+    """
+
+    epochs: tuple[int, int, int, int] = (90, 60, 15, 60)
+    batch_size: int = 256
+    encoder_lr: float = 0.01
+    classifier_lr: tuple[float, float] = (0.1, 0.01)
+    initial_lr: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    auxiliary_weight: float = 1.0
+    train_global: bool = True
+    augmentation: Augmentation = "crop"
+    ppo: PPORecipe = PPORecipe()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if len(self.epochs) != len(STAGES) or min(self.epochs) < 0:
+            raise ConfigError(f"epochs {self.epochs}: give one number, 0 or more, for each of the four stages")
+        if self.batch_size < 1:
+            raise ConfigError(f"batch_size is {self.batch_size}; use 1 or more")
+        for name in ("encoder_lr", "initial_lr"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}; use a value above 0")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as JSON-ready values."""
+        return dataclasses.asdict(self)
+
+
+_CASCADE = {"encoder_lr": 0.005, "auxiliary_weight": 5.0, "train_global": False}
+_FAMILY_RECIPES: Mapping[str, Mapping[str, Any]] = {
+    "regnety": {"encoder_lr": 0.02, "weight_decay": 5e-5},
+    "mobilenetv3": {**_CASCADE, "epochs": (90, 90, 15, 90)},
+    "efficientnet": {**_CASCADE, "epochs": (90, 30, 15, 30)},
+}
+
+
+def recipe_for(config: ModelConfig, **overrides: Any) -> Recipe:
+    """The published recipe of ``config``'s family; ResNet's for backbones that were never published.
+
+    Args:
+        overrides: any field of :class:`Recipe`; ``None`` keeps the family's value.
+    """
+    family = next((v for k, v in _FAMILY_RECIPES.items() if config.arch.startswith(k)), {})
+    return Recipe(**{**family, **{k: v for k, v in overrides.items() if v is not None}})
