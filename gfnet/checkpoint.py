@@ -27,10 +27,9 @@ from torch import Tensor, nn
 from gfnet.backbones import create_encoder, family_of
 from gfnet.config import OFFICIAL_ARCHS, RELEASED, ModelConfig, model_config
 from gfnet.errors import CheckpointError, ConfigError
-from gfnet.evaluation import Evaluation
-from gfnet.exits import BudgetPoint
 from gfnet.files import atomic_file
 from gfnet.model import GFNet
+from gfnet.results import BudgetPoint, Evaluation
 
 FORMAT_VERSION = 1
 _PREFIX = "module."  # nn.DataParallel's
@@ -269,8 +268,6 @@ def _load_official(path: Path, arch: str | None, patch_size: int | None, steps: 
 
 def _read_pickle(path: Path) -> dict[str, Any]:
     # numpy scalars are the one thing besides tensors and containers that such files may hold.
-    scalar = type(np.float64(0).__reduce__()[0])  # a builtin: numpy's scalar reconstructor
-    assert scalar is not None
     safe = [np.float64(0).__reduce__()[0], np.dtype, type(np.dtype(np.float64)), type(np.dtype(np.float32))]
     try:
         with torch.serialization.safe_globals(safe):

@@ -128,6 +128,7 @@ class Batches:
         generator: shuffles, and draws the flips; ``None`` keeps the order and flips nothing.
         flip: mirror half of the images left to right.
         workers: processes that decode; 0 decodes here.
+        strict: raise at the first unreadable image.
         unreadable: error messages of the images that were left out so far.
     """
 
@@ -136,6 +137,7 @@ class Batches:
     generator: torch.Generator | None = None
     flip: bool = False
     workers: int = 0
+    strict: bool = False
 
     def __post_init__(self) -> None:
         self.unreadable: dict[str, None] = {}  # ordered, without repeats over epochs
@@ -155,7 +157,10 @@ class Batches:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for samples in self.loader:
             readable = [(pixels, label) for pixels, label in samples if not isinstance(pixels, str)]
-            self.unreadable.update((message, None) for message, _ in samples if isinstance(message, str))
+            broken = [message for message, _ in samples if isinstance(message, str)]
+            if broken and self.strict:
+                raise ImageError(broken[0])
+            self.unreadable.update(dict.fromkeys(broken))
             if not readable:
                 continue
             pixels = torch.from_numpy(np.stack([pixels for pixels, _ in readable]))  # [B,S,S,3]

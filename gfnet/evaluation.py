@@ -2,47 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from gfnet.exits import BudgetPoint, exit_steps, mean_cost, measure_thresholds, search_thresholds
+from gfnet.cost import cumulative_macs
+from gfnet.data import Batches, PixelDataset, Split, open_split, open_splits
+from gfnet.errors import BudgetError, DataError
+from gfnet.exits import exit_steps, mean_cost, measure_thresholds, search_thresholds
 from gfnet.model import GFNet
 from gfnet.progress import Progress
+from gfnet.results import Evaluation
 
 BUDGETS = 39
 """Number of exit distributions that are searched: q = 0.05, 0.10 .. 1.95 (official ``inference.py``)."""
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What a network achieves on one split; stored in checkpoints and bundles.
-
-    Attributes:
-        images: number of images evaluated.
-        macs: cumulative multiply-adds of sequences of 1 .. T steps.
-        anytime_top1: accuracy in percent after each step, if all images stopped there.
-        budgeted: thresholds for every budget, cheapest first, with what they give.
-    """
-
-    images: int
-    macs: tuple[float, ...]
-    anytime_top1: tuple[float, ...]
-    budgeted: tuple[BudgetPoint, ...]
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Evaluation:
-        """The inverse of ``dataclasses.asdict``."""
-        return cls(
-            int(values["images"]),
-            tuple(float(v) for v in values["macs"]),
-            tuple(float(v) for v in values["anytime_top1"]),
-            tuple(BudgetPoint.from_dict(point) for point in values["budgeted"]),
-        )
 
 
 @dataclass(frozen=True)
@@ -103,6 +82,9 @@ def predict_all_steps(
         batches: pairs of pixels uint8 [B,3,S,S] and labels int64 [B].
         total: number of images, for the progress line.
         random_patches: look at uniformly random patches drawn from this generator instead of the policy's.
+
+    Raises:
+        DataError: no batch came.
     """
     was_training = model.training
     model.eval()
@@ -121,6 +103,8 @@ def predict_all_steps(
             labels.append(targets.numpy())
             progress.advance(len(images))
     model.train(was_training)
+    if not labels:
+        raise DataError("none of the images could be read")
     return Predictions(
         np.concatenate(confidences, axis=1), np.concatenate(predictions, axis=1), np.concatenate(labels)
     )
@@ -164,3 +148,68 @@ def evaluate(
         anytime_top1=anytime_top1(predictions),
         budgeted=points,
     )
+
+
+def evaluate_folder(
+    model: GFNet,
+    root: str | Path,
+    stored: Evaluation | None,
+    *,
+    thresholds: Literal["auto", "saved", "search"] = "auto",
+    search_images: int | None = None,
+    batch_size: int = 64,
+    workers: int = 0,
+    strict: bool = False,
+) -> tuple[Evaluation, list[str]]:
+    """Evaluate on ``root/val``, with stored thresholds or with new ones found on ``root/train``.
+
+    Args:
+        stored: results that came with the network.
+        thresholds: ``saved``: the stored ones; ``search``: found on ``train``; ``auto``: saved if any.
+        search_images: use this many training images, drawn evenly, for the search.
+        strict: stop at the first image that cannot be read.
+
+    Returns:
+        The results, and one message for each image that could not be read.
+
+    Raises:
+        DataError: a split is missing or does not fit the network's classes.
+        BudgetError: ``saved`` was asked for and nothing is stored.
+        ImageError: ``strict``, and an image cannot be read.
+    """
+    if thresholds == "saved" and stored is None:
+        raise BudgetError("no thresholds are stored with this network; use `--thresholds search`")
+    search = thresholds == "search" or stored is None
+    train, val = open_splits(root) if search else (None, open_split(Path(root) / "val"))
+    if len(val.classes) != model.config.num_classes:
+        raise DataError(
+            f"{val.root}: {len(val.classes)} classes, but the network tells {model.config.num_classes} apart"
+        )
+    unreadable: list[str] = []
+
+    def predict(split: Split, title: str) -> Predictions:
+        dataset = PixelDataset(split, model.config)
+        batches = Batches(dataset, batch_size, workers=workers, strict=strict)
+        predictions = predict_all_steps(model, batches, len(split.samples), title=title)
+        unreadable.extend(batches.unreadable)
+        return predictions
+
+    if train is not None:
+        macs: Sequence[float] = cumulative_macs(model)
+        table, budgets = find_thresholds(predict(_every_nth(train, search_images), "thresholds"), macs)
+    else:
+        assert stored is not None
+        macs = stored.macs
+        table = np.array([point.thresholds for point in stored.budgeted], np.float32)
+        budgets = tuple(point.budget for point in stored.budgeted)
+    return evaluate(predict(val, "evaluate"), macs, table, budgets), unreadable
+
+
+def _every_nth(split: Split, count: int | None) -> Split:
+    """``count`` samples spread evenly over a split, which is sorted by class."""
+    if count is None or count >= len(split.samples):
+        return split
+    if count < 1:
+        raise DataError(f"{count} images are too few to search thresholds on; use 1 or more")
+    picked = np.linspace(0, len(split.samples) - 1, count).astype(int)
+    return dataclasses.replace(split, samples=tuple(split.samples[i] for i in picked))

@@ -9,47 +9,16 @@ never looked at.  Everything is float32, as in the official code, down to the ro
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from gfnet.errors import BudgetError
+from gfnet.results import BudgetPoint
 
 NEVER = 1e8
 """Threshold of a step at which nobody exits."""
 ALWAYS = -1e8
 """Threshold of the last step, at which everybody exits."""
-
-
-@dataclass(frozen=True)
-class BudgetPoint:
-    """One set of thresholds, and what it was measured to give.
-
-    Attributes:
-        budget: average multiply-adds per image on the split that the thresholds were found on.
-        thresholds: one per step; :data:`NEVER` where nobody exits, :data:`ALWAYS` last.
-        top1: accuracy in percent on the evaluated split, ``None`` where labels were unknown.
-        mean_macs: average multiply-adds per image on the evaluated split.
-        exit_distribution: fraction of images that stopped at each step.
-    """
-
-    budget: float
-    thresholds: tuple[float, ...]
-    top1: float | None
-    mean_macs: float
-    exit_distribution: tuple[float, ...]
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> BudgetPoint:
-        """The inverse of ``dataclasses.asdict``."""
-        return cls(
-            float(values["budget"]),
-            tuple(float(v) for v in values["thresholds"]),
-            None if values["top1"] is None else float(values["top1"]),
-            float(values["mean_macs"]),
-            tuple(float(v) for v in values["exit_distribution"]),
-        )
 
 
 def search_thresholds(confidence: np.ndarray, quotas: np.ndarray) -> np.ndarray:
@@ -154,6 +123,11 @@ def choose_point(points: Sequence[BudgetPoint], budget: float) -> BudgetPoint:
             f"{dearest:.4g} multiply-adds per image"
         )
     return max((p for p in points if p.budget <= budget), key=lambda p: p.budget)
+
+
+def default_point(points: Sequence[BudgetPoint]) -> BudgetPoint:
+    """The most accurate of some points, the cheapest of those that tie; without accuracies the dearest."""
+    return max(points, key=lambda p: (0.0, p.budget) if p.top1 is None else (p.top1, -p.budget))
 
 
 def check_thresholds(thresholds: Sequence[float], steps: int) -> tuple[float, ...]:

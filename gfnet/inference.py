@@ -1,20 +1,18 @@
-"""Adaptive inference with torch: images in, traces out."""
+"""Adaptive inference with torch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from gfnet.adaptive import classify
-from gfnet.images import Preprocessing, load_image
+from gfnet.checkpoint import Checkpoint
+from gfnet.images import Preprocessing
 from gfnet.model import GFNet, State
 from gfnet.patches import crop_patches
-from gfnet.traces import Trace
+from gfnet.predictor import Predictor
 
 
 @dataclass(frozen=True)
@@ -57,42 +55,17 @@ class TorchRunner:
         return _BatchState(state.images[index], state.network.select(index))
 
 
-class Predictor:
-    """Classifies images of any size and mode.
+def torch_predictor(checkpoint: Checkpoint, *, batch_size: int = 64) -> Predictor:
+    """A predictor that runs a checkpoint with torch, on the device that its model is on.
 
     Args:
-        model: a trained network.
         batch_size: images that are run together.
     """
-
-    def __init__(self, model: GFNet, *, batch_size: int = 64) -> None:
-        self.runner = TorchRunner(model)
-        self.preprocessing = Preprocessing.of(model.config)
-        self.batch_size = batch_size
-
-    def __call__(self, images: Iterable[Any], thresholds: Sequence[float] | None = None) -> list[Trace]:
-        """Classify images.
-
-        Args:
-            images: paths, PIL images, arrays or tensors, as :func:`gfnet.images.load_image` takes them.
-            thresholds: T exit thresholds; ``None`` runs all steps.
-
-        Returns:
-            One trace for each image, in order.
-
-        Raises:
-            ImageError: an image cannot be read.
-        """
-        traces: list[Trace] = []
-        names: list[str] = []
-        pixels: list[np.ndarray] = []
-        for index, image in enumerate(images):
-            name = str(image) if isinstance(image, str) or hasattr(image, "__fspath__") else f"image {index}"
-            pixels.append(self.preprocessing(load_image(image, name)))
-            names.append(name)
-            if len(pixels) == self.batch_size:
-                traces += classify(self.runner, np.stack(pixels), thresholds, names)
-                names, pixels = [], []
-        if pixels:
-            traces += classify(self.runner, np.stack(pixels), thresholds, names)
-        return traces
+    model = checkpoint.model
+    return Predictor(
+        runner=TorchRunner(model),
+        preprocessing=Preprocessing.of(model.config),
+        labels=checkpoint.labels,
+        points=checkpoint.evaluation.budgeted if checkpoint.evaluation else (),
+        batch_size=batch_size,
+    )

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw
 
 from gfnet.errors import ConfigError
 from gfnet.files import atomic_folder
@@ -36,6 +37,8 @@ SPLITS = ("train", "val")
 
 _SUPERSAMPLING = 3  # scenes are drawn this much larger and shrunk, for smooth edges
 _MIN_SIZE = 48
+_NOISE = 8  # standard deviation of every pixel's value, of 255
+_INK_SHARE = 0.2  # of a glyph's square: alike for all, so that a blurred badge's darkness tells nothing
 
 
 @dataclass(frozen=True)
@@ -53,10 +56,10 @@ class SceneConfig:
         ConfigError: a value is out of range.
     """
 
-    size: int = 96
+    size: int = 120
     large_share: float = 1 / 3
     large_badge: tuple[float, float] = (0.42, 0.6)
-    small_badge: tuple[float, float] = (0.15, 0.19)
+    small_badge: tuple[float, float] = (0.09, 0.11)
     distractors: tuple[int, int] = (9, 15)
 
     def __post_init__(self) -> None:
@@ -89,7 +92,7 @@ def draw_scene(class_index: int, rng: np.random.Generator, config: SceneConfig |
     centre = rng.uniform(diameter / 2, side - diameter / 2, 2)
     _draw_badge(scene, class_index, centre, diameter, rng)
     small = scene.resize((config.size, config.size), Image.Resampling.BOX)
-    noise = rng.normal(0, 4, (config.size, config.size, 1)) + rng.normal(0, 2, (config.size, config.size, 3))
+    noise = rng.normal(0, _NOISE, (config.size, config.size, 3))
     return Image.fromarray(np.clip(np.asarray(small) + noise, 0, 255).astype(np.uint8))
 
 
@@ -177,17 +180,29 @@ def _draw_badge(
     radius = diameter / 2
     canvas = ImageDraw.Draw(scene)
     canvas.ellipse(_box(centre, radius), fill=(shade, shade, shade))
-    glyph = _glyph_mask(class_index, int(round(diameter)), rng.uniform(-10, 10))
+    glyph = _glyph_mask(class_index, round(diameter), rng.uniform(0.9, 1.05), rng.uniform(-10, 10))
     scene.paste(Image.new("RGB", glyph.size, ink), tuple(int(v - glyph.width / 2) for v in centre), glyph)
 
 
 # -- the ten glyphs, drawn on a unit square whose middle is (0.5, 0.5) ---------------------------------
 
 
-def _glyph_mask(class_index: int, diameter: int, degrees: float) -> Image.Image:
-    mask = Image.new("L", (diameter, diameter), 0)
-    _GLYPHS[CLASSES[class_index]](ImageDraw.Draw(mask), diameter)
-    return mask.rotate(degrees, Image.Resampling.BICUBIC).filter(ImageFilter.BoxBlur(0.5))
+def _glyph_mask(class_index: int, diameter: int, scale: float, degrees: float) -> Image.Image:
+    name = CLASSES[class_index]
+    side = round(diameter * scale * math.sqrt(_INK_SHARE / _ink_share(name)))
+    return _glyph(name, side).rotate(degrees, Image.Resampling.BICUBIC, expand=True)
+
+
+def _glyph(name: str, side: int) -> Image.Image:
+    mask = Image.new("L", (side, side), 0)
+    _GLYPHS[name](ImageDraw.Draw(mask), side)
+    return mask
+
+
+@cache
+def _ink_share(name: str) -> float:
+    """The fraction of its square that a glyph covers, as drawn."""
+    return float(np.asarray(_glyph(name, 256)).mean()) / 255
 
 
 def _box(centre, radius: float) -> tuple[float, float, float, float]:

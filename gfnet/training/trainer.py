@@ -22,9 +22,10 @@ from gfnet.checkpoint import Checkpoint, save_checkpoint
 from gfnet.cost import cumulative_macs
 from gfnet.data import Batches, PixelDataset, Split
 from gfnet.errors import TrainingError
-from gfnet.evaluation import Evaluation, evaluate, find_thresholds, predict_all_steps
+from gfnet.evaluation import evaluate, find_thresholds, predict_all_steps
 from gfnet.model import GFNet
 from gfnet.progress import Progress
+from gfnet.results import Evaluation
 from gfnet.training.iterations import (
     IterationResult,
     classifier_iteration,

@@ -1,0 +1,128 @@
+"""Components as Core ML packages."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import shutil
+import warnings
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+
+from gfnet.errors import ExportError
+from gfnet_export import names
+from gfnet_export.components import Component
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Silence coremltools: progress bars of its own, and news that it is not on a Mac or on an older torch."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
+
+
+with _quiet():
+    import coremltools as ct
+
+Precision = Literal["fp16", "fp32"]
+TARGETS = ("iOS16", "iOS17", "iOS18")
+
+_DESCRIPTIONS = {
+    names.IMAGE: "The whole photo, shrunk to patch size with corners aligned; pixels in 0 .. 255, RGB planes.",
+    names.PATCH: "A square cut out of the full-resolution photo; pixels in 0 .. 255, RGB planes.",
+    names.FEATURE_MAP: "What the encoder saw; the policy's input.",
+    names.LOGITS: "Scores of the classes before softmax.",
+    names.ACTION: "Next patch: (row, col) in [0, 1]; origin = floor(action * (image size - patch size)).",
+    names.MEMORY: "The classifier's memory after the step before.",
+    names.NEW_MEMORY: "The classifier's memory after this step.",
+    names.HIDDEN: "The policy's memory; zeros before the first proposal.",
+    names.NEW_HIDDEN: "The policy's memory after this proposal.",
+}
+
+
+def write_coreml(
+    component: Component,
+    path: Path,
+    *,
+    precision: Precision = "fp16",
+    target: str = "iOS16",
+    labels: tuple[str, ...] | None = None,
+) -> None:
+    """Write one component as an ``.mlpackage``, an ML program with fixed shapes.
+
+    Inputs and outputs are float32 whatever the precision inside.
+
+    Args:
+        target: oldest system that must run it, one of :data:`TARGETS`.
+        labels: class names, kept in the metadata.
+
+    Raises:
+        ExportError: a part of the network has no Core ML form.
+    """
+    with _quiet(), torch.no_grad():
+        try:
+            traced = torch.jit.trace(component.module, component.example)
+            model = ct.convert(
+                traced,
+                source="pytorch",
+                convert_to="mlprogram",
+                minimum_deployment_target=getattr(ct.target, target),
+                # Made anew for each conversion: coremltools changes the objects it is given.
+                inputs=[
+                    ct.TensorType(name=name, shape=tuple(value.shape), dtype=np.float32)
+                    for name, value in zip(component.inputs, component.example, strict=True)
+                ],
+                outputs=[ct.TensorType(name=name, dtype=np.float32) for name in component.outputs],
+                compute_precision=_precision(component, precision),
+                skip_model_load=True,
+            )
+        except (RuntimeError, ValueError, NotImplementedError, TypeError) as error:
+            raise ExportError(f"{component.name}: Core ML export failed ({str(error).splitlines()[0]})") from error
+        model.short_description = component.description
+        model.author = "gfnet"
+        model.license = "Apache-2.0"
+        model.version = "1"
+        if labels is not None and names.LOGITS in component.outputs:
+            # A classifier's own label field cannot be used: coremltools refuses it with several outputs.
+            model.user_defined_metadata["labels"] = json.dumps(labels, ensure_ascii=False)
+        for name in component.inputs:
+            model.input_description[name] = _DESCRIPTIONS[name]
+        for name in component.outputs:
+            model.output_description[name] = _DESCRIPTIONS[name]
+        model.save(str(path))
+
+
+def content_files(package: Path) -> list[Path]:
+    """The files of a package that hold its content; ``Manifest.json`` gets new identifiers at every load."""
+    return sorted(file for file in (package / "Data").rglob("*") if file.is_file())
+
+
+def _precision(component: Component, precision: Precision):
+    if precision == "fp32":
+        return ct.precision.FLOAT32
+    if component.role != "policy":
+        return ct.precision.FLOAT16
+    # The action is floored to a pixel: rounded to fp16 first, one patch in ten moved by a pixel.
+    return ct.transform.FP16ComputePrecision(op_selector=lambda op: not _is_action(op))
+
+
+def _is_action(op) -> bool:
+    """Whether an operation belongs to the actor: its result is [1,2], and no other layer is that narrow."""
+    return any(tuple(output.shape) == (1, 2) for output in op.outputs if output.shape is not None)
+
+
+def remove_debug_files(package: Path) -> None:
+    """Delete what converters leave in a package for debugging."""
+    for folder in package.rglob("debug"):
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,25 @@
+"""The names of every subgraph's tensors, in one place.
+
+A Core ML input and output of one graph may not share a name, and an output called ``state`` is renamed
+silently; hence ``new_`` and no plain "state".
+"""
+
+IMAGE = "image"
+"""The glance, float32 [1,3,P,P], pixels in 0 .. 255."""
+PATCH = "patch"
+"""A focus step's patch, float32 [1,3,P,P], pixels in 0 .. 255."""
+FEATURE_MAP = "feature_map"
+"""What the policy looks at, float32 [1,C,h,w]."""
+LOGITS = "logits"
+"""A step's answer before softmax, float32 [1,num_classes]."""
+ACTION = "action"
+"""Where to look next, (row, col) in [0, 1], float32 [1,2]."""
+MEMORY = "memory"
+"""The classifier's memory before a step; after it, :data:`NEW_MEMORY`."""
+NEW_MEMORY = "new_memory"
+HIDDEN = "hidden"
+"""The policy's memory before a proposal, zeros at first; after it, :data:`NEW_HIDDEN`."""
+NEW_HIDDEN = "new_hidden"
+
+CARRIED = {NEW_MEMORY: MEMORY, NEW_HIDDEN: HIDDEN, FEATURE_MAP: FEATURE_MAP}
+"""Output of one subgraph to the later input that it becomes."""

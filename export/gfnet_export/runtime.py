@@ -1,0 +1,115 @@
+"""A bundle on ONNX Runtime, without torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+
+from gfnet.errors import BundleError
+from gfnet.geometry import crop_patch, resize_glance
+from gfnet.images import Preprocessing
+from gfnet.predictor import Predictor
+from gfnet.results import BudgetPoint
+from gfnet_export import names
+from gfnet_export.bundle import Bundle, open_bundle
+from gfnet_export.manifest import Subgraph
+
+State = dict[str, np.ndarray]
+"""Tensors carried from step to step, by the name of the input that they become; and the pixels."""
+
+_PIXELS = "pixels"
+
+
+class OnnxRunner:
+    """A :class:`gfnet.adaptive.StepRunner` over a bundle's ONNX files; one image at a time.
+
+    Args:
+        bundle: an ONNX bundle.
+        threads: threads inside an operator.
+
+    Raises:
+        BundleError: the bundle is of another format, or a subgraph does not load.
+    """
+
+    def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
+        manifest = bundle.manifest
+        if manifest.format != "onnx":
+            raise BundleError(f"{bundle.folder}: a {manifest.format} bundle cannot run here; export it with `onnx`")
+        self.steps = manifest.steps
+        self.image_size = manifest.preprocessing.image_size
+        self.patch_size = manifest.patch_size
+        self.interpolation = manifest.preprocessing.glance_interpolation
+        self.sessions = {graph.name: open_session(bundle.path_of(graph), threads) for graph in manifest.subgraphs}
+        self._graphs = {(graph.role, step): graph for graph in manifest.subgraphs for step in graph.steps}
+
+    def glance(self, pixels: np.ndarray) -> tuple[np.ndarray, State]:
+        if len(pixels) != 1:
+            raise ValueError(f"a bundle runs one image at a time, not {len(pixels)}")
+        image = resize_glance(pixels[0], self.patch_size, self.interpolation)
+        state = self.run("glance", 1, {names.IMAGE: _planes(image), _PIXELS: pixels[0]})
+        if self.steps > 1:
+            hidden = next(spec for spec in self._graphs["policy", 2].inputs if spec.name == names.HIDDEN)
+            state[names.HIDDEN] = np.zeros(hidden.shape, np.float32)
+        return state[names.LOGITS], state
+
+    def propose(self, state: State) -> tuple[np.ndarray, State]:
+        state = self.run("policy", 2, state)
+        return state[names.ACTION], state
+
+    def focus(self, origins: np.ndarray, state: State, step: int) -> tuple[np.ndarray, State]:
+        patch = crop_patch(state[_PIXELS], origins[0], self.patch_size)
+        state = self.run("focus", step, {**state, names.PATCH: _planes(patch)})
+        return state[names.LOGITS], state
+
+    def select(self, state: State, keep: np.ndarray) -> State:
+        return state  # one image: it either stays or the loop has ended
+
+    def run(self, role: str, step: int, state: State) -> State:
+        """Run one subgraph; its outputs replace what they update in ``state``."""
+        graph: Subgraph = self._graphs[role, step]
+        outputs = [spec.name for spec in graph.outputs]
+        values = self.sessions[graph.name].run(outputs, {spec.name: state[spec.name] for spec in graph.inputs})
+        return {**state, **{names.CARRIED.get(name, name): value for name, value in zip(outputs, values, strict=True)}}
+
+
+def open_session(path: Path, threads: int = 1) -> ort.InferenceSession:
+    """An ONNX Runtime session set for the latency of one image on the CPU.
+
+    Raises:
+        BundleError: ONNX Runtime cannot load the file.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Anything below ALL leaves the blocked layout away and is more than twice as slow.
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.log_severity_level = 3
+    try:
+        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's own exception types share no public base
+        raise BundleError(f"{path}: ONNX Runtime cannot load it ({str(error).splitlines()[0]})") from error
+
+
+def bundle_predictor(bundle: Bundle | str | Path, *, threads: int = 1) -> Predictor:
+    """A predictor that runs a bundle with ONNX Runtime.
+
+    Raises:
+        BundleError: the bundle is missing, altered, or of another format.
+    """
+    if not isinstance(bundle, Bundle):
+        bundle = open_bundle(bundle)
+    manifest = bundle.manifest
+    prepared = manifest.preprocessing
+    return Predictor(
+        runner=OnnxRunner(bundle, threads=threads),
+        preprocessing=Preprocessing(prepared.image_size, prepared.resize_size, prepared.interpolation),
+        labels=manifest.labels,
+        points=tuple(BudgetPoint.from_dict(budget.model_dump()) for budget in manifest.budgets),
+    )
+
+
+def _planes(pixels: np.ndarray) -> np.ndarray:
+    """Pixels [P,P,3] of any dtype as the subgraphs' input, float32 [1,3,P,P]."""
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], np.float32)

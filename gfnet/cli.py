@@ -1,0 +1,253 @@
+"""The command line: ``gfnet`` and the commands of the core.
+
+Other packages add theirs through the entry-point group ``gfnet.commands``.  Modules that define commands
+import nothing heavy before a command runs, so ``gfnet --help`` stays fast.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gfnet.errors import ConfigError, GFNetError
+from gfnet.files import write_json
+
+COMMAND_GROUP = "gfnet.commands"
+
+
+class _Group(click.Group):
+    """The top-level group: commands from entry points, errors in one line."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return sorted({*super().list_commands(context), *(e.name for e in entry_points(group=COMMAND_GROUP))})
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        own = super().get_command(context, name)
+        if own is not None:
+            return own
+        for entry in entry_points(group=COMMAND_GROUP, name=name):
+            return entry.load()
+        return None
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except (GFNetError, OSError, MemoryError) as error:
+            if context.params.get("debug"):
+                raise
+            click.echo(f"gfnet: {_one_line(error)}", err=True)
+            context.exit(2)
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}; check the path, its permissions and the free space"
+    if isinstance(error, MemoryError):
+        return "out of memory; use a smaller batch or image"
+    return " ".join(str(error).split())
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show a traceback when something fails.")
+@click.version_option(package_name="gfnet")
+def main(debug: bool) -> None:
+    """Glance-and-Focus networks: train them, export them for a phone, measure what each step costs."""
+
+
+json_option = click.option(
+    "--json", "json_path", type=click.Path(path_type=Path), metavar="FILE", help="Write the result as JSON to FILE."
+)
+"""``--json FILE``, the same on every command."""
+
+
+def official_options(command):
+    """Options that complete an official trainer's checkpoint, which does not say what it is."""
+    for option in (
+        click.option("--steps", type=int, help="T, for an official checkpoint that does not say."),
+        click.option("--patch-size", type=int, help="Patch size, for an official checkpoint that does not say."),
+        click.option("--arch", help="Backbone, for an official checkpoint that does not say."),
+    ):
+        command = option(command)
+    return command
+
+
+def write_result(json_path: Path | None, result: Any) -> None:
+    """Write a command's machine-readable result where ``--json`` asked for it."""
+    if json_path is not None:
+        write_json(json_path, result)
+
+
+@main.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@official_options
+@json_option
+def info(checkpoint: Path, arch: str | None, patch_size: int | None, steps: int | None, json_path: Path | None) -> None:
+    """Say what a checkpoint holds: network, cost of each step, stored results."""
+    from gfnet.checkpoint import load_checkpoint
+    from gfnet.cost import cumulative_macs
+    from gfnet.summary import describe_checkpoint, evaluation_table
+
+    loaded = load_checkpoint(checkpoint, arch=arch, patch_size=patch_size, steps=steps)
+    summary = describe_checkpoint(loaded, cumulative_macs(loaded.model))
+    for name, value in summary.items():
+        if name != "evaluation":
+            click.echo(f"{name:>12}  {value}")
+    if loaded.evaluation is not None:
+        click.echo(evaluation_table(loaded.evaluation))
+    write_result(json_path, summary)
+
+
+@main.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--prefix/--no-prefix", default=True, help="Write `module.` before encoder keys, as released files do.")
+@official_options
+@json_option
+def convert(
+    checkpoint: Path,
+    out: Path,
+    prefix: bool,
+    arch: str | None,
+    patch_size: int | None,
+    steps: int | None,
+    json_path: Path | None,
+) -> None:
+    """Rewrite a checkpoint: OUT ending in .safetensors, or in .pth.tar for the official layout."""
+    from gfnet.checkpoint import load_checkpoint, save_checkpoint, save_official
+
+    if not out.name.endswith((".safetensors", ".pth.tar")):
+        raise ConfigError(f"{out}: name the new file .safetensors or .pth.tar")
+    loaded = load_checkpoint(checkpoint, arch=arch, patch_size=patch_size, steps=steps)
+    if out.name.endswith(".safetensors"):
+        save_checkpoint(out, loaded)
+    else:
+        save_official(out, loaded, prefix=prefix)
+    click.echo(f"{out}  {out.stat().st_size / 1e6:.1f} MB")
+    write_result(json_path, {"checkpoint": str(out), "bytes": out.stat().st_size})
+
+
+@main.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--train", type=int, default=4000, show_default=True, help="Number of training scenes.")
+@click.option("--val", type=int, default=1000, show_default=True, help="Number of validation scenes.")
+@click.option("--size", type=int, default=None, help="Side of the square scenes, pixels.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same pixels.")
+@click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
+@json_option
+def synth(
+    out: Path, train: int, val: int, size: int | None, seed: int, overwrite: bool, json_path: Path | None
+) -> None:
+    """Generate cluttered scenes, ten classes, as an image folder OUT/{train,val}/<class>."""
+    from gfnet.synth import CLASSES, SceneConfig, write_scenes
+
+    config = SceneConfig() if size is None else SceneConfig(size=size)
+    write_scenes(out, train=train, val=val, seed=seed, config=config, overwrite=overwrite)
+    click.echo(f"{out}: {train} training and {val} validation scenes of {len(CLASSES)} classes")
+    write_result(
+        json_path,
+        {"out": str(out), "train": train, "val": val, "size": config.size, "seed": seed, "classes": list(CLASSES)},
+    )
+
+
+@main.command()
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder with train/ and val/.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Run folder.")
+@click.option("--arch", default="mobilenetv3_large_100", show_default=True, help="Official backbone or timm model.")
+@click.option("--patch-size", type=int, default=96, show_default=True, help="Side of every step's input, pixels.")
+@click.option("--steps", type=int, default=3, show_default=True, help="T: the glance and T-1 patches.")
+@click.option("--image-size", type=int, help="Side of the full-resolution image; the family's own by default.")
+@click.option("--crop-ratio", type=float, help="Centre crop's share of the resized image; the family's own by default.")
+@click.option("--stage", type=click.Choice(["0", "1", "2", "3", "all"]), default="all", show_default=True)
+@click.option("--init", type=click.Path(path_type=Path), help="Checkpoint to start from (its network is kept).")
+@click.option("--epochs", help="Epochs of stages 0 to 3, e.g. 90,60,15,60; the family's recipe by default.")
+@click.option("--batch-size", type=int, help="Images an iteration.")
+@click.option("--initial-lr", type=float, help="Learning rate of stage 0.")
+@click.option("--encoder-lr", type=float, help="Learning rate of the encoders in stages 1 and 3.")
+@click.option("--classifier-lr", help="Learning rates of the classifier in stages 1 and 3, e.g. 0.1,0.01.")
+@click.option("--policy-lr", type=float, help="Learning rate of stage 2.")
+@click.option("--augmentation", type=click.Choice(["crop", "flip", "none"]), help="`flip` for tiny telling details.")
+@click.option("--workers", type=int, default=0, show_default=True, help="Decoding processes; 0: here, kept in memory.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@json_option
+def train(
+    data: Path, out: Path, stage: str, init: Path | None, workers: int, json_path: Path | None, **options: Any
+) -> None:
+    """Train a network in four stages: encoders, random patches, policy, fine-tuning."""
+    from gfnet.training.launch import launch
+
+    checkpoint = launch(data, out, stage=stage, init=init, workers=workers, **options)
+    from gfnet.summary import describe_checkpoint, evaluation_table
+
+    assert checkpoint.evaluation is not None
+    click.echo(evaluation_table(checkpoint.evaluation))
+    click.echo(f"saved {out / 'model.safetensors'}")
+    write_result(json_path, describe_checkpoint(checkpoint, checkpoint.evaluation.macs))
+
+
+@main.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder with train/ and val/.")
+@click.option(
+    "--thresholds",
+    type=click.Choice(["auto", "saved", "search"]),
+    default="auto",
+    show_default=True,
+    help="Those in the checkpoint, or new ones found on train/; auto: saved if there are any.",
+)
+@click.option("--search-images", type=int, help="Search on this many training images only.")
+@click.option("--batch-size", type=int, default=64, show_default=True)
+@click.option("--workers", type=int, default=0, show_default=True, help="Decoding processes.")
+@click.option("--save", type=click.Path(path_type=Path), help="Write a checkpoint with these results to FILE.")
+@click.option("--strict", is_flag=True, help="Stop at the first image that cannot be read.")
+@official_options
+@json_option
+def evaluate(
+    checkpoint: Path,
+    data: Path,
+    thresholds: str,
+    search_images: int | None,
+    batch_size: int,
+    workers: int,
+    save: Path | None,
+    strict: bool,
+    arch: str | None,
+    patch_size: int | None,
+    steps: int | None,
+    json_path: Path | None,
+) -> None:
+    """Accuracy after every step and under every budget, on val/."""
+    import dataclasses
+
+    from gfnet.checkpoint import load_checkpoint, save_checkpoint
+    from gfnet.evaluation import evaluate_folder
+    from gfnet.summary import evaluation_result, evaluation_table
+
+    loaded = load_checkpoint(checkpoint, arch=arch, patch_size=patch_size, steps=steps)
+    evaluation, unreadable = evaluate_folder(
+        loaded.model,
+        data,
+        loaded.evaluation,
+        thresholds=thresholds,
+        search_images=search_images,
+        batch_size=batch_size,
+        workers=workers,
+        strict=strict,
+    )
+    click.echo(evaluation_table(evaluation))
+    write_result(json_path, evaluation_result(evaluation, loaded.model.config.num_classes))
+    if save is not None:
+        save_checkpoint(save, dataclasses.replace(loaded, evaluation=evaluation))
+    report_unreadable(unreadable)
+
+
+def report_unreadable(messages: list[str]) -> None:
+    """Name the images that could not be read, count them, and end with exit code 1 if there are any."""
+    if messages:
+        for message in messages:
+            click.echo(f"gfnet: skipped {message}", err=True)
+        click.echo(f"gfnet: {len(messages)} images could not be read and were left out", err=True)
+        sys.exit(1)
