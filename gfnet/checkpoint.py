@@ -121,8 +121,7 @@ def save_official(path: str | Path, checkpoint: Checkpoint, *, prefix: bool = Tr
     for component, (module, official_key) in _components(checkpoint.model).items():
         start = _PREFIX if prefix and component in _ENCODERS else ""
         content[component] = {
-            start + official_key(key): value.detach().cpu().contiguous()
-            for key, value in module.state_dict().items()
+            start + official_key(key): value.detach().cpu().contiguous() for key, value in module.state_dict().items()
         }
     evaluation = checkpoint.evaluation
     if evaluation is not None:
@@ -158,7 +157,7 @@ def _load_safetensors(path: Path) -> Checkpoint:
     try:
         with safetensors.safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  no mapping
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path}: damaged or no safetensors file ({error}); copy it again") from error
     if metadata.get("format") != "gfnet":
@@ -255,20 +254,20 @@ def _load_official(path: Path, arch: str | None, patch_size: int | None, steps: 
     for component, (module, official_key) in _components(model).items():
         if component == "policy" and policy is None:
             continue  # the trainer's stage 1 writes None
-        tensors = components[component] if component in components else policy
+        tensors = components.get(component, policy)
         if not isinstance(tensors, Mapping):
             raise CheckpointError(f"{path}: component {component} is no state dict")
-        renamed = {official_key(key): key for key in module.state_dict()}
-        _load_component(path, component, module, {renamed.get(key, key): value for key, value in tensors.items()})
+        ours: dict[str, str] = {official_key(key): key for key in module.state_dict()}
+        _load_component(
+            path, component, module, {ours.get(str(key), str(key)): value for key, value in tensors.items()}
+        )
     untrained = ("policy",) if policy is None else ()
-    return Checkpoint(
-        model.eval(), _labels(config, None), _official_evaluation(path, content, config), None, untrained
-    )
+    return Checkpoint(model.eval(), _labels(config, None), _official_evaluation(path, content, config), None, untrained)
 
 
 def _read_pickle(path: Path) -> dict[str, Any]:
     # numpy scalars are the one thing besides tensors and containers that such files may hold.
-    safe = [np.float64(0).__reduce__()[0], np.dtype, type(np.dtype(np.float64)), type(np.dtype(np.float32))]
+    safe: list[Any] = [np.float64(0).__reduce__()[0], np.dtype, type(np.dtype("f8")), type(np.dtype("f4"))]
     try:
         with torch.serialization.safe_globals(safe):
             content = torch.load(path, map_location="cpu", weights_only=True)

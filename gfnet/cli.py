@@ -75,6 +75,17 @@ def official_options(command):
     return command
 
 
+def threshold_options(command):
+    """Options that say when images may stop; resolved by :func:`gfnet.exits.resolve_thresholds`."""
+    for option in (
+        click.option("--budget", help="Average multiply-adds per image, e.g. 60M; thresholds come with the network."),
+        click.option("--thresholds", help="Exit thresholds of steps 1 .. T-1, e.g. 0.8,0.7."),
+        click.option("--all-steps", is_flag=True, help="Run every step, whatever the confidence."),
+    ):
+        command = option(command)
+    return command
+
+
 def write_result(json_path: Path | None, result: Any) -> None:
     """Write a command's machine-readable result where ``--json`` asked for it."""
     if json_path is not None:
@@ -208,7 +219,7 @@ def train(
 def evaluate(
     checkpoint: Path,
     data: Path,
-    thresholds: str,
+    thresholds: Any,
     search_images: int | None,
     batch_size: int,
     workers: int,

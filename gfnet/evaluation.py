@@ -16,6 +16,7 @@ from gfnet.cost import cumulative_macs
 from gfnet.data import Batches, PixelDataset, Split, open_split, open_splits
 from gfnet.errors import BudgetError, DataError
 from gfnet.exits import exit_steps, mean_cost, measure_thresholds, search_thresholds
+from gfnet.images import every_nth
 from gfnet.model import GFNet
 from gfnet.progress import Progress
 from gfnet.results import Evaluation
@@ -105,9 +106,7 @@ def predict_all_steps(
     model.train(was_training)
     if not labels:
         raise DataError("none of the images could be read")
-    return Predictions(
-        np.concatenate(confidences, axis=1), np.concatenate(predictions, axis=1), np.concatenate(labels)
-    )
+    return Predictions(np.concatenate(confidences, axis=1), np.concatenate(predictions, axis=1), np.concatenate(labels))
 
 
 def anytime_top1(predictions: Predictions) -> tuple[float, ...]:
@@ -128,8 +127,7 @@ def find_thresholds(predictions: Predictions, macs: Sequence[float]) -> tuple[np
     """Thresholds for all budgets, float32 [K,T], and the average multiply-adds each costs on this split."""
     thresholds = search_thresholds(predictions.confidence, exit_quotas(len(macs)))
     budgets = [
-        mean_cost(np.bincount(exit_steps(predictions.confidence, row), minlength=len(macs)), macs)
-        for row in thresholds
+        mean_cost(np.bincount(exit_steps(predictions.confidence, row), minlength=len(macs)), macs) for row in thresholds
     ]
     return thresholds, tuple(budgets)
 
@@ -196,7 +194,9 @@ def evaluate_folder(
 
     if train is not None:
         macs: Sequence[float] = cumulative_macs(model)
-        table, budgets = find_thresholds(predict(_every_nth(train, search_images), "thresholds"), macs)
+        if search_images is not None:
+            train = dataclasses.replace(train, samples=tuple(every_nth(train.samples, search_images)))
+        table, budgets = find_thresholds(predict(train, "thresholds"), macs)
     else:
         assert stored is not None
         macs = stored.macs
@@ -205,11 +205,21 @@ def evaluate_folder(
     return evaluate(predict(val, "evaluate"), macs, table, budgets), unreadable
 
 
-def _every_nth(split: Split, count: int | None) -> Split:
-    """``count`` samples spread evenly over a split, which is sorted by class."""
-    if count is None or count >= len(split.samples):
-        return split
-    if count < 1:
-        raise DataError(f"{count} images are too few to search thresholds on; use 1 or more")
-    picked = np.linspace(0, len(split.samples) - 1, count).astype(int)
-    return dataclasses.replace(split, samples=tuple(split.samples[i] for i in picked))
+@torch.no_grad()
+def full_image_top1(model: GFNet, batches: Iterable[tuple[Tensor, Tensor]], total: int) -> float:
+    """Accuracy in percent of the local encoder and its own head, run once on full images.
+
+    Args:
+        batches: pairs of pixels uint8 [B,3,S,S] and labels int64 [B].
+        total: number of images, for the progress line.
+    """
+    model.eval()
+    correct = images = 0
+    with Progress("full images", total, "images") as progress:
+        for pixels, targets in batches:
+            _, feature = model.local_encoder(model.normalise(pixels.to(model.device)))
+            answers = model.local_encoder.classify(feature).argmax(1).cpu()
+            correct += int((answers == targets).sum())
+            images += len(targets)
+            progress.advance(len(targets))
+    return 100.0 * correct / images

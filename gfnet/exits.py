@@ -144,3 +144,47 @@ def check_thresholds(thresholds: Sequence[float], steps: int) -> tuple[float, ..
         if not value >= 0:
             raise BudgetError(f"threshold {value} is not a confidence; use 0 (always exit) or more")
     return (*thresholds[: steps - 1], ALWAYS)
+
+
+def resolve_thresholds(
+    points: Sequence[BudgetPoint],
+    steps: int,
+    *,
+    all_steps: bool = False,
+    thresholds: str | None = None,
+    budget: str | None = None,
+) -> tuple[float, ...] | None:
+    """The T thresholds that a command's options ask for; ``None`` runs all steps.
+
+    Args:
+        points: what is stored with the network; without other options its most accurate point is taken.
+        thresholds: comma-separated numbers.
+        budget: average multiply-adds per image, with K, M or G behind the number if liked.
+
+    Raises:
+        BudgetError: options exclude one another, are no numbers, or cannot be met.
+    """
+    if all_steps + (thresholds is not None) + (budget is not None) > 1:
+        raise BudgetError("--all-steps, --thresholds and --budget exclude one another; give one")
+    if all_steps:
+        return None
+    if thresholds is not None:
+        try:
+            values = [float(part) for part in thresholds.split(",")]
+        except ValueError:
+            raise BudgetError(f"--thresholds {thresholds!r}: give comma-separated numbers, e.g. 0.8,0.7") from None
+        return check_thresholds(values, steps)
+    if budget is not None:
+        return choose_point(points, _multiply_adds(budget)).thresholds
+    return default_point(points).thresholds if points else None
+
+
+_UNITS = {"K": 1e3, "M": 1e6, "G": 1e9}
+
+
+def _multiply_adds(text: str) -> float:
+    factor = _UNITS.get(text[-1:].upper())
+    try:
+        return float(text[:-1]) * factor if factor else float(text)
+    except ValueError:
+        raise BudgetError(f"--budget {text!r}: give multiply-adds, e.g. 60M") from None

@@ -16,6 +16,11 @@ class GRUStep(nn.Module):
     weights at every call.  Two linear layers and the gates are clean on both.
     """
 
+    weight_ih_l0: nn.Parameter
+    weight_hh_l0: nn.Parameter
+    bias_ih_l0: nn.Parameter
+    bias_hh_l0: nn.Parameter
+
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
         self.hidden_size = hidden_size

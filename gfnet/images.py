@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from gfnet.config import Interpolation, ModelConfig
 from gfnet.errors import DataError, ImageError
+
+T = TypeVar("T")
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 """What counts as an image when a folder is searched."""
@@ -136,7 +138,8 @@ class Preprocessing:
         square = (left, top, left + self.image_size, top + self.image_size)
         if resized_long > _MAX_ASPECT_RESIZED * self.resize_size:
             # A 1 x 10,000 image would become 256 x 2,560,000 first: sample only what the crop keeps.
-            box = tuple(min(max(v / scale, 0), limit) for v, limit in zip(square, (width, height) * 2, strict=True))
+            start = (max(left / scale, 0.0), max(top / scale, 0.0))
+            box = (*start, min(square[2] / scale, width), min(square[3] / scale, height))
             cropped = picture.resize((self.image_size, self.image_size), _FILTERS[self.interpolation], box=box)
         else:
             if resized != picture.size:
@@ -152,6 +155,19 @@ def find_images(sources: Iterable[str | Path]) -> list[Path]:
         DataError: a source does not exist, or a folder holds no image.
     """
     return list(_walk(sources))
+
+
+def every_nth(files: Sequence[T], count: int) -> list[T]:
+    """``count`` of ``files``, spread evenly over them, or all if there are fewer.
+
+    Raises:
+        DataError: ``count`` is below 1.
+    """
+    if count < 1:
+        raise DataError(f"{count} images are too few; use 1 or more")
+    if count >= len(files):
+        return list(files)
+    return [files[i] for i in np.linspace(0, len(files) - 1, count).astype(int)]
 
 
 def _walk(sources: Iterable[str | Path]) -> Iterator[Path]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from gfnet.backbones import create_encoder
+from gfnet.backbones import Encoder, create_encoder
 from gfnet.classifier import create_classifier
 from gfnet.config import ModelConfig
 from gfnet.patches import crop_patches, patch_origins, resize_glance
@@ -57,7 +57,7 @@ class GFNet(nn.Module):
         self.classifier = create_classifier(config, self.local_encoder.feature_dim)
         self.policy = Policy(self.local_encoder.map_shape, config.policy, config.policy_hidden)
 
-    def _encoder(self):
+    def _encoder(self) -> Encoder:
         config = self.config
         return create_encoder(
             config.arch,

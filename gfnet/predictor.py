@@ -11,7 +11,6 @@ import numpy as np
 
 from gfnet.adaptive import StepRunner, classify
 from gfnet.errors import ImageError
-from gfnet.exits import choose_point, default_point
 from gfnet.images import Preprocessing, load_image
 from gfnet.progress import Progress
 from gfnet.results import BudgetPoint
@@ -52,30 +51,26 @@ class Predictor:
         return list(self._run(((_name(image, i), image) for i, image in enumerate(images)), thresholds, None))
 
     def classify_readable(
-        self, images: Sequence[Any], thresholds: Sequence[float] | None = None
+        self, images: Sequence[Any], thresholds: Sequence[float] | None = None, *, strict: bool = False
     ) -> tuple[list[Trace], list[str]]:
-        """Classify what can be read: the traces, and one message for each image that cannot."""
+        """Classify what can be read, showing progress.
+
+        Args:
+            images: as above.
+            thresholds: as above.
+            strict: raise at the first image that cannot be read, after all.
+
+        Returns:
+            The traces, and one message for each image that cannot be read.
+        """
         unreadable: list[str] = []
         named = ((_name(image, i), image) for i, image in enumerate(images))
         with Progress("predict", len(images), "images") as progress:
             traces = []
-            for trace in self._run(named, thresholds, unreadable):
+            for trace in self._run(named, thresholds, None if strict else unreadable):
                 traces.append(trace)
                 progress.advance()
         return traces, unreadable
-
-    def thresholds_for(self, budget: float | None) -> tuple[float, ...] | None:
-        """The stored thresholds for an average budget in multiply-adds.
-
-        Without a budget, those of the most accurate stored point; ``None`` (run all steps) if nothing
-        is stored.
-
-        Raises:
-            BudgetError: the budget cannot be met.
-        """
-        if budget is not None:
-            return choose_point(self.points, budget).thresholds
-        return default_point(self.points).thresholds if self.points else None
 
     def _run(
         self,

@@ -51,7 +51,7 @@ def evaluation_table(evaluation: Evaluation) -> str:
     lines += ["", "budget (average)   spent   top-1   exits at step 1 .. T"]
     stride = max(1, -(-len(evaluation.budgeted) // _SHOWN_BUDGETS))
     for point in evaluation.budgeted[::stride]:
-        top1 = "    -" if point.top1 is None else f"{point.top1:5.2f}"
+        right = "    -" if point.top1 is None else f"{point.top1:5.2f}"
         exits = " ".join(f"{100 * share:5.1f} %" for share in point.exit_distribution)
-        lines.append(f"{point.budget / 1e6:14.2f} M {point.mean_macs / 1e6:7.2f} M {top1} %   {exits}")
+        lines.append(f"{point.budget / 1e6:14.2f} M {point.mean_macs / 1e6:7.2f} M {right} %   {exits}")
     return "\n".join(lines)

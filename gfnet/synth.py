@@ -35,7 +35,7 @@ CLASSES = (
 )
 SPLITS = ("train", "val")
 
-_SUPERSAMPLING = 3  # scenes are drawn this much larger and shrunk, for smooth edges
+_SUPERSAMPLING = 2  # scenes are drawn this much larger and shrunk, for smooth edges
 _MIN_SIZE = 48
 _NOISE = 8  # standard deviation of every pixel's value, of 255
 _INK_SHARE = 0.2  # of a glyph's square: alike for all, so that a blurred badge's darkness tells nothing
@@ -92,7 +92,7 @@ def draw_scene(class_index: int, rng: np.random.Generator, config: SceneConfig |
     centre = rng.uniform(diameter / 2, side - diameter / 2, 2)
     _draw_badge(scene, class_index, centre, diameter, rng)
     small = scene.resize((config.size, config.size), Image.Resampling.BOX)
-    noise = rng.normal(0, _NOISE, (config.size, config.size, 3))
+    noise = _NOISE * rng.standard_normal((config.size, config.size, 3), np.float32)
     return Image.fromarray(np.clip(np.asarray(small) + noise, 0, 255).astype(np.uint8))
 
 
@@ -181,7 +181,9 @@ def _draw_badge(
     canvas = ImageDraw.Draw(scene)
     canvas.ellipse(_box(centre, radius), fill=(shade, shade, shade))
     glyph = _glyph_mask(class_index, round(diameter), rng.uniform(0.9, 1.05), rng.uniform(-10, 10))
-    scene.paste(Image.new("RGB", glyph.size, ink), tuple(int(v - glyph.width / 2) for v in centre), glyph)
+    scene.paste(
+        Image.new("RGB", glyph.size, ink), (int(centre[0] - glyph.width / 2), int(centre[1] - glyph.height / 2)), glyph
+    )
 
 
 # -- the ten glyphs, drawn on a unit square whose middle is (0.5, 0.5) ---------------------------------

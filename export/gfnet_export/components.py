@@ -49,6 +49,9 @@ class Component:
 class _Normalise(nn.Module):
     """Pixels in 0 .. 255 to the network's input."""
 
+    shift: Tensor
+    scale: Tensor
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         # Subtract, then multiply: Core ML would fuse x*a+b into a batch norm, whose epsilon costs 9e-5.
@@ -165,9 +168,7 @@ def baseline_component(encoder: Encoder, config: ModelConfig) -> Component:
     )
 
 
-def _focus(
-    model: GFNet, name: str, steps: tuple[int, ...], example: tuple[Tensor, ...], *, last: bool
-) -> Component:
+def _focus(model: GFNet, name: str, steps: tuple[int, ...], example: tuple[Tensor, ...], *, last: bool) -> Component:
     outputs: tuple[str, ...] = (names.LOGITS, names.FEATURE_MAP, names.NEW_MEMORY)
     return Component(
         name=name,

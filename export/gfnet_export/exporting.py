@@ -95,13 +95,19 @@ def _describe(component: Component, path: Path, files: list[Path], folder: Path)
     results = results if isinstance(results, tuple) else (results,)
     return Subgraph(
         name=component.name,
-        role=component.role,
+        role=_subgraph_role(component),
         steps=component.steps,
         path=path.relative_to(folder).as_posix(),
         sha256={file.relative_to(folder).as_posix(): sha256_of(file) for file in files},
         inputs=_specs(component.inputs, component.example),
         outputs=_specs(component.outputs, results),
     )
+
+
+def _subgraph_role(component: Component) -> Literal["glance", "policy", "focus"]:
+    if component.role == "baseline":
+        raise ValueError("a baseline is measured beside a bundle, never part of it")
+    return component.role
 
 
 def _specs(names, tensors) -> tuple[TensorSpec, ...]:

@@ -10,7 +10,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-SCHEMA_VERSION = 1
+from gfnet.results import BudgetPoint
+
+SCHEMA_VERSION: Literal[1] = 1
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -113,7 +115,7 @@ class Manifest(_Record):
         labels: class names in the order of the logits; ``null`` where unknown.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     format: Literal["onnx", "coreml"]
     precision: Literal["fp32", "fp16"]
     architecture: Annotated[str, Field(min_length=1)]
@@ -144,3 +146,8 @@ class Manifest(_Record):
                 if len(found) != 1:
                     raise ValueError(f"step {step} needs one {role} subgraph, found {len(found)}")
         return self
+
+
+def budget_points(manifest: Manifest) -> tuple[BudgetPoint, ...]:
+    """The manifest's thresholds as the core knows them."""
+    return tuple(BudgetPoint.from_dict(budget.model_dump()) for budget in manifest.budgets)

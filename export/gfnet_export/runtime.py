@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Literal, Protocol
 
 import numpy as np
 import onnxruntime as ort
@@ -11,10 +13,19 @@ from gfnet.errors import BundleError
 from gfnet.geometry import crop_patch, resize_glance
 from gfnet.images import Preprocessing
 from gfnet.predictor import Predictor
-from gfnet.results import BudgetPoint
 from gfnet_export import names
 from gfnet_export.bundle import Bundle, open_bundle
-from gfnet_export.manifest import Subgraph
+from gfnet_export.manifest import Manifest, Subgraph, budget_points
+
+
+class Session(Protocol):
+    """What of ONNX Runtime's session is used here."""
+
+    def run(self, outputs: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """Compute the named outputs."""
+
+
+Role = Literal["glance", "policy", "focus"]
 
 State = dict[str, np.ndarray]
 """Tensors carried from step to step, by the name of the input that they become; and the pixels."""
@@ -26,23 +37,19 @@ class OnnxRunner:
     """A :class:`gfnet.adaptive.StepRunner` over a bundle's ONNX files; one image at a time.
 
     Args:
-        bundle: an ONNX bundle.
-        threads: threads inside an operator.
-
-    Raises:
-        BundleError: the bundle is of another format, or a subgraph does not load.
+        manifest: the bundle's.
+        sessions: a session, or what runs like one, for each subgraph by name.
     """
 
-    def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
-        manifest = bundle.manifest
-        if manifest.format != "onnx":
-            raise BundleError(f"{bundle.folder}: a {manifest.format} bundle cannot run here; export it with `onnx`")
+    def __init__(self, manifest: Manifest, sessions: Mapping[str, Session]) -> None:
         self.steps = manifest.steps
         self.image_size = manifest.preprocessing.image_size
         self.patch_size = manifest.patch_size
         self.interpolation = manifest.preprocessing.glance_interpolation
-        self.sessions = {graph.name: open_session(bundle.path_of(graph), threads) for graph in manifest.subgraphs}
-        self._graphs = {(graph.role, step): graph for graph in manifest.subgraphs for step in graph.steps}
+        self.sessions = sessions
+        self._graphs: dict[tuple[Role, int], Subgraph] = {
+            (graph.role, step): graph for graph in manifest.subgraphs for step in graph.steps
+        }
 
     def glance(self, pixels: np.ndarray) -> tuple[np.ndarray, State]:
         if len(pixels) != 1:
@@ -66,7 +73,7 @@ class OnnxRunner:
     def select(self, state: State, keep: np.ndarray) -> State:
         return state  # one image: it either stays or the loop has ended
 
-    def run(self, role: str, step: int, state: State) -> State:
+    def run(self, role: Role, step: int, state: State) -> State:
         """Run one subgraph; its outputs replace what they update in ``state``."""
         graph: Subgraph = self._graphs[role, step]
         outputs = [spec.name for spec in graph.outputs]
@@ -92,8 +99,14 @@ def open_session(path: Path, threads: int = 1) -> ort.InferenceSession:
         raise BundleError(f"{path}: ONNX Runtime cannot load it ({str(error).splitlines()[0]})") from error
 
 
-def bundle_predictor(bundle: Bundle | str | Path, *, threads: int = 1) -> Predictor:
+def bundle_predictor(
+    bundle: Bundle | str | Path, *, threads: int = 1, open_file: Callable[[Path, int], Session] = open_session
+) -> Predictor:
     """A predictor that runs a bundle with ONNX Runtime.
+
+    Args:
+        threads: threads inside an operator.
+        open_file: makes a session of a file; a benchmark puts a stopwatch here.
 
     Raises:
         BundleError: the bundle is missing, altered, or of another format.
@@ -101,12 +114,15 @@ def bundle_predictor(bundle: Bundle | str | Path, *, threads: int = 1) -> Predic
     if not isinstance(bundle, Bundle):
         bundle = open_bundle(bundle)
     manifest = bundle.manifest
+    if manifest.format != "onnx":
+        raise BundleError(f"{bundle.folder}: a {manifest.format} bundle cannot run here; export it with `onnx`")
+    sessions = {graph.name: open_file(bundle.path_of(graph), threads) for graph in manifest.subgraphs}
     prepared = manifest.preprocessing
     return Predictor(
-        runner=OnnxRunner(bundle, threads=threads),
+        runner=OnnxRunner(manifest, sessions),
         preprocessing=Preprocessing(prepared.image_size, prepared.resize_size, prepared.interpolation),
         labels=manifest.labels,
-        points=tuple(BudgetPoint.from_dict(budget.model_dump()) for budget in manifest.budgets),
+        points=budget_points(manifest),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -14,8 +15,10 @@ class Encoder(nn.Module):
     Attributes:
         feature_dim: D, length of the pooled feature.
         map_shape: (C, h, w) of the feature map for the patch size it was made for.
+        net: the network itself, under its own parameter names.
     """
 
+    net: Any  # each library's models have methods of their own
     feature_dim: int
     map_shape: tuple[int, int, int]
 

@@ -79,7 +79,9 @@ def launch(
     elif start.is_file():
         model = load_checkpoint(start).model
     else:
-        raise TrainingError(f"{start}: no such file; stage {stages[0]} starts from it: train stage 0 first or pass --init")
+        raise TrainingError(
+            f"{start}: no such file; stage {stages[0]} starts from it: train stage 0 first or pass --init"
+        )
     if torch.cuda.is_available():
         model.cuda()
     write_json(out / "config.json", {"model": model.config.to_dict(), "recipe": recipe.to_dict()})

@@ -1,0 +1,224 @@
+"""``gfnet demo``: the whole job, from generated scenes to one page about a measured bundle."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from gfnet_export.bundle import Bundle
+from gfnet_export.exporting import export_coreml, export_onnx
+from gfnet_export.runtime import bundle_predictor
+from PIL import Image
+
+from gfnet.checkpoint import Checkpoint, load_checkpoint
+from gfnet.config import model_config
+from gfnet.cost import encoder_macs
+from gfnet.data import Batches, PixelDataset, Split, open_splits
+from gfnet.drawing import draw_trace
+from gfnet.errors import ConfigError, GFNetError
+from gfnet.evaluation import anytime_top1, full_image_top1, predict_all_steps
+from gfnet.exits import default_point
+from gfnet.files import write_json
+from gfnet.images import every_nth, load_image
+from gfnet.model import GFNet
+from gfnet.synth import SceneConfig, write_scenes
+from gfnet.training.recipe import PPORecipe, Recipe
+from gfnet.training.trainer import Trainer
+from gfnet_benchmark.onnx_bench import bench_onnx
+from gfnet_benchmark.report import Example, Facts, write_report
+from gfnet_benchmark.result import write_result_file
+
+_PARTS = ("scenes", "run", "onnx", "coreml", "pictures", "bench.json", "demo.json", "report.html")
+
+
+@dataclass(frozen=True)
+class DemoConfig:
+    """How large the demo is; the default fits six minutes on two cores.
+
+    Attributes:
+        train: number of training scenes.
+        val: number of validation scenes.
+        epochs: of the four stages.
+        bench_images: scenes that the benchmark runs.
+        examples: pictures for each exit step.
+    """
+
+    train: int = 4000
+    val: int = 1000
+    epochs: tuple[int, int, int, int] = (3, 4, 12, 4)
+    bench_images: int = 60
+    examples: int = 3
+
+
+ARCH, PATCH_SIZE, STEPS = "test_resnet", 40, 3
+"""A ResNet of 0.4 M parameters from timm: small enough to be trained from nothing in minutes.
+
+The patch is a third of a scene: a glance loses what is on a small badge, and its feature map still has
+2 x 2 cells for the policy to tell places apart by.
+"""
+
+
+def demo_recipe(epochs: tuple[int, int, int, int], seed: int) -> Recipe:
+    """What trains the demo network: far shorter than the published recipes, so with higher rates."""
+    return Recipe(
+        epochs=epochs,
+        batch_size=64,
+        initial_lr=0.1,
+        encoder_lr=0.02,
+        classifier_lr=(0.05, 0.02),
+        weight_decay=5e-4,
+        train_global=False,
+        augmentation="flip",  # a crop would lose the badge
+        ppo=PPORecipe(lr=1e-3),
+        seed=seed,
+    )
+
+
+def run_demo(out: Path, *, seed: int = 0, overwrite: bool = False, config: DemoConfig | None = None) -> dict[str, Any]:
+    """Generate scenes, train, evaluate, export, predict, measure, and write ``out/report.html``.
+
+    Args:
+        seed: of scenes and training.
+        overwrite: replace an earlier demo in ``out``; other files there stay.
+
+    Returns:
+        The figures of the report, also in ``out/demo.json``.
+
+    Raises:
+        GFNetError: ``out`` holds something already, or cannot be written.
+    """
+    config = config or DemoConfig()
+    if seed < 0:
+        raise ConfigError(f"seed {seed} is negative; use 0 or more")
+    _clear(out, overwrite)
+    steps = _Announcer(7)
+
+    steps.announce("drawing scenes")
+    write_scenes(out / "scenes", train=config.train, val=config.val, seed=seed)
+    train, val = open_splits(out / "scenes")
+
+    steps.announce("training the network in four stages")
+    torch.manual_seed(seed)
+    model = GFNet(
+        model_config(
+            ARCH, PATCH_SIZE, STEPS, num_classes=len(train.classes), image_size=SceneConfig().size, crop_ratio=1.0
+        )
+    )
+    checkpoint = Trainer(model, demo_recipe(config.epochs, seed), train, val, out / "run").run()
+
+    steps.announce("comparing with random patches and with the full image")
+    comparison = _compare(checkpoint, val, out / "run" / "stage0.safetensors", seed)
+
+    steps.announce("exporting to ONNX and Core ML")
+    onnx = export_onnx(checkpoint, out / "onnx")
+    coreml = export_coreml(checkpoint, out / "coreml")
+
+    steps.announce("drawing where it looked")
+    examples = _draw_examples(onnx, val, config.examples, out / "pictures")
+
+    steps.announce("measuring every step")
+    assert checkpoint.evaluation is not None
+    thresholds = default_point(checkpoint.evaluation.budgeted).thresholds
+    files = [Path(path) for path, _ in every_nth(val.samples, config.bench_images)]
+    result = bench_onnx(onnx, files, thresholds=thresholds)
+    write_result_file(out / "bench.json", result)
+
+    steps.announce("writing the report")
+    facts = Facts(
+        evaluation=checkpoint.evaluation,
+        chosen=default_point(checkpoint.evaluation.budgeted),
+        random_top1=comparison["random_top1"],
+        baseline_top1=comparison["baseline_top1"],
+        baseline_macs=comparison["baseline_macs"],
+        result=result,
+        onnx_bytes=onnx.bytes,
+        coreml_bytes=coreml.bytes,
+        coreml_precision=coreml.manifest.precision,
+        examples=tuple(examples),
+        seed=seed,
+        train_images=config.train,
+        minutes=steps.minutes,
+    )
+    write_report(out / "report.html", facts)
+    summary = facts.to_dict()
+    write_json(out / "demo.json", summary)
+    print(f"demo done in {steps.minutes:.1f} minutes", file=sys.stderr)
+    return summary
+
+
+class _Announcer:
+    """Says how far a job of several steps has come."""
+
+    def __init__(self, total: int) -> None:
+        self.total, self.done, self.start = total, 0, time.monotonic()
+
+    @property
+    def minutes(self) -> float:
+        """Time since the start."""
+        return (time.monotonic() - self.start) / 60
+
+    def announce(self, what: str) -> None:
+        """Begin the next step."""
+        self.done += 1
+        print(f"[{self.done}/{self.total}] {what} ({self.minutes:.1f} min so far)", file=sys.stderr, flush=True)
+
+
+def _clear(out: Path, overwrite: bool) -> None:
+    """Make room for a demo, touching nothing that no demo wrote."""
+    if out.exists() and not out.is_dir():
+        raise GFNetError(f"{out}: is a file; choose another output folder")
+    present = [out / part for part in _PARTS if (out / part).exists()]
+    if present and not overwrite:
+        raise GFNetError(f"{out}: holds an earlier demo; choose another folder or pass --overwrite")
+    for path in present:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _compare(checkpoint: Checkpoint, val: Split, stage0: Path, seed: int) -> dict[str, Any]:
+    """Accuracy on random patches, and of the backbone on full images as stage 0 left it."""
+    model = checkpoint.model
+    batches = Batches(PixelDataset(val, model.config), 64)
+    generator = torch.Generator().manual_seed(seed)
+    at_random = predict_all_steps(model, batches, len(val.samples), title="random patches", random_patches=generator)
+    backbone = load_checkpoint(stage0).model
+    return {
+        "random_top1": anytime_top1(at_random),
+        "baseline_top1": full_image_top1(backbone, batches, len(val.samples)),
+        "baseline_macs": encoder_macs(backbone, model.config.image_size),
+    }
+
+
+def _draw_examples(bundle: Bundle, val: Split, per_step: int, folder: Path) -> list[Example]:
+    """Pictures of the first scenes that stop at each step, drawn from the exported network's own traces."""
+    predictor = bundle_predictor(bundle)
+    thresholds = default_point(predictor.points).thresholds
+    folder.mkdir(parents=True, exist_ok=True)
+    examples: list[Example] = []
+    # Samples are sorted by class; walk them in strides so that the examples show several classes.
+    stride = max(1, len(val.samples) // 97)
+    for offset in range(stride):
+        for path, label in val.samples[offset::stride]:
+            if len(examples) == per_step * bundle.manifest.steps:
+                break
+            (trace,) = predictor([path], thresholds)
+            if sum(example.exit_step == trace.exit_step for example in examples) == per_step:
+                continue
+            picture: Image.Image = draw_trace(
+                predictor.preprocessing(load_image(path)),
+                trace,
+                bundle.manifest.patch_size,
+                predictor.labels,
+                truth=val.classes[label],
+            )
+            target = folder / f"step{trace.exit_step}-{Path(path).stem}.png"
+            picture.save(target)
+            examples.append(Example(target, trace.exit_step, trace.class_index == label))
+    return sorted(examples, key=lambda example: example.exit_step)

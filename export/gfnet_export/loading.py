@@ -1,0 +1,34 @@
+"""Whatever a network is kept in, as a predictor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gfnet.errors import GFNetError
+from gfnet.predictor import Predictor
+from gfnet_export.bundle import is_bundle
+
+
+def load_predictor(
+    source: str | Path, *, arch: str | None = None, patch_size: int | None = None, steps: int | None = None
+) -> Predictor:
+    """A predictor for a checkpoint file (runs with torch) or an ONNX bundle (runs without).
+
+    Args:
+        arch: completes an official checkpoint that does not say what it is; likewise the others.
+
+    Raises:
+        GFNetError: it is neither, or damaged.
+    """
+    source = Path(source)
+    if is_bundle(source):
+        from gfnet_export.runtime import bundle_predictor
+
+        return bundle_predictor(source)
+    if source.is_dir():
+        raise GFNetError(f"{source}: no manifest.json in this folder; give a bundle or a checkpoint file")
+    # torch only now: a bundle must run where it is not installed.
+    from gfnet.checkpoint import load_checkpoint
+    from gfnet.inference import torch_predictor
+
+    return torch_predictor(load_checkpoint(source, arch=arch, patch_size=patch_size, steps=steps))
