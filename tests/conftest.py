@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from golden_support import RELEASED_NAMES, GoldenRun, golden_run
 
 
 @pytest.fixture(scope="session", params=RELEASED_NAMES)
-def released(request: pytest.FixtureRequest) -> Iterator[GoldenRun]:
+def released(request: pytest.FixtureRequest) -> GoldenRun:
     """Each released network in turn, run once on the golden images for all tests that look at it."""
-    yield golden_run(request.param)
+    return golden_run(request.param)

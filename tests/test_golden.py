@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import golden_inputs
+import numpy as np
 import pytest
 from golden import recipe
 from golden_support import GOLDEN, outputs
@@ -14,7 +16,7 @@ LARGEST = 1_000_000  # values; larger tensors take seconds and follow the same r
 
 @pytest.mark.parametrize(
     "entry",
-    [entry for entry in CHECKS["weights"] if recipe.np.prod(entry["shape"]) <= LARGEST],
+    [entry for entry in CHECKS["weights"] if np.prod(entry["shape"]) <= LARGEST],
     ids=lambda entry: f"{entry['component']}/{entry['key']}",
 )
 def test_recipe_makes_the_recorded_weights(entry):
@@ -31,7 +33,7 @@ def test_recipe_makes_the_recorded_images(entry):
 @pytest.mark.parametrize("steps", [3, 5])
 @pytest.mark.parametrize(("split", "seed"), [("train", 1000), ("test", 2000)])
 def test_recipe_makes_the_recorded_probabilities(steps, split, seed):
-    values, label = recipe.probabilities(steps, 2000, 50, seed + steps)
+    values, label = golden_inputs.probabilities(steps, 2000, 50, seed + steps)
     recorded = outputs("thresholds")
     assert recipe.sha(values) == recorded[f"T{steps}_{split}_sha256"]
     assert (values.max(2) == recorded[f"T{steps}_{split}_conf"]).all()
@@ -40,12 +42,12 @@ def test_recipe_makes_the_recorded_probabilities(steps, split, seed):
 
 
 def test_recipe_makes_the_recorded_ties():
-    values, _ = recipe.degenerate_probabilities()
+    values, _ = golden_inputs.degenerate_probabilities()
     assert recipe.sha(values) == outputs("thresholds")["deg_sha256"]
 
 
 @pytest.mark.parametrize("kind", ["conv", "lin"])
 @pytest.mark.parametrize("steps", [2, 4])
 def test_recipe_makes_the_recorded_policy_states(kind, steps):
-    states = recipe.ppo_states(kind == "conv", steps)
+    states = golden_inputs.ppo_states(kind == "conv", steps)
     assert recipe.sha(states) == outputs("ppo")[f"{kind}_s{steps}_states_sha256"]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from golden import recipe
+from golden_inputs import classifier_features
 from golden_support import case, fill_module, manifest
 
 from gfnet.classifier import create_classifier
@@ -25,7 +25,7 @@ def test_five_steps_give_the_official_logits(arch):
         classifier = create_classifier(model_config(arch, 96, STEPS), feature_dim)
     fill_module(classifier, "fc")
     memory, all_logits = None, []
-    for feature in torch.from_numpy(recipe.classifier_features(feature_dim)):
+    for feature in torch.from_numpy(classifier_features(feature_dim)):
         logits, memory = classifier(feature, memory)
         all_logits.append(logits)
     assert (all_logits[0] is None) == expected["first_is_none"]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from golden_support import manifest, manifest_components, meta_model, official_modules
 
-from gfnet.config import OFFICIAL_ARCHS, model_config
+from gfnet.config import OFFICIAL_ARCHS, RELEASED, model_config
 from gfnet.model import GFNet
 
 # The official float32 run differs from its float64 twin by up to 3.1e-5; other BLAS builds by a few times that.
@@ -15,13 +15,11 @@ LOGITS_ATOL = 2e-4
 # Likewise, up to 8.6e-6.
 ACTION_ATOL = 5e-5
 
-ARCHS_AND_PATCHES = [(arch, int(patch)) for arch in OFFICIAL_ARCHS for patch in manifest(arch)["components"]["policy"]]
 
-
-@pytest.mark.parametrize(("arch", "patch_size"), ARCHS_AND_PATCHES)
-def test_every_official_tensor_has_its_place(arch, patch_size):
-    model = meta_model(model_config(arch, patch_size, 3))
-    expected = manifest_components(arch, patch_size)
+@pytest.mark.parametrize("config", RELEASED.values(), ids=RELEASED)
+def test_every_official_tensor_has_its_place(config):
+    model = meta_model(config)
+    expected = manifest_components(config.arch, config.patch_size)
     assert expected.keys() == official_modules(model).keys()
     for component, (module, official_key) in official_modules(model).items():
         ours = Counter(
@@ -31,14 +29,17 @@ def test_every_official_tensor_has_its_place(arch, patch_size):
         assert ours == Counter(expected[component]), component
 
 
-@pytest.mark.parametrize("arch", OFFICIAL_ARCHS)
-def test_parameters_are_as_many_as_the_official_ones(arch):
-    official = manifest(arch)
-    for patch_size, policy_parameters in official["policy_trainable_parameters"].items():
-        model = meta_model(model_config(arch, int(patch_size), 3))
-        assert _count(model.local_encoder) == _count(model.global_encoder) == official["trainable_parameters"]["model"]
-        assert _count(model.classifier) == official["trainable_parameters"]["fc"]
-        assert _count(model.policy) == policy_parameters
+def test_every_recorded_backbone_and_patch_size_is_covered():
+    recorded = {(arch, int(patch)) for arch in OFFICIAL_ARCHS for patch in manifest(arch)["components"]["policy"]}
+    assert recorded == {(config.arch, config.patch_size) for config in RELEASED.values()}
+
+
+@pytest.mark.parametrize("config", RELEASED.values(), ids=RELEASED)
+def test_parameters_are_as_many_as_the_official_ones(config):
+    model, official = meta_model(config), manifest(config.arch)
+    assert _count(model.local_encoder) == _count(model.global_encoder) == official["trainable_parameters"]["model"]
+    assert _count(model.classifier) == official["trainable_parameters"]["fc"]
+    assert _count(model.policy) == official["policy_trainable_parameters"][str(config.patch_size)]
 
 
 def _count(module) -> int:

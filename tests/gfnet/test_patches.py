@@ -11,7 +11,6 @@ from gfnet.patches import crop_patches, patch_origins, resize_glance
 # The resize interpolates in float32; the official sums were reproduced to 1e-8.
 GLANCE_ATOL = 1e-5
 SUM_RTOL = 1e-4
-# One multiplication and a floor: exact, unless an action lies within rounding of a pixel's edge.
 
 
 def test_glance_is_the_official_resize(released):
@@ -23,10 +22,9 @@ def test_glance_is_the_official_resize(released):
 def test_origins_are_the_official_ones(released):
     config = released.config
     for action, expected in zip(released.actions, released.expected["coord"], strict=True):
-        assert patch_origins(action, config.image_size, config.patch_size).tolist() == expected.tolist()
-        assert (
-            geometry.patch_origins(action.numpy(), config.image_size, config.patch_size).tolist() == expected.tolist()
-        )
+        sizes = config.image_size, config.patch_size
+        assert patch_origins(action, *sizes).tolist() == expected.tolist()
+        assert geometry.patch_origins(action.numpy(), *sizes).tolist() == expected.tolist()
 
 
 def test_patches_are_cut_where_the_official_code_cuts(released):
