@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all lint format clean
+.PHONY: help install demo test test-all lint format schema clean
 
 help:
 	@echo "make demo      train, export, measure a small network; opens in runs/demo/report.html"
@@ -13,6 +13,7 @@ help:
 	@echo "make test-all  the quick and the slow tests"
 	@echo "make lint      ruff and mypy"
 	@echo "make format    let ruff rewrite what it can"
+	@echo "make schema    write the manifest's JSON Schema anew"
 	@echo "make clean     remove what can be made again, the environment included"
 
 install: $(STAMP)
@@ -37,6 +38,9 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+schema: install
+	$(BIN)/python -m gfnet_export.manifest > export/gfnet_export/manifest.schema.json
 
 format: install
 	$(BIN)/ruff check --fix .

@@ -43,15 +43,33 @@ class _Group(click.Group):
             context.exit(2)
 
 
+    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+        """Like click's, but a wrong option is one line too."""
+        if not standalone_mode:
+            return super().main(*args, standalone_mode=False, **extra)
+        try:
+            code = super().main(*args, standalone_mode=False, **extra)
+        except click.UsageError as error:
+            command = error.ctx.command_path if error.ctx else "gfnet"
+            click.echo(f"gfnet: {_one_line(error)} (see `{command} --help`)", err=True)
+            sys.exit(2)
+        except click.Abort:
+            click.echo("gfnet: interrupted", err=True)
+            sys.exit(130)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
 def _one_line(error: BaseException) -> str:
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}; check the path, its permissions and the free space"
+    if isinstance(error, click.UsageError):
+        return " ".join(error.format_message().split())
     if isinstance(error, MemoryError):
         return "out of memory; use a smaller batch or image"
     return " ".join(str(error).split())
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(name="gfnet", cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--debug", is_flag=True, help="Show a traceback when something fails.")
 @click.version_option(package_name="gfnet")
 def main(debug: bool) -> None:

@@ -46,12 +46,13 @@ def resize_matrix(source: int, target: int, interpolation: Interpolation) -> np.
 
     Bicubic is Keys' kernel with a = -0.75, the border repeated, as in ``torch.nn.functional.interpolate``.
     """
-    scale = (source - 1) / (target - 1) if target > 1 else 0.0
+    # float32 like torch's: the fractions differ by 1e-5 otherwise, a pixel's value by 2e-3.
+    scale = np.float32((source - 1) / (target - 1)) if target > 1 else np.float32(0)
     matrix = np.zeros((target, source))
     for row in range(target):
-        position = row * scale
+        position = np.float32(row) * scale
         base = int(position)
-        offset = position - base
+        offset = float(position - np.float32(base))
         for tap, weight in _taps(offset, interpolation):
             matrix[row, min(max(base + tap, 0), source - 1)] += weight
     matrix = matrix.astype(np.float32)

@@ -24,8 +24,8 @@ from gfnet.progress import Progress
 CLASSES = (
     "arrow",
     "bars",
-    "cross",
     "crescent",
+    "cross",
     "disc",
     "hourglass",
     "ring",

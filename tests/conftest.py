@@ -2,11 +2,61 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from golden_support import RELEASED_NAMES, GoldenRun, golden_run
+from network_support import small_checkpoint, write_odd_images
+
+from gfnet.checkpoint import Checkpoint, save_checkpoint
+from gfnet.synth import SceneConfig, write_scenes
+from gfnet_export.bundle import Bundle
+from gfnet_export.exporting import export_coreml, export_onnx
 
 
 @pytest.fixture(scope="session", params=RELEASED_NAMES)
 def released(request: pytest.FixtureRequest) -> GoldenRun:
     """Each released network in turn, run once on the golden images for all tests that look at it."""
     return golden_run(request.param)
+
+
+@pytest.fixture(scope="session")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An image folder of generated scenes: 60 to train on, 40 to validate on."""
+    root = tmp_path_factory.mktemp("data") / "scenes"
+    write_scenes(root, train=60, val=40, seed=5, config=SceneConfig(size=96))
+    return root
+
+
+@pytest.fixture(scope="session")
+def checkpoint(scenes: Path) -> Checkpoint:
+    """A small network with stored thresholds."""
+    return small_checkpoint(scenes / "val")
+
+
+@pytest.fixture(scope="session")
+def checkpoint_file(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same on disk."""
+    path = tmp_path_factory.mktemp("checkpoint") / "small.safetensors"
+    save_checkpoint(path, checkpoint)
+    return path
+
+
+@pytest.fixture(scope="session")
+def onnx_bundle(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The same as an ONNX bundle; tests that alter it copy it first."""
+    return export_onnx(checkpoint, tmp_path_factory.mktemp("bundles") / "onnx")
+
+
+@pytest.fixture(scope="session")
+def coreml_bundle(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The same as a Core ML bundle."""
+    return export_coreml(checkpoint, tmp_path_factory.mktemp("bundles") / "coreml")
+
+
+@pytest.fixture(scope="session")
+def odd_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with images of every kind, some of which nobody can read."""
+    folder = tmp_path_factory.mktemp("odd")
+    write_odd_images(folder)
+    return folder

@@ -203,3 +203,24 @@ def check_columns(value: Tensor) -> np.ndarray:
     first = flat.new_zeros(5)
     first[: len(flat)] = flat[:5]
     return torch.cat([torch.stack([flat.sum(), flat.abs().sum(), flat.norm()]), first]).numpy()
+
+
+def assert_columns(tensors: Mapping[str, Tensor], names: Sequence[str], rows: np.ndarray, rtol: float, atol: float):
+    """Tensors equal the fixture's rows of :func:`check_columns`.
+
+    Args:
+        tensors: by name.
+        names: of the rows.
+        rows: float64 [len(names), 8].
+        rtol: of each column's natural size: sums that may cancel are measured by the absolute sum, single
+            values by the tensor's root mean square where they are smaller.
+        atol: of what is left of tensors that are zero but for rounding.
+    """
+    ours = np.stack([check_columns(tensors[name]) for name in names])
+    rms = rows[:, 2] / np.sqrt([tensors[name].numel() for name in names])
+    size = np.abs(rows)
+    size[:, 0] = rows[:, 1]
+    size[:, 3:] = np.maximum(size[:, 3:], rms[:, None])
+    excess = np.abs(ours - rows) / (rtol * size + atol)
+    worst = int(excess.max(1).argmax())
+    assert excess.max() <= 1, f"{names[worst]}: {ours[worst]}, not {rows[worst]}; {(excess.max(1) > 1).sum()} in all"

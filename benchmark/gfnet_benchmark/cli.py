@@ -58,6 +58,39 @@ def onnx(
     report_unreadable(list(result.unreadable))
 
 
+@bench.command()
+@click.option("--checkpoint", type=click.Path(path_type=Path), help="Also compare adaptive runs of this network.")
+@click.option("--bundle", type=click.Path(path_type=Path), help="Also time the first photo of this ONNX bundle.")
+@click.option("--images", type=click.Path(path_type=Path), help="Photos for --checkpoint and --bundle.")
+@json_option
+def core(checkpoint: Path | None, bundle: Path | None, images: Path | None, json_path: Path | None) -> None:
+    """The core's hot paths: cropping, threshold search, adaptive evaluation, start of `gfnet predict`."""
+    from gfnet.errors import DataError
+    from gfnet.images import every_nth, find_images
+    from gfnet_benchmark import core_bench
+
+    if (checkpoint or bundle) and images is None:
+        raise DataError("--checkpoint and --bundle need photos; pass --images")
+    files = find_images([images]) if images is not None else []
+    results = {
+        "cropping": core_bench.bench_cropping(),
+        "threshold_search": core_bench.bench_threshold_search(),
+    }
+    if checkpoint is not None:
+        from gfnet.checkpoint import load_checkpoint
+
+        loaded = load_checkpoint(checkpoint)
+        if loaded.evaluation is None:
+            raise DataError(f"{checkpoint}: no thresholds stored; run `gfnet evaluate --save` first")
+        results["adaptive"] = core_bench.bench_adaptive(loaded, every_nth(files, 1000))
+    if bundle is not None:
+        results["first_photo"] = core_bench.bench_first_photo(bundle, files[0])
+    for name, figures in results.items():
+        for key, value in figures.items():
+            click.echo(f"{name:<18} {key:<28} {value:10.3f}")
+    write_result(json_path, results)
+
+
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/demo"), show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)

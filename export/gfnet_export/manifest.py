@@ -5,6 +5,7 @@ Read by this package and by the Swift package; the JSON Schema beside this file 
 
 from __future__ import annotations
 
+import json
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
@@ -151,3 +152,13 @@ class Manifest(_Record):
 def budget_points(manifest: Manifest) -> tuple[BudgetPoint, ...]:
     """The manifest's thresholds as the core knows them."""
     return tuple(BudgetPoint.from_dict(budget.model_dump()) for budget in manifest.budgets)
+
+
+def schema_text() -> str:
+    """The JSON Schema of :class:`Manifest`, as committed in ``manifest.schema.json``."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Manifest.model_json_schema()}
+    return json.dumps(schema, indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    print(schema_text(), end="")

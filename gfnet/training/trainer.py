@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import SGD, Adam, Optimizer
+from torch.optim import Optimizer
 
 from gfnet.checkpoint import Checkpoint, save_checkpoint
 from gfnet.cost import cumulative_macs
@@ -35,6 +35,7 @@ from gfnet.training.iterations import (
     random_proposer,
     set_training_modes,
 )
+from gfnet.training.optimizers import make_optimizer
 from gfnet.training.recipe import STAGES, Recipe
 
 STAGE_NAMES = ("encoders", "random patches", "policy", "fine-tuning")
@@ -115,7 +116,7 @@ class Trainer:
 
     def _run_stage(self, stage: int) -> None:
         epochs = self.recipe.epochs[stage]
-        optimizer = self._optimizer(stage)
+        optimizer = make_optimizer(self.model, stage, self.recipe)
         base_rates = [group["lr"] for group in optimizer.param_groups]
         title = f"stage {stage} ({STAGE_NAMES[stage]})"
         with Progress(title, epochs * len(self.train.samples), "images") as progress:
@@ -136,22 +137,6 @@ class Trainer:
                 if not totals.images:
                     raise TrainingError(f"{self.train.root}: none of its images could be read")
                 self._log({"stage": stage, "epoch": epoch + 1, **totals.metrics()})
-
-    def _optimizer(self, stage: int) -> Optimizer:
-        recipe, model = self.recipe, self.model
-        if stage == 2:
-            return Adam(model.policy.parameters(), lr=recipe.ppo.lr, betas=recipe.ppo.betas)
-        if stage == 0:
-            groups = [
-                {"params": list(encoder.parameters()), "lr": recipe.initial_lr}
-                for encoder in (model.local_encoder, model.global_encoder)
-            ]
-        else:
-            encoders = [model.local_encoder] + [model.global_encoder] * recipe.train_global
-            groups = [{"params": list(encoder.parameters()), "lr": recipe.encoder_lr} for encoder in encoders]
-            rate = recipe.classifier_lr[0 if stage == 1 else 1]
-            groups.append({"params": list(model.classifier.parameters()), "lr": rate})
-        return SGD(groups, momentum=recipe.momentum, nesterov=True, weight_decay=recipe.weight_decay)
 
     def _iterations(self, stage: int, optimizer: Optimizer) -> Iterator[tuple[IterationResult, int]]:
         """One epoch: each iteration's result and how many images it saw."""

@@ -1,0 +1,129 @@
+"""``gfnet bench core``: the core's own hot paths, each against the plain way to do the same."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gfnet.adaptive import classify
+from gfnet.checkpoint import Checkpoint
+from gfnet.evaluation import exit_quotas
+from gfnet.exits import default_point, search_thresholds
+from gfnet.images import Preprocessing, load_image
+from gfnet.inference import TorchRunner
+from gfnet.patches import crop_patches
+from gfnet_benchmark.timing import median_ratio
+
+_ROUNDS = 15
+
+
+def crop_in_a_loop(images: Tensor, origins: Tensor, patch_size: int) -> Tensor:
+    """One slice an image, then one concatenation: how the official code crops."""
+    patches = [
+        images[i : i + 1, :, row : row + patch_size, col : col + patch_size]
+        for i, (row, col) in enumerate((int(o[0].item()), int(o[1].item())) for o in origins)
+    ]
+    return torch.cat(patches)
+
+
+def bench_cropping(batch: int = 256, image_size: int = 224, patch_size: int = 96) -> dict[str, float]:
+    """Times of the loop over ours, by pixel type and memory format, interleaved; and a bare copy's.
+
+    ``copy_*`` is the loop's time over that of cloning the finished patches: no crop can beat it.
+    """
+    generator = torch.Generator().manual_seed(0)
+    origins = torch.randint(0, image_size - patch_size + 1, (batch, 2), generator=generator)
+    pixels = torch.randint(0, 256, (batch, 3, image_size, image_size), generator=generator, dtype=torch.uint8)
+    ratios = {}
+    for dtype in (torch.float32, torch.uint8):
+        for name, memory_format in (("planes", torch.contiguous_format), ("channels_last", torch.channels_last)):
+            images = pixels.to(dtype).contiguous(memory_format=memory_format)
+            patches = crop_patches(images, origins, patch_size)
+            loop, ours, copy = interleaved(
+                lambda images=images: crop_in_a_loop(images, origins, patch_size),
+                lambda images=images: crop_patches(images, origins, patch_size),
+                patches.clone,
+            )
+            key = f"{str(dtype).removeprefix('torch.')}_{name}"
+            ratios[key] = median_ratio(loop, ours)
+            ratios[f"copy_{key}"] = median_ratio(loop, copy)
+    return ratios
+
+
+def bench_threshold_search(images: int = 200_000, steps: int = 5) -> dict[str, float]:
+    """Seconds and peak megabytes of the search for all 39 budgets."""
+    confidence = np.random.default_rng(0).random((steps, images), np.float32)
+    quotas = exit_quotas(steps)
+    start = time.perf_counter()
+    search_thresholds(confidence, quotas)
+    seconds = time.perf_counter() - start
+    tracemalloc.start()
+    search_thresholds(confidence, quotas)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return {"seconds": seconds, "peak_mb": peak / 1e6}
+
+
+def bench_adaptive(checkpoint: Checkpoint, images: Sequence[Path], batch: int = 64) -> dict[str, float]:
+    """Adaptive evaluation over running all steps: ratio of the times and of the multiply-adds.
+
+    Uses the most accurate stored thresholds, on images already in memory.
+    """
+    assert checkpoint.evaluation is not None
+    config = checkpoint.model.config
+    preprocessing = Preprocessing.of(config)
+    pixels = np.stack([preprocessing(load_image(path)) for path in images])
+    runner = TorchRunner(checkpoint.model)
+    thresholds = default_point(checkpoint.evaluation.budgeted).thresholds
+
+    def run(limits: Sequence[float] | None) -> list[int]:
+        exits = []
+        for first in range(0, len(pixels), batch):
+            part = pixels[first : first + batch]
+            exits += [trace.exit_step for trace in classify(runner, part, limits, [""] * len(part))]
+        return exits
+
+    adaptive, everything = interleaved(lambda: run(thresholds), lambda: run(None), rounds=7)
+    macs = checkpoint.evaluation.macs
+    return {
+        "time_ratio": median_ratio(adaptive, everything),
+        "macs_ratio": float(np.mean([macs[step - 1] for step in run(thresholds)]) / macs[-1]),
+        "images": float(len(pixels)),
+    }
+
+
+def bench_first_photo(bundle: Path, photo: Path, rounds: int = 5) -> dict[str, float]:
+    """Seconds from starting ``gfnet predict BUNDLE PHOTO`` to its end, and of an empty interpreter."""
+    gfnet = Path(sys.executable).with_name("gfnet")
+    predict, empty = interleaved(
+        lambda: subprocess.run([gfnet, "predict", bundle, photo], check=True, capture_output=True),
+        lambda: subprocess.run([sys.executable, "-c", ""], check=True, capture_output=True),
+        rounds=rounds,
+    )
+    return {
+        "median_s": float(np.median(predict)),
+        "interpreter_s": float(np.median(empty)),
+        "peak_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3,
+    }
+
+
+def interleaved(*calls: Callable[[], Any], rounds: int = _ROUNDS) -> list[list[float]]:
+    """Durations in seconds of each call, taken in turn in every round after one that is not counted."""
+    samples: list[list[float]] = [[] for _ in calls]
+    for round_index in range(-1, rounds):
+        for call, durations in zip(calls, samples, strict=True):
+            start = time.perf_counter()
+            call()
+            if round_index >= 0:
+                durations.append(time.perf_counter() - start)
+    return samples

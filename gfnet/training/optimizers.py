@@ -1,0 +1,32 @@
+"""The optimiser of each stage."""
+
+from __future__ import annotations
+
+from torch.optim import SGD, Adam, Optimizer
+
+from gfnet.model import GFNet
+from gfnet.training.recipe import Recipe
+
+
+def make_optimizer(model: GFNet, stage: int, recipe: Recipe) -> Optimizer:
+    """Adam on the policy in stage 2, otherwise SGD with Nesterov momentum on what the stage trains.
+
+    Parameter groups: local encoder, global encoder if it is trained, and in stages 1 and 3 the classifier
+    at its own rate.  Weight decay is on all weights, norms and biases included (official ``train.py``).
+
+    Args:
+        stage: 0 to 3.
+    """
+    if stage == 2:
+        return Adam(model.policy.parameters(), lr=recipe.ppo.lr, betas=recipe.ppo.betas)
+    if stage == 0:
+        groups = [
+            {"params": list(encoder.parameters()), "lr": recipe.initial_lr}
+            for encoder in (model.local_encoder, model.global_encoder)
+        ]
+    else:
+        encoders = [model.local_encoder] + [model.global_encoder] * recipe.train_global
+        groups = [{"params": list(encoder.parameters()), "lr": recipe.encoder_lr} for encoder in encoders]
+        rate = recipe.classifier_lr[0 if stage == 1 else 1]
+        groups.append({"params": list(model.classifier.parameters()), "lr": rate})
+    return SGD(groups, momentum=recipe.momentum, nesterov=True, weight_decay=recipe.weight_decay)

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from network_support import READABLE, UNREADABLE, gfnet, one_line
+
+from gfnet.checkpoint import load_checkpoint
+
+GFNET = Path(sys.executable).with_name("gfnet")
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from gfnet.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'numpy', 'PIL', 'onnxruntime', 'pydantic', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for command in ("bench", "convert", "demo", "evaluate", "export", "info", "predict", "synth", "train"):
+        assert f"\n  {command} " in done.stdout
+
+
+def test_info_tells_network_cost_and_results(checkpoint_file, tmp_path):
+    result = gfnet("info", checkpoint_file, "--json", tmp_path / "info.json")
+    assert result.exit_code == 0
+    assert "test_resnet_p40_T3" in result.output
+    info = json.loads((tmp_path / "info.json").read_text())
+    assert len(info["macs"]) == 3
+    assert len(info["evaluation"]["budgeted"]) == 39
+
+
+def test_evaluate_writes_the_documented_json(checkpoint_file, scenes, tmp_path):
+    result = gfnet("evaluate", checkpoint_file, "--data", scenes, "--json", tmp_path / "out.json")
+    assert result.exit_code == 0, result.output
+    out = json.loads((tmp_path / "out.json").read_text())
+    assert out["classes"] == 10
+    assert out["images"] == 40
+    assert len(out["anytime_top1"]) == 3
+    for point in out["budgeted"]:
+        assert {"budget", "thresholds", "top1", "mean_macs", "exit_distribution"} <= set(point)
+        assert sum(point["exit_distribution"]) == pytest.approx(1)
+
+
+def test_evaluate_finds_new_thresholds_and_saves_them(checkpoint_file, scenes, tmp_path):
+    saved = tmp_path / "new.safetensors"
+    result = gfnet(
+        "evaluate", checkpoint_file, "--data", scenes, "--thresholds", "search", "--search-images", "30", "--save", saved
+    )
+    assert result.exit_code == 0, result.output
+    old, new = load_checkpoint(checkpoint_file), load_checkpoint(saved)
+    assert old.evaluation is not None
+    assert new.evaluation is not None
+    assert [p.thresholds for p in new.evaluation.budgeted] != [p.thresholds for p in old.evaluation.budgeted]
+    for key, value in old.model.state_dict().items():
+        np.testing.assert_array_equal(value.numpy(), new.model.state_dict()[key].numpy())
+
+
+def test_evaluate_reports_unreadable_images_and_exits_1(checkpoint_file, scenes, tmp_path):
+    copy = shutil.copytree(scenes, tmp_path / "scenes")
+    broken = next((copy / "val" / "star").iterdir())
+    broken.write_bytes(b"")
+    result = gfnet("evaluate", checkpoint_file, "--data", copy, "--json", tmp_path / "out.json")
+    assert result.exit_code == 1
+    assert broken.name in result.stderr
+    assert "1 images could not be read" in result.stderr
+    assert json.loads((tmp_path / "out.json").read_text())["images"] == 39
+    assert broken.name in one_line(gfnet("evaluate", checkpoint_file, "--data", copy, "--strict"))
+
+
+def test_predict_with_a_checkpoint_names_what_it_cannot_read(checkpoint_file, odd_images, tmp_path):
+    result = gfnet("predict", checkpoint_file, odd_images, "--json", tmp_path / "out.json")
+    assert result.exit_code == 1
+    out = json.loads((tmp_path / "out.json").read_text())
+    assert {Path(entry["image"]).stem for entry in out} == set(READABLE)
+    for kind in UNREADABLE:
+        assert f"/{kind}." in result.stderr
+    assert "3 images could not be read" in result.stderr
+
+
+def test_predict_strict_stops_at_the_first(checkpoint_file, odd_images):
+    assert "empty.png" in one_line(gfnet("predict", checkpoint_file, odd_images, "--strict"))
+
+
+def test_synth_writes_scenes_and_says_what(tmp_path):
+    result = gfnet("synth", tmp_path / "out", "--train", "10", "--val", "10", "--json", tmp_path / "out.json")
+    assert result.exit_code == 0
+    assert json.loads((tmp_path / "out.json").read_text())["train"] == 10
+    assert len(list((tmp_path / "out").rglob("*.png"))) == 20
+
+
+def test_convert_goes_both_ways(checkpoint_file, tmp_path):
+    assert "no backbone" in one_line(gfnet("convert", checkpoint_file, tmp_path / "x.pth.tar"))
+    assert gfnet("convert", checkpoint_file, tmp_path / "copy.safetensors").exit_code == 0
+    assert "name the new file" in one_line(gfnet("convert", checkpoint_file, tmp_path / "x.onnx"))
+
+
+BAD = {
+    "missing checkpoint": (("info", "{tmp}/none.pth"), "no such file"),
+    "not a checkpoint": (("info", "{scenes}/val"), "no such file"),
+    "missing data": (("evaluate", "{checkpoint}", "--data", "{tmp}/none"), "no such folder"),
+    "empty folder": (("predict", "{checkpoint}", "{tmp}"), "no images in this folder"),
+    "missing image": (("predict", "{checkpoint}", "{tmp}/none.jpg"), "no such file or folder"),
+    "negative threshold": (("predict", "{checkpoint}", "{scenes}/val", "--thresholds", "0.5,-1"), "threshold -1.0"),
+    "nan threshold": (("predict", "{checkpoint}", "{scenes}/val", "--thresholds", "nan,0.5"), "threshold nan"),
+    "too few thresholds": (("predict", "{checkpoint}", "{scenes}/val", "--thresholds", "0.5"), "give 2 or 3"),
+    "thresholds no numbers": (("predict", "{checkpoint}", "{scenes}/val", "--thresholds", "a,b"), "comma-separated"),
+    "budget too small": (("predict", "{checkpoint}", "{scenes}/val", "--budget", "1"), "out of range"),
+    "budget too large": (("predict", "{checkpoint}", "{scenes}/val", "--budget", "1G"), "out of range"),
+    "budget no number": (("predict", "{checkpoint}", "{scenes}/val", "--budget", "lots"), "give multiply-adds"),
+    "two at once": (("predict", "{checkpoint}", "{scenes}/val", "--budget", "1M", "--all-steps"), "exclude"),
+    "T below 1": (("train", "--data", "{scenes}", "--out", "{tmp}/run", "--steps", "0"), "steps is 0"),
+    "image smaller than patch": (
+        ("train", "--data", "{scenes}", "--out", "{tmp}/run", "--image-size", "64"),
+        "smaller than patch_size",
+    ),
+    "unknown backbone": (("train", "--data", "{scenes}", "--out", "{tmp}/run", "--arch", "resnet5"), "nor a timm model"),
+    "epochs no numbers": (("train", "--data", "{scenes}", "--out", "{tmp}/run", "--epochs", "1,2"), "give 4"),
+    "stage without the one before": (
+        ("train", "--data", "{scenes}", "--out", "{tmp}/run", "--stage", "2"),
+        "train stage 1 first or pass --init",
+    ),
+    "unknown option": (("info", "--nonsense"), "see `gfnet info --help`"),
+    "unknown command": (("nonsense",), "No such command"),
+    "scenes of no class": (("synth", "{tmp}/out", "--train", "3"), "do not cover 10 classes"),
+    "unwritable": (("synth", "/proc/nowhere/out", "--train", "10", "--val", "10"), "cannot write"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD.values(), ids=BAD.keys())
+def test_bad_input_is_one_line_and_exit_2(arguments, message, checkpoint_file, scenes, tmp_path):
+    places = {"checkpoint": checkpoint_file, "scenes": scenes, "tmp": tmp_path}
+    result = gfnet(*(argument.format(**places) for argument in arguments))
+    assert message in one_line(result)
+    assert not list(tmp_path.iterdir())
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    done = subprocess.run([GFNET, "--debug", "info", tmp_path / "none"], capture_output=True, text=True, check=False)
+    assert "Traceback" in done.stderr
+    assert done.returncode != 0

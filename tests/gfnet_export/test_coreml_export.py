@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+
+import coremltools as ct
+import pytest
+from network_support import gfnet, one_line
+
+from gfnet_export import names
+from gfnet_export.bundle import open_bundle
+
+FLOAT32 = 65568  # MLMultiArray's data type in Core ML's model description
+
+
+@pytest.fixture(scope="module")
+def specs(coreml_bundle):
+    return {
+        graph.name: ct.models.MLModel(str(coreml_bundle.path_of(graph)), skip_model_load=True).get_spec()
+        for graph in coreml_bundle.manifest.subgraphs
+    }
+
+
+def features(described):
+    return {f.name: (tuple(f.type.multiArrayType.shape), f.type.multiArrayType.dataType) for f in described}
+
+
+def test_packages_describe_what_the_manifest_says(coreml_bundle, specs):
+    for graph in coreml_bundle.manifest.subgraphs:
+        described = specs[graph.name].description
+        for tensors, found in ((graph.inputs, described.input), (graph.outputs, described.output)):
+            assert features(found) == {tensor.name: (tensor.shape, FLOAT32) for tensor in tensors}
+
+
+def test_packages_carry_labels_and_descriptions(specs, checkpoint):
+    metadata = specs["glance"].description.metadata
+    assert json.loads(metadata.userDefined["labels"]) == list(checkpoint.labels)
+    assert metadata.shortDescription
+    assert metadata.license == "Apache-2.0"
+    assert all(feature.shortDescription for feature in specs["focus_2"].description.input)
+
+
+def operations(spec):
+    (function,) = spec.mlProgram.functions.values()
+    (block,) = function.block_specializations.values()
+    return block.operations
+
+
+def test_the_action_is_computed_in_float32_and_the_encoders_in_float16(specs):
+    fp16, fp32 = ct.proto.MIL_pb2.FLOAT16, ct.proto.MIL_pb2.FLOAT32
+    (actor,) = [
+        op
+        for op in operations(specs["policy"])
+        if op.type == "sigmoid" and op.outputs[0].type.tensorType.dimensions[1].constant.size == 2
+    ]
+    assert actor.outputs[0].type.tensorType.dataType == fp32
+    kinds = {op.outputs[0].type.tensorType.dataType for op in operations(specs["glance"]) if op.type == "conv"}
+    assert kinds == {fp16}
+
+
+def test_the_grus_are_written_out(specs):
+    kinds = {op.type for spec in specs.values() for op in operations(spec)}
+    assert not kinds & {"while_loop", "gather", "scatter", "gru", "lstm", "cond"}
+
+
+def test_the_bundle_verifies_after_a_package_was_loaded(coreml_bundle, specs):
+    open_bundle(coreml_bundle.folder)  # loading rewrites a package's Manifest.json, which holds no content
+
+
+def test_fp32_and_a_target_can_be_asked_for(checkpoint_file, tmp_path):
+    out = tmp_path / "bundle"
+    result = gfnet("export", "coreml", checkpoint_file, "--out", out, "--precision", "fp32", "--target", "iOS17")
+    assert result.exit_code == 0, result.output
+    bundle = open_bundle(out)
+    assert bundle.manifest.precision == "fp32"
+    assert bundle.manifest.exporter.libraries["target"] == "iOS17"
+    spec = ct.models.MLModel(str(out / "glance.mlpackage"), skip_model_load=True).get_spec()
+    assert spec.specificationVersion == 8
+    assert {op.outputs[0].type.tensorType.dataType for op in operations(spec) if op.type == "conv"} == {
+        ct.proto.MIL_pb2.FLOAT32
+    }
+
+
+def test_an_existing_bundle_is_replaced_only_when_asked(checkpoint_file, coreml_bundle, tmp_path):
+    out = tmp_path / "bundle"
+    out.mkdir()
+    (out / "mine").touch()
+    assert "already exists" in one_line(gfnet("export", "onnx", checkpoint_file, "--out", out))
+    assert [path.name for path in tmp_path.rglob("*")] == ["bundle", "mine"]
+    assert gfnet("export", "onnx", checkpoint_file, "--out", out, "--overwrite").exit_code == 0
+    assert not (out / "mine").exists()
+    open_bundle(out)
