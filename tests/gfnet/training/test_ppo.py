@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from golden_inputs import ppo_states
 from golden_support import assert_columns, case, fill_module
 from torch import Tensor
 
+from gfnet.config import PolicyKind
 from gfnet.policy import ACTION_ENTROPY, Policy, action_log_prob, sample_action
 from gfnet.training.ppo import (
     Rollout,
@@ -70,13 +73,18 @@ class PPOCase:
         return Rollout(self.feature_maps, actions, log_probs, self.tensor("rewards").squeeze(1))
 
 
+@cache
+def recipe_policy(kind: PolicyKind, map_shape: tuple[int, int, int], hidden_size: int) -> Policy:
+    policy = Policy(map_shape, kind, hidden_size)
+    fill_module(policy, "policy")
+    return policy
+
+
 def make_case(name: str, dtype: torch.dtype) -> PPOCase:
     conv, steps = name.startswith("conv"), int(name[-1])
     states = torch.from_numpy(ppo_states(conv, steps)).to(dtype)
-    with torch.device("meta"):
-        policy = Policy(states.shape[2:], "conv" if conv else "linear", 256 if conv else 128)
-    fill_module(policy, "policy")
-    return PPOCase(case("ppo", f"{name}_"), policy.to(dtype), tuple(states), dtype)
+    policy = recipe_policy("conv" if conv else "linear", tuple(states.shape[2:]), 256 if conv else 128)
+    return PPOCase(case("ppo", f"{name}_"), copy.deepcopy(policy).to(dtype), tuple(states), dtype)
 
 
 @pytest.fixture(params=CASES)
@@ -116,9 +124,8 @@ def test_log_probabilities_are_the_official_ones_in_float64(double):
 def test_returns_are_discounted_and_normalised_as_officially(single):
     returns = discounted_returns(single.rollout.rewards, PPORecipe().discount)
     np.testing.assert_allclose(returns, single.golden["discounted"], atol=RETURN_ATOL, rtol=0)
-    np.testing.assert_allclose(
-        normalise_returns(returns), single.golden["normalised"], atol=RETURN_ATOL, rtol=RETURN_ATOL
-    )
+    normalised = normalise_returns(returns)
+    np.testing.assert_allclose(normalised, single.golden["normalised"], atol=RETURN_ATOL, rtol=RETURN_ATOL)
 
 
 @torch.no_grad()
