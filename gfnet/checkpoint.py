@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import pickle
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -32,6 +32,7 @@ from gfnet.model import GFNet
 from gfnet.results import BudgetPoint, Evaluation
 
 FORMAT_VERSION = 1
+_METADATA_KEY = "gfnet"
 _PREFIX = "module."  # nn.DataParallel's
 _SHOWN_KEYS = 3
 
@@ -87,15 +88,16 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
     Raises:
         GFNetError: the place is not writable or the disk is full.
     """
-    metadata = {
-        "format": "gfnet",
-        "format_version": str(FORMAT_VERSION),
-        "config": json.dumps(checkpoint.model.config.to_dict()),
-        "labels": json.dumps(checkpoint.labels),
-        "evaluation": json.dumps(checkpoint.evaluation and dataclasses.asdict(checkpoint.evaluation)),
-        "recipe": json.dumps(checkpoint.recipe),
-        "untrained": json.dumps(checkpoint.untrained),
+    content = {
+        "format_version": FORMAT_VERSION,
+        "config": checkpoint.model.config.to_dict(),
+        "labels": checkpoint.labels,
+        "evaluation": checkpoint.evaluation and dataclasses.asdict(checkpoint.evaluation),
+        "recipe": checkpoint.recipe,
+        "untrained": checkpoint.untrained,
     }
+    # One entry: safetensors writes several in random order, and equal networks should be equal files.
+    metadata = {_METADATA_KEY: json.dumps(content)}
     tensors = {key: value.detach().cpu().contiguous() for key, value in checkpoint.model.state_dict().items()}
     with atomic_file(path) as temporary:
         safetensors.torch.save_file(tensors, temporary, metadata)
@@ -160,20 +162,18 @@ def _load_safetensors(path: Path) -> Checkpoint:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  no mapping
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path}: damaged or no safetensors file ({error}); copy it again") from error
-    if metadata.get("format") != "gfnet":
+    if _METADATA_KEY not in metadata:
         raise CheckpointError(f"{path}: a safetensors file, but not a checkpoint of this project")
-    if metadata.get("format_version") != str(FORMAT_VERSION):
-        raise CheckpointError(
-            f"{path}: format version {metadata.get('format_version')}, but this release reads {FORMAT_VERSION}; "
-            "use the release that wrote it"
-        )
     try:
-        config = ModelConfig.from_dict(json.loads(metadata["config"]))
-        labels = json.loads(metadata["labels"])
-        evaluation = json.loads(metadata["evaluation"])
-        recipe = json.loads(metadata["recipe"])
-        untrained = json.loads(metadata["untrained"])
-        stored = evaluation and Evaluation.from_dict(evaluation)
+        content = json.loads(metadata[_METADATA_KEY])
+        if content["format_version"] != FORMAT_VERSION:
+            raise CheckpointError(
+                f"{path}: format version {content['format_version']}, but this release reads {FORMAT_VERSION}; "
+                "use the release that wrote it"
+            )
+        config = ModelConfig.from_dict(content["config"])
+        labels, recipe, untrained = content["labels"], content["recipe"], tuple(content["untrained"])
+        stored = content["evaluation"] and Evaluation.from_dict(content["evaluation"])
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: its metadata is damaged ({error}); copy it again") from error
     model = GFNet(config)
@@ -185,7 +185,7 @@ def _load_safetensors(path: Path) -> Checkpoint:
         _load_component(path, component, module, by_component.pop(component, {}))
     if by_component:
         raise CheckpointError(f"{path}: unexpected component {next(iter(by_component))}")
-    return Checkpoint(model.eval(), _labels(config, labels), stored, recipe, tuple(untrained))
+    return Checkpoint(model.eval(), _labels(config, labels), stored, recipe, untrained)
 
 
 def _labels(config: ModelConfig, labels: list[str] | None) -> tuple[str, ...] | None:
@@ -194,9 +194,19 @@ def _labels(config: ModelConfig, labels: list[str] | None) -> tuple[str, ...] | 
     return tuple(labels)
 
 
-def _load_component(path: Path, component: str, module: nn.Module, tensors: Mapping[str, Any]) -> None:
-    """Load one component strictly, or say what does not fit."""
-    expected = module.state_dict()
+def _same(key: str) -> str:
+    return key
+
+
+def _load_component(
+    path: Path,
+    component: str,
+    module: nn.Module,
+    tensors: Mapping[str, Any],
+    file_key: Callable[[str], str] = _same,
+) -> None:
+    """Load one component strictly, or say what does not fit; ``file_key`` is what the file calls our keys."""
+    expected = {file_key(key): value for key, value in module.state_dict().items()}
     problems = []
     missing = [key for key in expected if key not in tensors]
     unexpected = [key for key in tensors if key not in expected]
@@ -217,16 +227,12 @@ def _load_component(path: Path, component: str, module: nn.Module, tensors: Mapp
             problems.append(f"{what} {', '.join(keys[:_SHOWN_KEYS])}{more}")
     if problems:
         raise CheckpointError(f"{path}: {component} does not fit the network: {'; '.join(problems)}")
-    module.load_state_dict(dict(tensors))
+    module.load_state_dict({key: tensors[file_key(key)] for key in module.state_dict()})
 
 
 # -- the official layout -------------------------------------------------------------------------------
 
 _ENCODERS = ("model_prime_state_dict", "model_state_dict")
-
-
-def _same(key: str) -> str:
-    return key
 
 
 def _components(model: GFNet) -> dict[str, tuple[nn.Module, Callable[[str], str]]]:
@@ -243,25 +249,22 @@ def _components(model: GFNet) -> dict[str, tuple[nn.Module, Callable[[str], str]
 
 def _load_official(path: Path, arch: str | None, patch_size: int | None, steps: int | None) -> Checkpoint:
     content = _read_pickle(path)
-    components: dict[str, Any] = {}
-    for name in (*_ENCODERS, "fc"):
-        if not isinstance(content.get(name), Mapping):
+    components: dict[str, dict[str, Any]] = {}
+    for name in (*_ENCODERS, "fc", "policy"):
+        tensors = content.get(name)
+        if tensors is None and name == "policy":
+            continue  # the trainer's stage 1 writes None
+        if tensors is None:
             raise CheckpointError(f"{path}: no checkpoint of the official code: component {name} is missing")
-        components[name] = {key.removeprefix(_PREFIX): value for key, value in content[name].items()}
-    policy = content.get("policy")
-    config = _official_config(path, content, components, policy, arch, patch_size, steps)
+        if not isinstance(tensors, Mapping) or not all(isinstance(key, str) for key in tensors):
+            raise CheckpointError(f"{path}: component {name} is no state dict")
+        components[name] = {key.removeprefix(_PREFIX): value for key, value in tensors.items()}
+    config = _official_config(path, content, components, arch, patch_size, steps)
     model = GFNet(config)
     for component, (module, official_key) in _components(model).items():
-        if component == "policy" and policy is None:
-            continue  # the trainer's stage 1 writes None
-        tensors = components.get(component, policy)
-        if not isinstance(tensors, Mapping):
-            raise CheckpointError(f"{path}: component {component} is no state dict")
-        ours: dict[str, str] = {official_key(key): key for key in module.state_dict()}
-        _load_component(
-            path, component, module, {ours.get(str(key), str(key)): value for key, value in tensors.items()}
-        )
-    untrained = ("policy",) if policy is None else ()
+        if component in components:
+            _load_component(path, component, module, components[component], official_key)
+    untrained = () if "policy" in components else ("policy",)
     return Checkpoint(model.eval(), _labels(config, None), _official_evaluation(path, content, config), None, untrained)
 
 
@@ -269,12 +272,13 @@ def _read_pickle(path: Path) -> dict[str, Any]:
     # numpy scalars are the one thing besides tensors and containers that such files may hold.
     safe: list[Any] = [np.float64(0).__reduce__()[0], np.dtype, type(np.dtype("f8")), type(np.dtype("f4"))]
     try:
-        with torch.serialization.safe_globals(safe):
+        with torch.serialization.safe_globals(safe), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the pickle protocol of what is no pickle at all
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         what = "holds objects other than tensors" if "Unsupported global" in str(error) else "cannot be read"
         raise CheckpointError(f"{path}: no checkpoint: it {what}; nothing in it was run") from error
-    except (RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+    except Exception as error:  # damaged bytes make torch raise nearly anything: IndexError, struct.error, ...
         kind = "truncated or damaged" if zipfile.is_zipfile(path) or _starts_like_zip(path) else "no checkpoint"
         raise CheckpointError(f"{path}: {kind}; copy it again or choose another file") from error
     if not isinstance(content, dict):
@@ -290,30 +294,36 @@ def _starts_like_zip(path: Path) -> bool:
 def _official_config(
     path: Path,
     content: Mapping[str, Any],
-    components: Mapping[str, Mapping[str, Tensor]],
-    policy: Mapping[str, Tensor] | None,
+    components: Mapping[str, Mapping[str, Any]],
     arch: str | None,
     patch_size: int | None,
     steps: int | None,
 ) -> ModelConfig:
     """What the file says of its network, completed by the caller, then by the shapes of its tensors."""
     arch = content.get("model_name") or arch or _recognise_arch(path, components["model_state_dict"])
-    if arch not in OFFICIAL_ARCHS:
+    if not isinstance(arch, str) or arch not in OFFICIAL_ARCHS:
         raise CheckpointError(f"{path}: unknown model_name {arch!r}; known are {', '.join(OFFICIAL_ARCHS)}")
     released = [config for config in RELEASED.values() if config.arch == arch]
-    patch_size = content.get("patch_size") or patch_size or _recognise_patch(policy, released)
+    patch_size = content.get("patch_size") or patch_size or _recognise_patch(components.get("policy"), released)
     if patch_size is None:
         raise CheckpointError(f"{path}: neither a policy nor a patch size in this file; pass --patch-size")
-    flops = content.get("flops")
-    steps = (len(flops) if flops is not None else None) or steps or released[0].steps
+    try:
+        patch_size, flops = int(patch_size), [float(value) for value in content.get("flops") or ()]
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{path}: patch_size or flops is damaged ({error}); copy the file again") from error
+    steps = len(flops) or steps or released[0].steps
     head = next((v for k, v in components["fc"].items() if k in ("fc.weight", "fc_2.weight")), None)
     num_classes = int(head.shape[0]) if isinstance(head, Tensor) and head.ndim == 2 else None
-    return model_config(arch, int(patch_size), int(steps), num_classes=num_classes)
+    return model_config(arch, patch_size, steps, num_classes=num_classes)
 
 
-def _recognise_arch(path: Path, tensors: Mapping[str, Tensor]) -> str:
+def _recognise_arch(path: Path, tensors: Mapping[str, Any]) -> str:
     """The official backbone whose parameters have these names and shapes, its head aside."""
-    shapes = {key: tuple(value.shape) for key, value in tensors.items() if not key.startswith(("fc.", "classifier."))}
+    shapes = {
+        key: tuple(getattr(value, "shape", ()))
+        for key, value in tensors.items()
+        if not key.startswith(("fc.", "classifier."))
+    }
     for arch in OFFICIAL_ARCHS:
         official_key = family_of(arch).official_key
         with torch.device("meta"):
@@ -327,18 +337,17 @@ def _recognise_arch(path: Path, tensors: Mapping[str, Tensor]) -> str:
     raise CheckpointError(f"{path}: model_state_dict is none of the official backbones; pass --arch")
 
 
-def _recognise_patch(policy: Mapping[str, Tensor] | None, released: list[ModelConfig]) -> int | None:
+def _recognise_patch(policy: Mapping[str, Any] | None, released: list[ModelConfig]) -> int | None:
     """The released patch size whose feature map fits the policy's first linear layer."""
     if policy is None:
         return None
     linear = policy.get("state_encoder.3.weight", policy.get("state_encoder.0.weight"))
     for config in released:
-        encoder_side = math.ceil(config.patch_size / 32)
         with torch.device("meta"):
             model = GFNet(config)
         expected = model.policy.state_encoder.state_dict()
         fits = expected.get("3.weight", expected["0.weight"]).shape
-        if linear is not None and linear.shape == fits and encoder_side:
+        if isinstance(linear, Tensor) and linear.shape == fits:
             return config.patch_size
     return None
 
@@ -349,6 +358,8 @@ def _official_evaluation(path: Path, content: Mapping[str, Any], config: ModelCo
     if any(content.get(name) is None for name in names):
         return None
     try:
+        if any(len(row) != config.steps for row in content["dynamic_threshold"]):
+            raise ValueError(f"dynamic_threshold has not {config.steps} values in each row")
         costs, accuracies = content["budgeted_batch_classification"]
         points = tuple(
             BudgetPoint(float(cost), tuple(float(v) for v in row), float(top1), float(cost), ())

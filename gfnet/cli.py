@@ -42,13 +42,11 @@ class _Group(click.Group):
             click.echo(f"gfnet: {_one_line(error)}", err=True)
             context.exit(2)
 
-
-    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+    def main(self, *args: Any, **extra: Any) -> Any:
         """Like click's, but a wrong option is one line too."""
-        if not standalone_mode:
-            return super().main(*args, standalone_mode=False, **extra)
+        run: Any = super().main
         try:
-            code = super().main(*args, standalone_mode=False, **extra)
+            code = run(*args, **{**extra, "standalone_mode": False})
         except click.UsageError as error:
             command = error.ctx.command_path if error.ctx else "gfnet"
             click.echo(f"gfnet: {_one_line(error)} (see `{command} --help`)", err=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from gfnet_export.bundle import Bundle
+from gfnet_export.exporting import export_coreml, export_onnx
 from golden_support import RELEASED_NAMES, GoldenRun, golden_run
 from network_support import small_checkpoint, write_odd_images
 
 from gfnet.checkpoint import Checkpoint, save_checkpoint
 from gfnet.synth import SceneConfig, write_scenes
-from gfnet_export.bundle import Bundle
-from gfnet_export.exporting import export_coreml, export_onnx
 
 
 @pytest.fixture(scope="session", params=RELEASED_NAMES)

@@ -8,6 +8,7 @@ import sys
 import time
 import tracemalloc
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,8 @@ def bench_cropping(batch: int = 256, image_size: int = 224, patch_size: int = 96
             images = pixels.to(dtype).contiguous(memory_format=memory_format)
             patches = crop_patches(images, origins, patch_size)
             loop, ours, copy = interleaved(
-                lambda images=images: crop_in_a_loop(images, origins, patch_size),
-                lambda images=images: crop_patches(images, origins, patch_size),
+                partial(crop_in_a_loop, images, origins, patch_size),
+                partial(crop_patches, images, origins, patch_size),
                 patches.clone,
             )
             key = f"{str(dtype).removeprefix('torch.')}_{name}"

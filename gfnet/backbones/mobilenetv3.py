@@ -15,5 +15,7 @@ FAMILY = Family(timm_names={name: name for name in ("mobilenetv3_large_100", "mo
 @register_model
 def mobilenetv3_large_125(pretrained: bool = False, **kwargs) -> MobileNetV3:
     """MobileNet-V3 Large at width 1.25, which timm can build but does not register."""
+    if not kwargs.get("pretrained_cfg"):  # timm has no weights of it, and warns of that unless it is told so
+        kwargs["pretrained_cfg"] = {"architecture": "mobilenetv3_large_125"}
     # create_model(..., channel_multiplier=1.25) is refused: the registered entry points pass their own.
     return _gen_mobilenet_v3("mobilenetv3_large_125", 1.25, pretrained=pretrained, **kwargs)

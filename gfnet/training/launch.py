@@ -80,8 +80,7 @@ def launch(
         model = load_checkpoint(start).model
     else:
         raise TrainingError(
-            f"{start}: no such file; stage {stages[0]} starts from it: "
-            f"train stage {stages[0] - 1} first or pass --init"
+            f"{start}: no such file; stage {stages[0]} starts from it: train stage {stages[0] - 1} first or pass --init"
         )
     if torch.cuda.is_available():
         model.cuda()

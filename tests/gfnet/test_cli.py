@@ -53,7 +53,16 @@ def test_evaluate_writes_the_documented_json(checkpoint_file, scenes, tmp_path):
 def test_evaluate_finds_new_thresholds_and_saves_them(checkpoint_file, scenes, tmp_path):
     saved = tmp_path / "new.safetensors"
     result = gfnet(
-        "evaluate", checkpoint_file, "--data", scenes, "--thresholds", "search", "--search-images", "30", "--save", saved
+        "evaluate",
+        checkpoint_file,
+        "--data",
+        scenes,
+        "--thresholds",
+        "search",
+        "--search-images",
+        "30",
+        "--save",
+        saved,
     )
     assert result.exit_code == 0, result.output
     old, new = load_checkpoint(checkpoint_file), load_checkpoint(saved)
@@ -122,7 +131,10 @@ BAD = {
         ("train", "--data", "{scenes}", "--out", "{tmp}/run", "--image-size", "64"),
         "smaller than patch_size",
     ),
-    "unknown backbone": (("train", "--data", "{scenes}", "--out", "{tmp}/run", "--arch", "resnet5"), "nor a timm model"),
+    "unknown backbone": (
+        ("train", "--data", "{scenes}", "--out", "{tmp}/run", "--arch", "resnet5"),
+        "nor a timm model",
+    ),
     "epochs no numbers": (("train", "--data", "{scenes}", "--out", "{tmp}/run", "--epochs", "1,2"), "give 4"),
     "stage without the one before": (
         ("train", "--data", "{scenes}", "--out", "{tmp}/run", "--stage", "2"),

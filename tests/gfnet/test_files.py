@@ -52,7 +52,7 @@ def test_an_existing_folder_is_kept_unless_replacing_is_asked_for(tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     (out / "old").touch()
-    with pytest.raises(GFNetError, match="already exists; .*--overwrite"), atomic_folder(out):
+    with pytest.raises(GFNetError, match=r"already exists; .*--overwrite"), atomic_folder(out):
         pass
     with pytest.raises(RuntimeError), atomic_folder(out, overwrite=True):
         raise RuntimeError

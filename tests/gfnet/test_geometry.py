@@ -26,7 +26,9 @@ def test_a_resize_keeps_a_constant_image():
 
 def test_origins_equal_torch_s_for_every_action():
     edges = np.array([0, 1, np.nextafter(np.float32(1), 0), 0.5], np.float32)
-    actions = np.concatenate([np.random.default_rng(0).random((10_000, 2), np.float32), np.stack([edges, edges[::-1]], 1)])
+    actions = np.concatenate(
+        [np.random.default_rng(0).random((10_000, 2), np.float32), np.stack([edges, edges[::-1]], 1)]
+    )
     for image_size, patch_size in ((224, 96), (260, 128), (300, 144), (96, 96)):
         reference = patches.patch_origins(torch.from_numpy(actions), image_size, patch_size).numpy()
         np.testing.assert_array_equal(patch_origins(actions, image_size, patch_size), reference)

@@ -5,11 +5,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from gfnet_export import manifest
+from gfnet_export.bundle import MANIFEST, open_bundle
 from network_support import gfnet, one_line
 
 from gfnet.errors import BundleError
-from gfnet_export import manifest
-from gfnet_export.bundle import MANIFEST, open_bundle
 
 SCHEMA = Path(manifest.__file__).with_name("manifest.schema.json")
 
@@ -43,7 +43,9 @@ def test_the_manifest_tells_all_that_a_runtime_needs(onnx_bundle, checkpoint):
 
 def test_a_bundle_holds_its_files_and_nothing_else(onnx_bundle):
     named = {name for graph in onnx_bundle.manifest.subgraphs for name in graph.sha256}
-    found = {path.relative_to(onnx_bundle.folder).as_posix() for path in onnx_bundle.folder.rglob("*") if path.is_file()}
+    found = {
+        path.relative_to(onnx_bundle.folder).as_posix() for path in onnx_bundle.folder.rglob("*") if path.is_file()
+    }
     assert found == named | {MANIFEST}
 
 

@@ -4,10 +4,8 @@ import json
 
 import coremltools as ct
 import pytest
-from network_support import gfnet, one_line
-
-from gfnet_export import names
 from gfnet_export.bundle import open_bundle
+from network_support import gfnet, one_line
 
 FLOAT32 = 65568  # MLMultiArray's data type in Core ML's model description
 

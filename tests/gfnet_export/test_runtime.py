@@ -7,12 +7,12 @@ import sys
 
 import numpy as np
 import pytest
+from gfnet_export.exporting import export_onnx
+from gfnet_export.runtime import bundle_predictor
 from network_support import READABLE, gfnet, one_line, recurrent, small_checkpoint
 
 from gfnet.images import find_images
 from gfnet.inference import torch_predictor
-from gfnet_export.exporting import export_onnx
-from gfnet_export.runtime import bundle_predictor
 
 # Other kernels and folded batch norms, on logits that the test network spreads over +-30 or so.
 LOGITS_TOLERANCE = 1e-3
@@ -75,7 +75,9 @@ def test_predict_with_a_bundle_never_imports_torch(onnx_bundle, odd_images, tmp_
     )
     out, drawn = tmp_path / "out.json", tmp_path / "drawn"
     arguments = ["predict", onnx_bundle.folder, odd_images, "--json", out, "--logits", "--draw", drawn]
-    done = subprocess.run([sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     traces = json.loads(out.read_text())
     assert len(traces) == len(READABLE) == len(list(drawn.glob("*.png")))

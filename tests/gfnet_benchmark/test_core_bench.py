@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from gfnet_benchmark.core_bench import bench_threshold_search, crop_in_a_loop
+from network_support import gfnet, one_line
+
+from gfnet.patches import crop_patches
+
+
+def test_both_ways_to_crop_give_the_same_patches():
+    images = torch.rand(9, 3, 40, 40)
+    origins = torch.randint(0, 21, (9, 2))
+    assert torch.equal(crop_in_a_loop(images, origins, 20), crop_patches(images, origins, 20))
+
+
+def test_the_search_over_many_samples_stays_small():
+    # 200,000 samples, five steps, 39 budgets; a Python loop over samples keeps gigabytes of softmax outputs.
+    assert bench_threshold_search()["peak_mb"] < 200
+
+
+@pytest.mark.slow
+def test_the_command_measures_every_hot_path(checkpoint_file, onnx_bundle, scenes, tmp_path):
+    out = tmp_path / "core.json"
+    done = gfnet(
+        *("bench", "core", "--checkpoint", checkpoint_file, "--bundle", onnx_bundle.folder),
+        *("--images", scenes / "val", "--json", out),
+    )
+    assert done.exit_code == 0, done.output
+    figures = json.loads(out.read_text())
+    assert set(figures) == {"cropping", "threshold_search", "adaptive", "first_photo"}
+    assert all(value > 0 for group in figures.values() for value in group.values())
+
+
+def test_photos_are_asked_for(checkpoint_file):
+    assert "pass --images" in one_line(gfnet("bench", "core", "--checkpoint", checkpoint_file))

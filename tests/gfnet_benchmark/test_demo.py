@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import html.parser
+import json
+import re
+
+import pytest
+from gfnet_benchmark.demo import DemoConfig, run_demo
+from network_support import gfnet, one_line
+
+TINY = DemoConfig(train=40, val=20, epochs=(1, 1, 1, 1), bench_images=3, examples=1)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    out = tmp_path_factory.mktemp("demo") / "demo"
+    return out, run_demo(out, config=TINY)
+
+
+class Page(html.parser.HTMLParser):
+    """Collects what a page refers to, and that its tags match."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.links, self.images = [], [], 0
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        self.links += [values[name] for name in ("src", "href", "xlink:href") if name in values]
+        self.images += tag == "img"
+        if tag not in ("meta", "img", "br", "path", "use", "rect"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if self.open and self.open[-1] == tag:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        if self.open and self.open[-1] == tag:
+            self.open.pop()
+
+
+def test_the_demo_leaves_every_part_of_the_job(demo):
+    out, _ = demo
+    for part in ("scenes/train", "run/model.safetensors", "onnx/manifest.json", "coreml/manifest.json", "bench.json"):
+        assert (out / part).exists(), part
+
+
+def test_the_page_stands_alone_and_its_tags_match(demo):
+    out, _ = demo
+    page = Page()
+    page.feed((out / "report.html").read_text())
+    assert page.open == []
+    assert page.images >= 1
+    assert all(link.startswith(("data:image/png;base64,", "#")) for link in page.links)
+
+
+def test_the_page_s_figures_are_those_of_the_json(demo):
+    out, summary = demo
+    assert json.loads((out / "demo.json").read_text()) == json.loads(json.dumps(summary))
+    text = re.sub(r"<svg.*?</svg>", "", (out / "report.html").read_text(), flags=re.S)
+    result = summary["result"]
+    for value in (
+        f"{summary['evaluation']['anytime_top1'][-1]:.1f} %",
+        f"{summary['chosen']['mean_macs'] / 1e6:.1f} M",
+        f"{summary['baseline_top1']:.1f} %",
+        f"{result['loop']['latency']['mean_ms']:.2f} ms",
+        *(f"{graph['steady']['median_ms']:.3f}" for graph in result["subgraphs"]),
+    ):
+        assert value in text, value
+
+
+def test_the_same_seed_trains_the_same_network(demo, tmp_path):
+    out, summary = demo
+    again = run_demo(tmp_path / "again", config=TINY)
+    assert again["evaluation"] == summary["evaluation"]
+    assert again["random_top1"] == summary["random_top1"]
+    assert (tmp_path / "again/run/model.safetensors").read_bytes() == (out / "run/model.safetensors").read_bytes()
+
+
+def test_an_earlier_demo_is_kept_and_so_are_other_files(tmp_path):
+    (tmp_path / "report.html").write_text("mine")
+    (tmp_path / "notes.txt").write_text("mine too")
+    assert "pass --overwrite" in one_line(gfnet("demo", "--out", tmp_path))
+    assert (tmp_path / "report.html").read_text() == "mine"
+    assert "seed -1" in one_line(gfnet("demo", "--out", tmp_path, "--overwrite", "--seed", "-1"))
+    assert len(list(tmp_path.iterdir())) == 2

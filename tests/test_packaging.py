@@ -1,0 +1,93 @@
+"""The wheel holds what it should, and works where it was installed from nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    out = tmp_path_factory.mktemp("wheel")
+    source = tmp_path_factory.mktemp("source")
+    # From a copy, so that building leaves nothing in the repository.
+    subprocess.run(
+        f"git -C '{ROOT}' ls-files -co --exclude-standard -z | (cd '{ROOT}' && xargs -0 cp --parents -t '{source}')",
+        shell=True,
+        check=True,
+    )
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", out, source]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    (path,) = out.glob("*.whl")
+    return path
+
+
+def test_the_wheel_puts_three_packages_and_nothing_else_into_site_packages(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {
+        "gfnet",
+        "gfnet_export",
+        "gfnet_benchmark",
+    }
+    assert "gfnet_export/manifest.schema.json" in names
+    assert "gfnet_benchmark/report.html" in names
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+def test_every_module_imports_from_a_clean_environment(wheel, tmp_path):
+    environment = tmp_path / "venv"
+    venv.create(environment, with_pip=False)
+    python = environment / "bin" / "python"
+    # pip of this environment installs into the new one; third-party packages are borrowed, not downloaded.
+    subprocess.run(
+        [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", wheel], check=True
+    )
+    code = (
+        "import importlib, pkgutil, sys\n"
+        "count = 0\n"
+        "for top in ('gfnet', 'gfnet_export', 'gfnet_benchmark'):\n"
+        "    package = importlib.import_module(top)\n"
+        "    assert package.__file__.startswith(sys.prefix), package.__file__\n"
+        "    for module in pkgutil.walk_packages(package.__path__, top + '.'):\n"
+        "        importlib.import_module(module.name)\n"
+        "        count += 1\n"
+        "print(count)\n"
+    )
+    done = subprocess.run(
+        [python, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={"PYTHONPATH": sysconfig.get_paths()["purelib"], "PATH": ""},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert int(done.stdout) > 40
+
+
+def test_the_installed_command_runs(wheel, tmp_path):
+    environment = tmp_path / "venv"
+    venv.create(environment, with_pip=False)
+    python = environment / "bin" / "python"
+    subprocess.run(
+        [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", wheel], check=True
+    )
+    done = subprocess.run(
+        [environment / "bin" / "gfnet", "--version"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PYTHONPATH": sysconfig.get_paths()["purelib"], "PATH": ""},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "0.1.0" in done.stdout

@@ -1,0 +1,104 @@
+"""The house keeps its shape: imports run one way, and what deploys needs no torch."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = {
+    "gfnet": ROOT / "gfnet",
+    "gfnet_export": ROOT / "export" / "gfnet_export",
+    "gfnet_benchmark": ROOT / "benchmark" / "gfnet_benchmark",
+}
+MAY_IMPORT = {
+    "gfnet": set(),
+    "gfnet_export": {"gfnet"},
+    "gfnet_benchmark": {"gfnet", "gfnet_export"},
+}
+DEPLOYED = ("gfnet_export.runtime", "gfnet_export.cli", "gfnet_export.loading", "gfnet.cli", "gfnet.drawing")
+HEAVY = {"torch", "torchvision", "timm", "onnx", "coremltools", "safetensors", "matplotlib"}
+
+
+def modules():
+    for package, folder in FOLDERS.items():
+        for path in sorted(folder.rglob("*.py")):
+            parts = path.relative_to(folder).with_suffix("").parts
+            yield ".".join((package, *(part for part in parts if part != "__init__"))), path
+
+
+MODULES = dict(modules())
+
+
+def imports(path, *, top_level_only):
+    """Names that a file imports; ``from a import b`` counts as ``a`` and, if it is a module, ``a.b``."""
+    tree = ast.parse(path.read_text())
+    nodes = tree.body if top_level_only else ast.walk(tree)
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield str(node.module)
+            yield from (name for alias in node.names if (name := f"{node.module}.{alias.name}") in MODULES)
+
+
+@pytest.mark.parametrize("package", FOLDERS)
+def test_imports_run_one_way(package):
+    for name, path in MODULES.items():
+        if name.split(".")[0] == package:
+            used = {imported.split(".")[0] for imported in imports(path, top_level_only=False)}
+            assert used & set(FOLDERS) <= MAY_IMPORT[package] | {package}, name
+
+
+def test_no_module_imports_itself_in_a_circle():
+    graph = {name: {m for m in imports(path, top_level_only=True) if m in MODULES} for name, path in MODULES.items()}
+    done: set[str] = set()
+
+    def visit(name, trail):
+        assert name not in trail, " -> ".join([*trail, name])
+        if name not in done:
+            for other in graph[name] - {name}:
+                visit(other, [*trail, name])
+            done.add(name)
+
+    for name in graph:
+        visit(name, [])
+
+
+@pytest.mark.parametrize("start", DEPLOYED)
+def test_what_deploys_imports_nothing_heavy(start):
+    seen: set[str] = set()
+    queue = [start]
+    while queue:
+        name = queue.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        for imported in imports(MODULES[name], top_level_only=True):
+            assert imported.split(".")[0] not in HEAVY, f"{name} imports {imported}"
+            if imported in MODULES:
+                queue.append(imported)
+    assert len(seen) >= 3
+
+
+def test_setup_cfg_lists_every_package():
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    listed = set(config["options"]["packages"].split())
+    assert listed == {name for name, path in MODULES.items() if path.name == "__init__.py"}
+
+
+def test_every_module_says_what_it_is():
+    silent = [name for name, path in MODULES.items() if not ast.get_docstring(ast.parse(path.read_text()))]
+    assert not silent
+
+
+def test_tests_mirror_the_tree():
+    known = {name.rsplit(".", 1)[-1] for name in MODULES}
+    for path in (ROOT / "tests").glob("gfnet*/**/test_*.py"):
+        subject = path.stem.removeprefix("test_")
+        assert subject in known, f"{path.relative_to(ROOT)} tests no module of that name"
