@@ -9,6 +9,7 @@ official trainer's own (neither).  Nothing is ever unpickled that could run code
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import pickle
 import warnings
@@ -100,7 +101,8 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
     metadata = {_METADATA_KEY: json.dumps(content)}
     tensors = {key: value.detach().cpu().contiguous() for key, value in checkpoint.model.state_dict().items()}
     with atomic_file(path) as temporary:
-        safetensors.torch.save_file(tensors, temporary, metadata)
+        # Written here, not by the library, whose own error hides that the disk is full.
+        temporary.write_bytes(safetensors.torch.save(tensors, metadata))
 
 
 def save_official(path: str | Path, checkpoint: Checkpoint, *, prefix: bool = True) -> None:
@@ -134,8 +136,10 @@ def save_official(path: str | Path, checkpoint: Checkpoint, *, prefix: bool = Tr
             [point.mean_macs for point in evaluation.budgeted],
             [point.top1 for point in evaluation.budgeted],
         ]
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
     with atomic_file(path) as temporary:
-        torch.save(content, temporary)
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def imagenet_labels() -> tuple[str, ...]:

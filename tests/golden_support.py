@@ -107,14 +107,23 @@ def recipe_model(config: ModelConfig) -> GFNet:
     return model.eval()
 
 
-def official_content(arch: str, patch_size: int, prefix: str) -> dict[str, dict[str, Tensor]]:
-    """The four state dicts of an official file with the recipe's weights; ``prefix`` before encoder keys."""
+def official_content(arch: str, patch_size: int, *, prefix: str = "", hollow: bool = False) -> dict[str, Any]:
+    """The four state dicts of an official file, with the recipe's weights.
+
+    Args:
+        prefix: before the encoders' keys; released files have ``module.``.
+        hollow: zeros instead of weights, as views of a single one: files of a few kB, quickly made.
+    """
+
+    def tensor(component: str, key: str, shape: tuple[int, ...], dtype: str) -> Tensor:
+        if hollow:
+            return torch.zeros((), dtype=getattr(torch, dtype)).expand(shape)
+        return torch.from_numpy(recipe.fill(component, key, shape))
+
     return {
         component: {
-            (prefix if component.startswith("model_") else "") + key: torch.from_numpy(
-                recipe.fill(component, key, shape)
-            )
-            for key, shape, _ in entries
+            (prefix if component.startswith("model_") else "") + key: tensor(component, key, shape, dtype)
+            for key, shape, dtype in entries
         }
         for component, entries in manifest_components(arch, patch_size).items()
     }

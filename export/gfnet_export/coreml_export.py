@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import shutil
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Literal
@@ -88,6 +89,10 @@ def write_coreml(
                 skip_model_load=True,
             )
         except (RuntimeError, ValueError, NotImplementedError, TypeError) as error:
+            if "FileWriter" in str(error):  # weights go to the temporary folder first
+                raise ExportError(
+                    f"{path}: cannot write ({error}); free some space there and in {tempfile.gettempdir()}"
+                ) from error
             raise ExportError(f"{component.name}: Core ML export failed ({str(error).splitlines()[0]})") from error
         model.short_description = component.description
         model.author = "gfnet"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 import subprocess
 import sys
@@ -159,3 +160,32 @@ def test_debug_shows_the_traceback(tmp_path):
     done = subprocess.run([GFNET, "--debug", "info", tmp_path / "none"], capture_output=True, text=True, check=False)
     assert "Traceback" in done.stderr
     assert done.returncode != 0
+
+
+FILE_LIMIT = 20_000
+"""Bytes after which every write fails, as on a full disk."""
+
+WRITERS = {
+    "convert": ("convert", "{checkpoint}", "{tmp}/out/copy.safetensors"),
+    "export onnx": ("export", "onnx", "{checkpoint}", "--out", "{tmp}/out/bundle"),
+    "export coreml": ("export", "coreml", "{checkpoint}", "--out", "{tmp}/out/bundle"),
+    "predict": ("predict", "{checkpoint}", "{scenes}/val", "--logits", "--json", "{tmp}/out/traces.json"),
+}
+
+
+@pytest.mark.parametrize("arguments", WRITERS.values(), ids=WRITERS.keys())
+def test_a_disk_that_fills_up_is_one_line_and_leaves_nothing(arguments, checkpoint_file, scenes, tmp_path):
+    places = {"checkpoint": checkpoint_file, "scenes": scenes, "tmp": tmp_path}
+    done = subprocess.run(
+        [GFNET, *(argument.format(**places) for argument in arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_LIMIT, FILE_LIMIT)),
+    )
+    assert done.returncode == 2, done.stderr
+    errors = [line for line in done.stderr.splitlines() if line.startswith("gfnet: ")]
+    assert len(errors) == 1, done.stderr
+    assert "cannot write" in errors[0]
+    assert "Traceback" not in done.stderr
+    assert not [path for path in (tmp_path / "out").rglob("*")]

@@ -52,12 +52,3 @@ def test_crops_are_slices_in_every_layout(memory_format, dtype):
 
 def test_the_largest_action_points_at_the_last_origin():
     assert patch_origins(torch.tensor([[1.0, 0.0]]), 224, 96).tolist() == [[128, 0]]
-
-
-@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
-def test_resize_without_torch_is_the_same(interpolation):
-    pixels = np.random.default_rng(0).integers(0, 256, (50, 50, 3)).astype(np.uint8)
-    with_torch = resize_glance(torch.from_numpy(pixels).permute(2, 0, 1)[None].float(), 16, interpolation)
-    without = geometry.resize_glance(pixels, 16, interpolation)
-    # Float32 on values up to 255.
-    np.testing.assert_allclose(without, with_torch[0].permute(1, 2, 0), atol=1e-3, rtol=0)

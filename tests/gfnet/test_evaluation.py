@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from golden_inputs import pictures
+from golden_support import case, official_content, outputs
+from PIL import Image
+
+from gfnet.checkpoint import load_checkpoint
+from gfnet.config import RELEASED, model_config
+from gfnet.data import Batches, PixelDataset, open_split
+from gfnet.errors import BudgetError, DataError
+from gfnet.evaluation import (
+    Predictions,
+    anytime_top1,
+    evaluate,
+    evaluate_folder,
+    exit_quotas,
+    find_thresholds,
+    predict_all_steps,
+    run_all_steps,
+)
+from gfnet.model import GFNet
+
+# A softmax moves by half of what its logits move: up to 3e-5 in the official float32 runs themselves.
+CONFIDENCE_ATOL = 2e-5
+# Per cent.  The official meter multiplies by 100 / n in float32, so 1 of 4 comes out as 24.999999; ours counts.
+ACCURACY_ATOL = 1e-4
+
+
+def test_confidences_and_answers_are_the_official_ones(released):
+    confidence, predicted = released.logits.softmax(2).max(2)
+    np.testing.assert_allclose(confidence, released.expected["softmax_max"], atol=CONFIDENCE_ATOL, rtol=0)
+    assert (predicted.numpy() == released.expected["argmax"]).all()
+
+
+def test_anytime_accuracy_is_the_official_one(released):
+    confidence, predicted = released.logits.softmax(2).max(2)
+    predictions = Predictions(confidence.numpy(), predicted.int().numpy(), released.expected["targets"])
+    accuracies = anytime_top1(predictions)
+    np.testing.assert_allclose(accuracies, released.expected["anytime_classification"], atol=ACCURACY_ATOL, rtol=0)
+
+
+@pytest.mark.parametrize("steps", [3, 5])
+def test_quotas_are_the_official_ones_to_the_last_bit(steps):
+    quotas = exit_quotas(steps)
+    assert quotas.dtype == np.float32
+    assert (quotas == outputs("thresholds")[f"T{steps}_probs"]).all()
+
+
+def test_thresholds_come_with_what_they_cost_on_the_same_images():
+    golden = case("thresholds", "deg_")  # found and evaluated on the same images
+    thresholds, budgets = find_thresholds(
+        Predictions(golden["conf"], golden["pred"], golden["label"]), outputs("thresholds")["T3_flops"]
+    )
+    assert (thresholds == golden["thresholds"]).all()
+    assert list(budgets) == golden["expected_flops"].tolist()
+
+
+@pytest.fixture(scope="module")
+def picture_folder(tmp_path_factory) -> Path:
+    """The golden pictures as an image folder."""
+    root = tmp_path_factory.mktemp("pictures")
+    for label, class_pictures in enumerate(pictures()):
+        folder = root / f"class_{label}"
+        folder.mkdir()
+        for i, pixels in enumerate(class_pictures):
+            Image.fromarray(pixels).save(folder / f"{i}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def released_file(tmp_path_factory) -> Path:
+    """A file as the authors released them, with the weights of the recorded end-to-end run."""
+    golden = outputs("e2e_mobilenetv3_large_100_p96_T3")
+    content = official_content("mobilenetv3_large_100", 96, prefix="module.")
+    for name in golden["boosted_bias_keys"]:  # so that the few classes of the folder win sometimes
+        component, key = name.split("/")
+        content[component][key][:4] += 4.0
+    content |= {
+        "model_name": "mobilenetv3_large_100",
+        "patch_size": 96,
+        "model_flops": 1.0,
+        "policy_flops": 1.0,
+        "fc_flops": [1.0, 1.0, 1.0],
+        "flops": golden["flops"].tolist(),
+        "anytime_classification": golden["anytime_classification"].tolist(),
+        "dynamic_threshold": torch.from_numpy(golden["dynamic_threshold"]),
+        "budgeted_batch_classification": [golden["expected_flops"].tolist(), golden["accuracy"].tolist()],
+    }
+    path = tmp_path_factory.mktemp("released") / "released.pth.tar"
+    torch.save(content, path)
+    return path
+
+
+def test_a_released_file_on_a_folder_of_images_gives_the_official_numbers(released_file, picture_folder):
+    golden = outputs("e2e_mobilenetv3_large_100_p96_T3")
+    checkpoint = load_checkpoint(released_file)
+    stored = checkpoint.evaluation
+    assert stored is not None
+    assert checkpoint.model.config == RELEASED["mobilenetv3_large_100_p96_T3"]
+    assert stored.macs == tuple(golden["flops"])
+    assert stored.anytime_top1 == tuple(golden["anytime_classification"])
+    thresholds = np.array([point.thresholds for point in stored.budgeted], np.float32)
+    assert (thresholds == golden["dynamic_threshold"]).all()
+
+    split = open_split(picture_folder)
+    batches = Batches(PixelDataset(split, checkpoint.model.config), batch_size=5)
+    predictions = predict_all_steps(checkpoint.model, batches, len(split.samples))
+    np.testing.assert_allclose(predictions.confidence, golden["probs_max"], atol=CONFIDENCE_ATOL, rtol=0)
+    assert (predictions.predicted == golden["argmax"]).all()
+    assert (predictions.labels == golden["targets"]).all()
+
+    # No recorded confidence lies within 1e-3 of a threshold, so these are exact.
+    measured = evaluate(predictions, stored.macs, thresholds, [point.budget for point in stored.budgeted])
+    assert measured.images == 12
+    np.testing.assert_allclose(measured.anytime_top1, golden["anytime_classification"], atol=ACCURACY_ATOL, rtol=0)
+    assert [point.top1 for point in measured.budgeted] == golden["accuracy"].tolist()
+    assert [point.mean_macs for point in measured.budgeted] == golden["expected_flops"].tolist()
+
+
+@pytest.fixture(scope="module")
+def tiny() -> GFNet:
+    torch.manual_seed(0)
+    return GFNet(model_config("test_resnet", 32, 3, num_classes=10, image_size=96)).eval()
+
+
+@pytest.fixture
+def tiny_batches(tiny, picture_folder):
+    return Batches(PixelDataset(open_split(picture_folder), tiny.config), batch_size=5)
+
+
+def test_predicting_is_done_in_eval_mode_and_leaves_the_mode_alone(tiny, tiny_batches):
+    expected = predict_all_steps(tiny, tiny_batches, 12)
+    tiny.train()
+    again = predict_all_steps(tiny, tiny_batches, 12)
+    assert tiny.training
+    tiny.eval()
+    assert (again.confidence == expected.confidence).all()
+
+
+def test_random_patches_follow_their_seed_and_not_the_policy(tiny, tiny_batches):
+    def confidence(seed: int | None) -> np.ndarray:
+        generator = None if seed is None else torch.Generator().manual_seed(seed)
+        return predict_all_steps(tiny, tiny_batches, 12, random_patches=generator).confidence
+
+    assert (confidence(1) == confidence(1)).all()
+    assert (confidence(1)[0] == confidence(None)[0]).all()  # the glance has no patch
+    assert (confidence(1)[1:] != confidence(2)[1:]).any()
+    assert (confidence(1)[1:] != confidence(None)[1:]).any()
+
+
+def test_given_actions_are_taken(tiny):
+    images = torch.randn(2, 3, 96, 96)
+    corners = [torch.zeros(2, 2), torch.ones(2, 2)]
+    _, taken = run_all_steps(tiny, images, corners)
+    assert all(torch.equal(action, corner) for action, corner in zip(taken, corners, strict=True))
+    assert not torch.equal(run_all_steps(tiny, images)[1][0], corners[0])
+
+
+def test_no_images_is_an_error(tiny):
+    with pytest.raises(DataError, match="none of the images"):
+        predict_all_steps(tiny, [], 0)
+
+
+def test_stored_thresholds_on_the_same_folder_give_the_stored_results(checkpoint, scenes):
+    measured, unreadable = evaluate_folder(checkpoint.model, scenes, checkpoint.evaluation, thresholds="saved")
+    assert measured == checkpoint.evaluation
+    assert unreadable == []
+
+
+def test_searched_thresholds_come_from_the_training_split(checkpoint, scenes):
+    measured, _ = evaluate_folder(checkpoint.model, scenes, checkpoint.evaluation, thresholds="search")
+    few, _ = evaluate_folder(checkpoint.model, scenes, None, search_images=7)  # nothing stored: searched
+    assert measured.anytime_top1 == few.anytime_top1 == checkpoint.evaluation.anytime_top1
+    rows = [
+        [point.thresholds for point in evaluation.budgeted] for evaluation in (measured, few, checkpoint.evaluation)
+    ]
+    assert rows[0] != rows[1] != rows[2] != rows[0]
+
+
+def test_saved_thresholds_must_exist(checkpoint, scenes):
+    with pytest.raises(BudgetError, match="no thresholds are stored"):
+        evaluate_folder(checkpoint.model, scenes, None, thresholds="saved")
+
+
+def test_a_folder_of_other_classes_is_refused(tiny, checkpoint, picture_folder, tmp_path):
+    (tmp_path / "val").symlink_to(picture_folder)
+    with pytest.raises(DataError, match="4 classes, but the network tells 10 apart"):
+        evaluate_folder(tiny, tmp_path, checkpoint.evaluation)
