@@ -273,10 +273,8 @@ def _load_official(path: Path, arch: str | None, patch_size: int | None, steps: 
 
 
 def _read_pickle(path: Path) -> dict[str, Any]:
-    # numpy scalars are the one thing besides tensors and containers that such files may hold.
-    safe: list[Any] = [np.float64(0).__reduce__()[0], np.dtype, type(np.dtype("f8")), type(np.dtype("f4"))]
     try:
-        with torch.serialization.safe_globals(safe), warnings.catch_warnings():
+        with torch.serialization.safe_globals(_numpy_globals()), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the pickle protocol of what is no pickle at all
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -288,6 +286,14 @@ def _read_pickle(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: no checkpoint of the official code: it holds a {type(content).__name__}")
     return content
+
+
+def _numpy_globals() -> list[Any]:
+    """What pickled numpy numbers and arrays call: all that such files may hold besides tensors and containers."""
+    functions: list[Any] = [np.float64(0).__reduce__()[0], np.zeros(1).__reduce__()[0]]
+    # numpy 1 knew them under another module's name.
+    old_names = [(function, f"numpy.core.multiarray.{function.__name__}") for function in functions]
+    return [*functions, *old_names, np.ndarray, np.dtype, *(type(np.dtype(code)) for code in ("f8", "f4", "i8", "i4"))]
 
 
 def _starts_like_zip(path: Path) -> bool:
@@ -311,8 +317,9 @@ def _official_config(
     patch_size = content.get("patch_size") or patch_size or _recognise_patch(components.get("policy"), released)
     if patch_size is None:
         raise CheckpointError(f"{path}: neither a policy nor a patch size in this file; pass --patch-size")
+    flops = content.get("flops")
     try:
-        patch_size, flops = int(patch_size), [float(value) for value in content.get("flops") or ()]
+        patch_size, flops = int(patch_size), [] if flops is None else [float(value) for value in flops]
     except (TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{path}: patch_size or flops is damaged ({error}); copy the file again") from error
     steps = len(flops) or steps or released[0].steps
