@@ -6,7 +6,7 @@ import torch
 from golden_support import recipe_images
 
 from gfnet import geometry
-from gfnet.patches import crop_patches, patch_origins, resize_glance
+from gfnet.patches import crop_patches, patch_origins
 
 # The resize interpolates in float32; the official sums were reproduced to 1e-8.
 GLANCE_ATOL = 1e-5

@@ -1,0 +1,411 @@
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from golden import recipe
+from golden_support import RELEASED_NAMES, manifest_components, official_content, official_tensors
+
+from gfnet.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, save_official
+from gfnet.config import RELEASED, model_config
+from gfnet.errors import CheckpointError
+from gfnet.model import GFNet
+from gfnet.results import BudgetPoint, Evaluation
+
+# Weights are copied, never computed: every comparison is exact.
+
+EVALUATION = Evaluation(
+    images=50,
+    macs=(1e6, 2.5e6, 4e6),
+    anytime_top1=(40.0, 60.0, 70.0),
+    budgeted=(
+        BudgetPoint(1.2e6, (0.25, 0.5, -1e8), 50.0, 1.25e6, (0.5, 0.25, 0.25)),
+        BudgetPoint(3.1e6, (1e8, 1e8, -1e8), None, 3e6, (0.0, 0.0, 1.0)),
+    ),
+)
+
+
+def assert_recipe_weights(model: GFNet) -> None:
+    for name, value in official_tensors(model):
+        component, key = name.split("/")
+        assert torch.equal(value, torch.from_numpy(recipe.fill(component, key, value.shape))), name
+
+
+def assert_same_weights(ours: GFNet, theirs: GFNet) -> None:
+    expected, found = ours.state_dict(), theirs.state_dict()
+    assert found.keys() == expected.keys()
+    for key, value in expected.items():
+        assert found[key].dtype == value.dtype, key
+        assert torch.equal(found[key], value), key
+
+
+def save(path: Path, content: Any) -> Path:
+    torch.save(content, path)
+    return path
+
+
+def released_content(*, hollow: bool = True) -> dict[str, Any]:
+    """What a released file holds; zeros for weights unless asked for them."""
+    content = official_content("regnety_600m", 96, prefix="module.", hollow=hollow)
+    return content | {"model_name": "regnety_600m", "patch_size": 96, "flops": [1.0] * 5}
+
+
+@pytest.fixture(scope="module")
+def official(tmp_path_factory) -> Checkpoint:
+    """A released file with the recipe's weights, loaded; this backbone's parameters are renamed on the way."""
+    path = tmp_path_factory.mktemp("official") / "released.pth.tar"
+    return load_checkpoint(save(path, released_content(hollow=False)))
+
+
+# -- official files --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", RELEASED_NAMES)
+def test_a_released_file_says_what_network_it_holds(name, tmp_path):
+    config = RELEASED[name]
+    content = official_content(config.arch, config.patch_size, prefix="module.", hollow=True)
+    content |= {"model_name": config.arch, "patch_size": config.patch_size, "flops": [1.0] * config.steps}
+    checkpoint = load_checkpoint(save(tmp_path / "released.pth.tar", content))
+    assert checkpoint.model.config == config
+    assert not checkpoint.model.training
+    assert checkpoint.untrained == ()
+    assert len(checkpoint.labels or ()) == 1000
+
+
+@pytest.mark.parametrize("name", RELEASED_NAMES)
+def test_a_trainers_file_is_recognised_by_its_shapes(name, tmp_path):
+    config = RELEASED[name]
+    content = official_content(config.arch, config.patch_size, hollow=True)
+    content |= {"epoch": 3, "acc": 70.0, "optimizer": {"state": {}}, "ppo_optimizer": None}
+    checkpoint = load_checkpoint(save(tmp_path / "model_best.pth.tar", content))
+    assert checkpoint.model.config == config
+    assert checkpoint.evaluation is None
+
+
+def test_every_weight_of_an_official_file_arrives_at_its_place(official):
+    assert_recipe_weights(official.model)
+
+
+def test_results_of_a_released_file_are_kept(tmp_path):
+    content = released_content() | {
+        "flops": torch.tensor([1e6, 2e6, 3e6]),  # lists, arrays and tensors alike
+        "anytime_classification": np.array([40.0, 50.0, 60.0]),
+        "dynamic_threshold": torch.tensor([[0.25, 0.5, -1e8], [1e8, 0.5, -1e8]]),
+        "budgeted_batch_classification": [[1.5e6, np.float64(2.5e6)], [45.0, 55.0]],
+    }
+    evaluation = load_checkpoint(save(tmp_path / "released.pth.tar", content)).evaluation
+    assert evaluation is not None
+    assert evaluation.macs == (1e6, 2e6, 3e6)
+    assert evaluation.anytime_top1 == (40.0, 50.0, 60.0)
+    assert [point.thresholds for point in evaluation.budgeted] == [(0.25, 0.5, -1e8), (1e8, 0.5, -1e8)]
+    assert [point.mean_macs for point in evaluation.budgeted] == [1.5e6, 2.5e6]
+    assert [point.top1 for point in evaluation.budgeted] == [45.0, 55.0]
+
+
+@pytest.mark.parametrize("module", ["numpy._core.multiarray", "numpy.core.multiarray"])
+def test_numbers_pickled_by_any_numpy_are_read(module, tmp_path):
+    path = tmp_path / "file.pth.tar"
+    content = released_content() | {"flops": [np.float64(2.0)] * 4, "anytime_classification": np.array([1.0, 2.0])}
+    torch.save(content, path, _use_new_zipfile_serialization=False)
+    # The legacy layout holds the names as plain lines, without their lengths.
+    path.write_bytes(path.read_bytes().replace(b"cnumpy._core.multiarray\n", f"c{module}\n".encode()))
+    assert load_checkpoint(path).model.config.steps == 4
+
+
+def test_a_stage_1_file_has_an_untrained_policy(tmp_path):
+    content = official_content("regnety_600m", 96, hollow=True) | {"policy": None}
+    path = save(tmp_path / "stage1.pth.tar", content)
+    checkpoint = load_checkpoint(path, arch="regnety_600m", patch_size=64, steps=2)
+    assert checkpoint.untrained == ("policy",)
+    assert checkpoint.model.config == model_config("regnety_600m", 64, 2)
+    with pytest.raises(CheckpointError, match=r"neither a policy nor a patch size in this file; pass --patch-size"):
+        load_checkpoint(path, arch="regnety_600m")
+
+
+def test_steps_are_the_released_ones_unless_they_are_given(tmp_path):
+    content = released_content()
+    del content["flops"]
+    path = save(tmp_path / "file.pth.tar", content)
+    assert load_checkpoint(path).model.config.steps == 5
+    assert load_checkpoint(path, steps=2).model.config.steps == 2
+
+
+def test_the_number_of_classes_is_read_from_the_heads(tmp_path):
+    torch.manual_seed(0)
+    model = GFNet(model_config("mobilenetv3_large_100", 96, 3, num_classes=7)).eval()
+    path = tmp_path / "seven.pth.tar"
+    save_official(path, Checkpoint(model))
+    assert load_checkpoint(path).model.config == model.config
+
+
+@pytest.mark.parametrize(("prefix", "start"), [(True, "module."), (False, "")])
+def test_official_files_are_written_as_they_are_read(prefix, start, official, tmp_path):
+    path = tmp_path / "again.pth.tar"
+    save_official(path, official, prefix=prefix)
+    content = torch.load(path, weights_only=True)
+    assert (content["model_name"], content["patch_size"]) == ("regnety_600m", 96)
+    for component, entries in manifest_components("regnety_600m", 96).items():
+        before = start if component.startswith("model_") else ""
+        assert {before + key for key, _, _ in entries} == content[component].keys()
+    again = load_checkpoint(path)
+    assert again.model.config == official.model.config
+    assert_same_weights(official.model, again.model)
+
+
+def test_results_survive_in_an_official_file(tmp_path):
+    model = GFNet(model_config("mobilenetv3_large_100", 96, 3, num_classes=7))
+    known = Evaluation(EVALUATION.images, EVALUATION.macs, EVALUATION.anytime_top1, EVALUATION.budgeted[:1])
+    save_official(tmp_path / "file.pth.tar", Checkpoint(model, evaluation=known))
+    evaluation = load_checkpoint(tmp_path / "file.pth.tar").evaluation
+    assert evaluation is not None
+    assert evaluation.macs == known.macs
+    assert evaluation.anytime_top1 == known.anytime_top1
+    (point,) = evaluation.budgeted
+    # The official layout has no place for the searched budget and the exits.
+    assert (point.thresholds, point.top1, point.mean_macs) == ((0.25, 0.5, -1e8), 50.0, 1.25e6)
+
+
+def test_networks_that_the_official_code_cannot_build_are_not_written_for_it(tiny, tmp_path):
+    with pytest.raises(CheckpointError, match=r"no backbone 'test_resnet'; save as \.safetensors"):
+        save_official(tmp_path / "file.pth.tar", Checkpoint(tiny))
+    assert not list(tmp_path.iterdir())
+
+
+# -- this project's files --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tiny() -> GFNet:
+    torch.manual_seed(0)
+    return GFNet(model_config("test_resnet", 32, 3, num_classes=3, image_size=96, classifier="recurrent")).eval()
+
+
+def test_a_saved_checkpoint_comes_back_as_it_was(tiny, tmp_path):
+    saved = Checkpoint(tiny, ("ä", "b", "c"), EVALUATION, {"epochs": [1, 2], "seed": 3}, ("policy",))
+    save_checkpoint(tmp_path / "model.safetensors", saved)
+    found = load_checkpoint(tmp_path / "model.safetensors")
+    assert_same_weights(tiny, found.model)
+    assert found.model.config == tiny.config
+    assert (found.labels, found.evaluation, found.recipe, found.untrained) == (
+        saved.labels,
+        saved.evaluation,
+        saved.recipe,
+        saved.untrained,
+    )
+
+
+def test_what_is_not_known_stays_unknown(tiny, tmp_path):
+    save_checkpoint(tmp_path / "model.safetensors", Checkpoint(tiny))
+    found = load_checkpoint(tmp_path / "model.safetensors")
+    assert (found.labels, found.evaluation, found.recipe, found.untrained) == (None, None, None, ())
+
+
+def test_the_layout_is_known_by_the_content_not_by_the_name(tiny, tmp_path):
+    save_checkpoint(tmp_path / "model.safetensors", Checkpoint(tiny))
+    renamed = (tmp_path / "model.safetensors").rename(tmp_path / "model.pth.tar")
+    assert_same_weights(tiny, load_checkpoint(renamed).model)
+
+
+def test_an_official_file_becomes_one_of_ours_without_loss(official, tmp_path):
+    save_checkpoint(tmp_path / "file.safetensors", official)
+    ours = load_checkpoint(tmp_path / "file.safetensors")
+    assert ours.model.config == official.model.config
+    assert_same_weights(official.model, ours.model)
+
+
+# -- files that are none -----------------------------------------------------------------------------------
+
+
+def refusal(path: Path) -> str:
+    """The message that ``path`` is refused with: one line that begins with its name."""
+    with pytest.raises(CheckpointError) as caught:
+        load_checkpoint(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    return message.removeprefix(f"{path}: ")
+
+
+def test_a_missing_file_and_a_folder_are_no_checkpoint(tmp_path):
+    assert refusal(tmp_path / "nothing.pth.tar") == "no such file"
+    assert refusal(tmp_path) == "no such file"
+
+
+@pytest.mark.parametrize("suffix", [".pth.tar", ".safetensors"])
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.9, 0.9999])
+def test_truncated_files_are_refused(suffix, share, tiny, tmp_path):
+    path = tmp_path / f"whole{suffix}"
+    if suffix == ".safetensors":
+        save_checkpoint(path, Checkpoint(tiny))
+    else:
+        save(path, released_content())
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    assert "damaged" in refusal(path) or "no checkpoint" in refusal(path)
+
+
+@pytest.mark.parametrize("start", [b"", b"\x80\x02", b"PK\x03\x04"], ids=["nothing", "pickle", "zip"])
+def test_random_bytes_are_refused_whatever_they_begin_with(start, tmp_path):
+    rng = np.random.default_rng(0)
+    path = tmp_path / "random.pth.tar"
+    for _ in range(40):
+        path.write_bytes(start + rng.bytes(int(rng.integers(1, 2000))))
+        refusal(path)
+
+
+def test_damaged_bytes_inside_a_legacy_file_are_refused(tmp_path):
+    path = tmp_path / "legacy.pth.tar"
+    torch.save({"fc": torch.zeros(3)}, path, _use_new_zipfile_serialization=False)
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        damaged = bytearray(whole)
+        for position in rng.integers(0, len(whole), 4):
+            damaged[position] = rng.integers(256)
+        path.write_bytes(damaged)
+        refusal(path)
+
+
+class _Touch:
+    """Unpickling this creates a file: what a hostile checkpoint could do."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("layout", ["zip", "legacy", "pickle"])
+def test_code_in_a_file_is_refused_and_not_run(layout, tmp_path):
+    victim, path = tmp_path / "victim", tmp_path / "hostile.pth.tar"
+    content = released_content() | {"epoch": _Touch(victim)}
+    if layout == "pickle":
+        path.write_bytes(pickle.dumps({"epoch": _Touch(victim)}))
+    else:
+        torch.save(content, path, _use_new_zipfile_serialization=layout == "zip")
+    assert "nothing in it was run" in refusal(path)
+    assert not victim.exists()
+    # The file is hostile indeed: who unpickles it, runs it.
+    if layout == "pickle":
+        pickle.loads(path.read_bytes())
+    else:
+        torch.load(path, weights_only=False)
+    assert victim.exists()
+
+
+def test_missing_keys_are_named_as_the_file_would_name_them(tmp_path):
+    content = released_content()
+    blocks = [f"s1.b1.{name}" for name in ("f.a.weight", "f.a_bn.weight", "f.b.weight", "f.c.weight", "proj.weight")]
+    for name in blocks:
+        del content["model_state_dict"][f"module.{name}"]
+    message = refusal(save(tmp_path / "file.pth.tar", content))
+    assert message.startswith("model_state_dict does not fit the network: missing ")
+    named, _, more = message.split("missing ")[1].partition(" and ")
+    assert more == "2 more"
+    assert set(named.split(", ")) < set(blocks)
+
+
+def test_unexpected_keys_are_named(tmp_path):
+    content = released_content()
+    content["model_prime_state_dict"]["module.head.weight"] = torch.zeros(1)
+    message = refusal(save(tmp_path / "file.pth.tar", content))
+    assert message == "model_prime_state_dict does not fit the network: unexpected head.weight"
+
+
+def test_wrong_shapes_are_named_with_both_shapes(tmp_path):
+    content = released_content()
+    content["model_state_dict"]["module.s1.b1.f.a.weight"] = torch.zeros(48, 32, 3, 3)
+    content["policy"]["actor.0.bias"] = torch.zeros(3)  # the first component that does not fit is enough
+    message = refusal(save(tmp_path / "file.pth.tar", content))
+    assert message == (
+        "model_state_dict does not fit the network: wrong shape: s1.b1.f.a.weight is (48, 32, 3, 3), not (48, 32, 1, 1)"
+    )
+
+
+def test_a_policy_of_another_patch_size_is_named(tmp_path):
+    message = refusal(save(tmp_path / "file.pth.tar", released_content() | {"patch_size": 128}))
+    assert message.startswith("policy does not fit the network: wrong shape: state_encoder.3.weight is (256, 288)")
+
+
+def test_an_unknown_model_name_is_told_with_the_known_ones(tmp_path):
+    message = refusal(save(tmp_path / "file.pth.tar", released_content() | {"model_name": "resnet101"}))
+    assert message.startswith("unknown model_name 'resnet101'; known are resnet50, ")
+
+
+def test_a_backbone_that_is_not_recognised_is_told(tmp_path):
+    content = released_content()
+    del content["model_name"], content["model_state_dict"]["module.s4.b1.proj.weight"]
+    assert "none of the official backbones; pass --arch" in refusal(save(tmp_path / "file.pth.tar", content))
+
+
+@pytest.mark.parametrize(
+    ("component", "value", "message"),
+    [
+        ("fc", None, "component fc is missing"),
+        ("model_prime_state_dict", None, "component model_prime_state_dict is missing"),
+        ("model_state_dict", [1], "component model_state_dict is no state dict"),
+        ("policy", [1], "component policy is no state dict"),
+        ("fc", {3: torch.zeros(1)}, "component fc is no state dict"),
+        ("fc", {"fc.weight": "text"}, "fc does not fit the network: missing rnn.weight_ih_l0"),
+        ("model_name", ["regnety_600m"], "unknown model_name ['regnety_600m']"),
+        ("patch_size", "large", "patch_size or flops is damaged"),
+        ("patch_size", -96, "patch_size is -96"),
+        ("flops", 5.0, "patch_size or flops is damaged"),
+    ],
+)
+def test_files_with_strange_content_are_refused(component, value, message, tmp_path):
+    assert message in refusal(save(tmp_path / "file.pth.tar", released_content() | {component: value}))
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "budgeted"),
+    [
+        (torch.zeros(39, 3), [[1.0] * 39, [1.0] * 39]),
+        (torch.zeros(39, 5), [[1.0] * 3, [1.0] * 3]),
+    ],
+    ids=["steps", "budgets"],
+)
+def test_results_that_do_not_fit_the_network_are_refused(thresholds, budgeted, tmp_path):
+    content = released_content() | {
+        "anytime_classification": [50.0] * 5,
+        "dynamic_threshold": thresholds,
+        "budgeted_batch_classification": budgeted,
+    }
+    assert "evaluation results are damaged" in refusal(save(tmp_path / "file.pth.tar", content))
+
+
+@pytest.mark.parametrize("content", [[1, 2], torch.zeros(3), {}], ids=["list", "tensor", "empty"])
+def test_other_things_that_torch_saves_are_no_checkpoint(content, tmp_path):
+    assert "no checkpoint of the official code" in refusal(save(tmp_path / "file.pth.tar", content))
+
+
+def test_safetensors_of_others_and_of_other_versions_are_told_apart(tmp_path):
+    path = tmp_path / "file.safetensors"
+    safetensors.torch.save_file({"x": torch.zeros(1)}, path)
+    assert "not a checkpoint of this project" in refusal(path)
+    safetensors.torch.save_file({"x": torch.zeros(1)}, path, {"gfnet": '{"format_version": 99}'})
+    assert "format version 99, but this release reads 1" in refusal(path)
+    for damaged in ('{"format_version": 1}', "[]", "{"):
+        safetensors.torch.save_file({"x": torch.zeros(1)}, path, {"gfnet": damaged})
+        assert "its metadata is damaged" in refusal(path)
+
+
+def test_safetensors_with_other_weights_than_their_configuration_says_are_refused(tiny, tmp_path):
+    path = tmp_path / "file.safetensors"
+    save_checkpoint(path, Checkpoint(tiny))
+    with safetensors.safe_open(path, "pt") as file:
+        metadata, tensors = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    save_changed = safetensors.torch.save_file
+    save_changed(tensors | {"policy.actor.0.bias": torch.zeros(5)}, path, metadata)
+    assert refusal(path) == "policy does not fit the network: wrong shape: actor.0.bias is (5,), not (2,)"
+    save_changed(tensors | {"critic.bias": torch.zeros(5)}, path, metadata)
+    assert refusal(path) == "unexpected component critic"
+    del tensors["classifier.fc.bias"]
+    save_changed(tensors, path, metadata)
+    assert refusal(path) == "classifier does not fit the network: missing fc.bias"
