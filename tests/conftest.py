@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does, before torch is imported
+
 from pathlib import Path
 
 import pytest
+
+from gfnet.checkpoint import Checkpoint, save_checkpoint
+from gfnet.synth import SceneConfig, write_scenes
 from gfnet_export.bundle import Bundle
 from gfnet_export.exporting import export_coreml, export_onnx
 from golden_support import RELEASED_NAMES, GoldenRun, golden_run
 from network_support import small_checkpoint, write_odd_images
-
-from gfnet.checkpoint import Checkpoint, save_checkpoint
-from gfnet.synth import SceneConfig, write_scenes
 
 
 @pytest.fixture(scope="session", params=RELEASED_NAMES)

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from golden import recipe
 from torch import Tensor, nn
 
 from gfnet.backbones import family_of
 from gfnet.config import RELEASED, ModelConfig
 from gfnet.evaluation import run_all_steps
 from gfnet.model import GFNet
+from golden import recipe
 
 GOLDEN = Path(__file__).parent / "golden"
 

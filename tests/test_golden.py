@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 
-import golden_inputs
 import numpy as np
 import pytest
+
+import golden_inputs
 from golden import recipe
 from golden_support import GOLDEN, outputs
 

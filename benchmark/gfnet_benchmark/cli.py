@@ -36,12 +36,11 @@ def onnx(
     json_path: Path | None,
 ) -> None:
     """Every subgraph, the adaptive loop and the full-image baseline, one image at a time, interleaved."""
-    from gfnet_export.bundle import open_bundle
-    from gfnet_export.manifest import budget_points
-
     from gfnet.exits import resolve_thresholds
     from gfnet.images import every_nth, find_images
     from gfnet_benchmark.onnx_bench import bench_onnx, result_table
+    from gfnet_export.bundle import open_bundle
+    from gfnet_export.manifest import budget_points
 
     opened = open_bundle(bundle)
     files = every_nth(find_images([images]), limit)

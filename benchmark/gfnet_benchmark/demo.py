@@ -9,11 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from gfnet_export.bundle import Bundle
-from gfnet_export.exporting import export_coreml, export_onnx
-from gfnet_export.runtime import bundle_predictor
-from PIL import Image
 
 from gfnet.checkpoint import Checkpoint, load_checkpoint
 from gfnet.config import model_config
@@ -32,6 +29,9 @@ from gfnet.training.trainer import Trainer
 from gfnet_benchmark.onnx_bench import bench_onnx
 from gfnet_benchmark.report import Example, Facts, write_report
 from gfnet_benchmark.result import write_result_file
+from gfnet_export.bundle import Bundle
+from gfnet_export.exporting import export_coreml, export_onnx
+from gfnet_export.runtime import bundle_predictor
 
 _PARTS = ("scenes", "run", "onnx", "coreml", "pictures", "bench.json", "demo.json", "report.html")
 
@@ -202,23 +202,21 @@ def _draw_examples(bundle: Bundle, val: Split, per_step: int, folder: Path) -> l
     thresholds = default_point(predictor.points).thresholds
     folder.mkdir(parents=True, exist_ok=True)
     examples: list[Example] = []
-    # Samples are sorted by class; walk them in strides so that the examples show several classes.
-    stride = max(1, len(val.samples) // 97)
-    for offset in range(stride):
-        for path, label in val.samples[offset::stride]:
-            if len(examples) == per_step * bundle.manifest.steps:
-                break
-            (trace,) = predictor([path], thresholds)
-            if sum(example.exit_step == trace.exit_step for example in examples) == per_step:
-                continue
-            picture: Image.Image = draw_trace(
-                predictor.preprocessing(load_image(path)),
-                trace,
-                bundle.manifest.patch_size,
-                predictor.labels,
-                truth=val.classes[label],
-            )
-            target = folder / f"step{trace.exit_step}-{Path(path).stem}.png"
-            picture.save(target)
-            examples.append(Example(target, trace.exit_step, trace.class_index == label))
+    shuffled = np.random.default_rng(0).permutation(len(val.samples))  # they are sorted by class
+    for path, label in (val.samples[i] for i in shuffled):
+        if len(examples) == per_step * bundle.manifest.steps:
+            break
+        (trace,) = predictor([path], thresholds)
+        if sum(example.exit_step == trace.exit_step for example in examples) == per_step:
+            continue
+        picture = draw_trace(
+            predictor.preprocessing(load_image(path)),
+            trace,
+            bundle.manifest.patch_size,
+            predictor.labels,
+            truth=val.classes[label],
+        )
+        target = folder / f"step{trace.exit_step}-{Path(path).stem}.png"
+        picture.save(target)
+        examples.append(Example(target, trace.exit_step, trace.class_index == label))
     return sorted(examples, key=lambda example: example.exit_step)

@@ -12,10 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
-from gfnet_export import names
-from gfnet_export.bundle import MANIFEST, Bundle, sha256_of
-from gfnet_export.manifest import Manifest
-from gfnet_export.runtime import OnnxRunner, Session, bundle_predictor, open_session
 
 from gfnet.adaptive import classify
 from gfnet.errors import DataError, ImageError
@@ -24,6 +20,10 @@ from gfnet.predictor import Predictor
 from gfnet.progress import Progress
 from gfnet_benchmark.result import Loop, Machine, Result, SubgraphTiming
 from gfnet_benchmark.timing import Clock, Stopwatch, median_ratio, round_means, summarise
+from gfnet_export import names
+from gfnet_export.bundle import MANIFEST, Bundle, sha256_of
+from gfnet_export.manifest import Manifest
+from gfnet_export.runtime import OnnxRunner, Session, bundle_predictor, open_session
 
 _LOOP, _BASELINE = "adaptive loop", "baseline"
 
@@ -154,11 +154,10 @@ def _baseline_session(manifest: Manifest, threads: int, clock: Clock) -> tuple[o
     Its weights are random: latency does not depend on them.
     """
     try:
-        from gfnet_export.components import baseline_component
-        from gfnet_export.onnx_export import write_onnx
-
         from gfnet.backbones import create_encoder
         from gfnet.config import model_config
+        from gfnet_export.components import baseline_component
+        from gfnet_export.onnx_export import write_onnx
     except ImportError:
         return None
     size = manifest.preprocessing.image_size

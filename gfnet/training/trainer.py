@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ from gfnet.training.iterations import (
 )
 from gfnet.training.optimizers import make_optimizer
 from gfnet.training.recipe import STAGES, Recipe
+
+_WARM_UP = 0.05  # share of stage 0
 
 STAGE_NAMES = ("encoders", "random patches", "policy", "fine-tuning")
 
@@ -118,41 +120,39 @@ class Trainer:
         epochs = self.recipe.epochs[stage]
         optimizer = make_optimizer(self.model, stage, self.recipe)
         base_rates = [group["lr"] for group in optimizer.param_groups]
+        self._set_modes(stage)
         title = f"stage {stage} ({STAGE_NAMES[stage]})"
         with Progress(title, epochs * len(self.train.samples), "images") as progress:
             for epoch in range(epochs):
-                if stage != 2:  # Adam's rate in stage 2 is fixed
-                    factor = 0.5 * (1 + math.cos(math.pi * epoch / epochs))
+                totals = _EpochTotals()
+                for index, (pixels, labels) in enumerate(self._train_batches):
+                    factor = _rate_factor(stage, epoch, index / len(self._train_batches), epochs)
                     for group, rate in zip(optimizer.param_groups, base_rates, strict=True):
                         group["lr"] = rate * factor
-                totals = _EpochTotals()
-                for result, count in self._iterations(stage, optimizer):
+                    result = self._iterate(stage, pixels, labels, optimizer)
                     if not math.isfinite(result.loss):
                         raise TrainingError(
                             f"stage {stage}, epoch {epoch + 1}: the loss became {result.loss} at learning rate "
                             f"{optimizer.param_groups[0]['lr']:.3g}; train with a lower one"
                         )
-                    totals.add(result, count)
-                    progress.advance(count, f"epoch {epoch + 1}/{epochs}, {totals.describe()}")
+                    totals.add(result, len(labels))
+                    progress.advance(len(labels), f"epoch {epoch + 1}/{epochs}, {totals.describe()}")
                 if not totals.images:
                     raise TrainingError(f"{self.train.root}: none of its images could be read")
                 self._log({"stage": stage, "epoch": epoch + 1, **totals.metrics()})
 
-    def _iterations(self, stage: int, optimizer: Optimizer) -> Iterator[tuple[IterationResult, int]]:
-        """One epoch: each iteration's result and how many images it saw."""
-        model, device = self.model, self.model.device
+    def _set_modes(self, stage: int) -> None:
+        """What learns is in train mode; the rest keeps its BatchNorm statistics."""
         if stage == 2:
-            model.eval()
+            self.model.eval()
         elif stage == 0:
-            model.train()
+            self.model.train()
         else:
-            set_training_modes(model, train_global=self.recipe.train_global)
-        for pixels, labels in self._train_batches:
-            images, targets = model.normalise(pixels.to(device)), labels.to(device)
-            yield self._iterate(stage, images, targets, optimizer), len(labels)
+            set_training_modes(self.model, train_global=self.recipe.train_global)
 
-    def _iterate(self, stage: int, images: Tensor, targets: Tensor, optimizer: Optimizer) -> IterationResult:
+    def _iterate(self, stage: int, pixels: Tensor, labels: Tensor, optimizer: Optimizer) -> IterationResult:
         model, recipe = self.model, self.recipe
+        images, targets = model.normalise(pixels.to(model.device)), labels.to(model.device)
         if stage == 0:
             return encoder_iteration(model, images, targets, optimizer)
         if stage == 1:
@@ -170,6 +170,17 @@ class Trainer:
         checkpoint = Checkpoint(self.model.eval(), self.train.classes, evaluation, self.recipe.to_dict())
         save_checkpoint(self.out / name, checkpoint)
         return checkpoint
+
+
+def _rate_factor(stage: int, epoch: int, within: float, epochs: int) -> float:
+    """Learning rate as a share of the recipe's, ``within`` (0 .. 1) an epoch (0 ..)."""
+    if stage == 2:
+        return 1.0  # Adam at a fixed rate, as published
+    if stage == 0:
+        # From scratch, so with a warm-up; and down to zero even when there are only a few epochs.
+        progress = (epoch + within) / epochs
+        return min(1.0, progress / _WARM_UP) * 0.5 * (1 + math.cos(math.pi * progress))
+    return 0.5 * (1 + math.cos(math.pi * epoch / epochs))  # a step an epoch, as published
 
 
 @dataclass

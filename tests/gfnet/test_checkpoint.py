@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from golden import recipe
-from golden_support import RELEASED_NAMES, manifest_components, official_content, official_tensors
 
 from gfnet.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, save_official
 from gfnet.config import RELEASED, model_config
 from gfnet.errors import CheckpointError
 from gfnet.model import GFNet
 from gfnet.results import BudgetPoint, Evaluation
+from golden import recipe
+from golden_support import RELEASED_NAMES, manifest_components, official_content, official_tensors
 
 # Weights are copied, never computed: every comparison is exact.
 

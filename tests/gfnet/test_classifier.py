@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from golden_inputs import classifier_features
-from golden_support import case, fill_module, manifest
 
 from gfnet.classifier import create_classifier
 from gfnet.config import OFFICIAL_ARCHS, model_config
+from golden_inputs import classifier_features
+from golden_support import case, fill_module, manifest
 
 STEPS = 5  # as many as the official code has heads for
 # Logits of order 1 to 10 from up to 7680 float32 products, in any order of summation.

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from network_support import READABLE, UNREADABLE, gfnet, one_line
 
 from gfnet.checkpoint import load_checkpoint
+from network_support import READABLE, UNREADABLE, gfnet, one_line
 
 GFNET = Path(sys.executable).with_name("gfnet")
 
@@ -188,4 +188,4 @@ def test_a_disk_that_fills_up_is_one_line_and_leaves_nothing(arguments, checkpoi
     assert len(errors) == 1, done.stderr
     assert "cannot write" in errors[0]
     assert "Traceback" not in done.stderr
-    assert not [path for path in (tmp_path / "out").rglob("*")]
+    assert not list((tmp_path / "out").rglob("*"))

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from golden_support import RELEASED_NAMES, manifest, outputs
 
 from gfnet.config import OFFICIAL_ARCHS, RELEASED, model_config
+from golden_support import RELEASED_NAMES, manifest, outputs
 
 
 @pytest.mark.parametrize("arch", OFFICIAL_ARCHS)

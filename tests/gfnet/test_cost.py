@@ -3,11 +3,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from golden_support import GOLDEN, RELEASED_NAMES, meta_model
 
 from gfnet.config import RELEASED, model_config
 from gfnet.cost import cumulative_macs, encoder_macs
 from gfnet.model import GFNet
+from golden_support import GOLDEN, RELEASED_NAMES, meta_model
 
 FLOPS = json.loads((GOLDEN / "flops.json").read_text())
 

@@ -5,10 +5,10 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from network_support import SMALL, photograph, write_odd_images
 
 from gfnet.data import Batches, PixelDataset, open_split, open_splits
 from gfnet.errors import DataError, ImageError
+from network_support import SMALL, photograph, write_odd_images
 
 
 @pytest.fixture

@@ -5,8 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from golden_inputs import pictures
-from golden_support import case, official_content, outputs
 from PIL import Image
 
 from gfnet.checkpoint import load_checkpoint
@@ -24,6 +22,8 @@ from gfnet.evaluation import (
     run_all_steps,
 )
 from gfnet.model import GFNet
+from golden_inputs import pictures
+from golden_support import case, official_content, outputs
 
 # A softmax moves by half of what its logits move: up to 3e-5 in the official float32 runs themselves.
 CONFIDENCE_ATOL = 2e-5

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from golden_support import case, outputs
 
 from gfnet.evaluation import exit_quotas
 from gfnet.exits import ALWAYS, NEVER, exit_steps, mean_cost, measure_thresholds, search_thresholds
+from golden_support import case, outputs
 
 # Exact throughout: counting, choosing and comparing float32 values leaves no room for rounding, and the sums
 # of the expected cost are float32 in the official order.

@@ -3,13 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from network_support import READABLE, UNREADABLE, photograph
 from PIL import Image
 from torchvision import transforms
 from torchvision.transforms import InterpolationMode
 
 from gfnet.errors import DataError, ImageError
 from gfnet.images import Preprocessing, every_nth, find_images, load_image
+from network_support import READABLE, UNREADABLE, photograph
 
 FILTERS = {"bilinear": InterpolationMode.BILINEAR, "bicubic": InterpolationMode.BICUBIC}
 

@@ -3,13 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from network_support import SMALL, photograph, recurrent, small_network
 
 from gfnet.checkpoint import Checkpoint
 from gfnet.errors import ImageError
 from gfnet.evaluation import run_all_steps
 from gfnet.images import find_images
 from gfnet.inference import TorchRunner, torch_predictor
+from network_support import SMALL, photograph, recurrent, small_network
 
 # A batch's sums run in another order than a single image's.
 LOGITS_TOLERANCE = 1e-3

@@ -5,10 +5,10 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from golden_support import manifest, manifest_components, meta_model, official_modules
 
 from gfnet.config import OFFICIAL_ARCHS, RELEASED, model_config
 from gfnet.model import GFNet
+from golden_support import manifest, manifest_components, meta_model, official_modules
 
 # The official float32 run differs from its float64 twin by up to 3.1e-5; other BLAS builds by a few times that.
 LOGITS_ATOL = 2e-4

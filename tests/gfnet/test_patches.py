@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from golden_support import recipe_images
 
 from gfnet import geometry
 from gfnet.patches import crop_patches, patch_origins
+from golden_support import recipe_images
 
 # The resize interpolates in float32; the official sums were reproduced to 1e-8.
 GLANCE_ATOL = 1e-5

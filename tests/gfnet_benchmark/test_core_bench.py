@@ -4,10 +4,10 @@ import json
 
 import pytest
 import torch
-from gfnet_benchmark.core_bench import bench_threshold_search, crop_in_a_loop
-from network_support import gfnet, one_line
 
 from gfnet.patches import crop_patches
+from gfnet_benchmark.core_bench import bench_threshold_search, crop_in_a_loop
+from network_support import gfnet, one_line
 
 
 def test_both_ways_to_crop_give_the_same_patches():

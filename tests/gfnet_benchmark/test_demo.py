@@ -5,6 +5,7 @@ import json
 import re
 
 import pytest
+
 from gfnet_benchmark.demo import DemoConfig, run_demo
 from network_support import gfnet, one_line
 

@@ -4,11 +4,11 @@ import json
 import shutil
 
 import pytest
+
+from gfnet.images import find_images
 from gfnet_benchmark.onnx_bench import bench_onnx, result_table
 from gfnet_benchmark.result import read_result
 from network_support import gfnet, one_line
-
-from gfnet.images import find_images
 
 
 def test_the_command_writes_a_result_that_can_be_read_again(onnx_bundle, scenes, tmp_path):

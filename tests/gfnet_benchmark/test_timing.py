@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+
 from gfnet_benchmark.timing import Stopwatch, median_ratio, round_means, summarise
 
 

@@ -5,11 +5,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+
+from gfnet.errors import BundleError
 from gfnet_export import manifest
 from gfnet_export.bundle import MANIFEST, open_bundle
 from network_support import gfnet, one_line
-
-from gfnet.errors import BundleError
 
 SCHEMA = Path(manifest.__file__).with_name("manifest.schema.json")
 

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from gfnet_export import names
-from gfnet_export.components import baseline_component, components_of
-from network_support import SMALL, recurrent, small_network
 
 from gfnet.config import RELEASED, model_config
 from gfnet.model import GFNet
+from gfnet_export import names
+from gfnet_export.components import baseline_component, components_of
+from network_support import SMALL, recurrent, small_network
 
 # The graphs multiply by 1/(255 std) where the model divides by 255, then by std.
 TOLERANCE = 1e-4

@@ -4,6 +4,7 @@ import json
 
 import coremltools as ct
 import pytest
+
 from gfnet_export.bundle import open_bundle
 from network_support import gfnet, one_line
 

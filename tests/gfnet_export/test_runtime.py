@@ -7,12 +7,12 @@ import sys
 
 import numpy as np
 import pytest
-from gfnet_export.exporting import export_onnx
-from gfnet_export.runtime import bundle_predictor
-from network_support import READABLE, gfnet, one_line, recurrent, small_checkpoint
 
 from gfnet.images import find_images
 from gfnet.inference import torch_predictor
+from gfnet_export.exporting import export_onnx
+from gfnet_export.runtime import bundle_predictor
+from network_support import READABLE, gfnet, one_line, recurrent, small_checkpoint
 
 # Other kernels and folded batch norms, on logits that the test network spreads over +-30 or so.
 LOGITS_TOLERANCE = 1e-3

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from golden_support import assert_columns, case, official_tensors, recipe_images, recipe_model
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -26,6 +25,7 @@ from gfnet.training.iterations import (
 )
 from gfnet.training.optimizers import make_optimizer
 from gfnet.training.recipe import recipe_for
+from golden_support import assert_columns, case, official_tensors, recipe_images, recipe_model
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,6 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from golden_inputs import ppo_states
-from golden_support import assert_columns, case, fill_module
 from torch import Tensor
 
 from gfnet.config import PolicyKind
@@ -24,6 +22,8 @@ from gfnet.training.ppo import (
     surrogates,
 )
 from gfnet.training.recipe import PPORecipe
+from golden_inputs import ppo_states
+from golden_support import assert_columns, case, fill_module
 
 # Means of order 0.5 out of sums of up to 15,000 float32 products; 5e-7 was seen.
 ACTION_ATOL = 1e-5

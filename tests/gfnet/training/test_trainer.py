@@ -4,9 +4,9 @@ import json
 
 import pytest
 import torch
-from network_support import gfnet, one_line
 
 from gfnet.checkpoint import load_checkpoint
+from network_support import gfnet, one_line
 
 OPTIONS = (
     *("--arch", "test_resnet", "--patch-size", "40", "--image-size", "96", "--crop-ratio", "1"),
