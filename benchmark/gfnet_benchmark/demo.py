@@ -50,7 +50,7 @@ class DemoConfig:
 
     train: int = 4000
     val: int = 1000
-    epochs: tuple[int, int, int, int] = (3, 4, 12, 4)
+    epochs: tuple[int, int, int, int] = (4, 3, 12, 3)
     bench_images: int = 60
     examples: int = 3
 

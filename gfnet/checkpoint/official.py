@@ -1,108 +1,35 @@
-"""Networks on disk: this project's ``.safetensors``, and the official ``.pth.tar``.
+"""The official layout: ``.pth.tar``, a pickled dictionary of state dicts.
 
-A ``.safetensors`` file holds the weights under this project's names, and in its metadata the
-configuration, the class labels, the evaluation and the recipe.  The official layout is read in both
-variants: released files (``module.`` before every encoder key, evaluation results inside) and the
-official trainer's own (neither).  Nothing is ever unpickled that could run code.
+Two variants exist: released files (``module.`` before every encoder key, evaluation results inside) and
+those of the official trainer (neither).  Nothing is ever unpickled that could run code.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import io
-import json
 import pickle
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from gfnet.backbones import create_encoder, family_of
+from gfnet.backbones.encoder import same_key
+from gfnet.checkpoint.contents import Checkpoint, labels_for, load_component
 from gfnet.config import OFFICIAL_ARCHS, RELEASED, ModelConfig, model_config
-from gfnet.errors import CheckpointError, ConfigError
+from gfnet.cost import cumulative_macs
+from gfnet.errors import CheckpointError
 from gfnet.files import atomic_file
 from gfnet.model import GFNet
 from gfnet.results import BudgetPoint, Evaluation
 
-FORMAT_VERSION = 1
-_METADATA_KEY = "gfnet"
 _PREFIX = "module."  # nn.DataParallel's
-_SHOWN_KEYS = 3
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """A network with what is known about it.
-
-    Attributes:
-        model: weights loaded, on the CPU, in eval mode.
-        labels: class names, or ``None`` where nobody knows them.
-        evaluation: results stored with it, if any.
-        recipe: how it was trained, if known.
-        untrained: components whose weights the file does not hold ("policy" after stage 1).
-    """
-
-    model: GFNet
-    labels: tuple[str, ...] | None = None
-    evaluation: Evaluation | None = None
-    recipe: Mapping[str, Any] | None = None
-    untrained: tuple[str, ...] = ()
-
-
-def load_checkpoint(
-    path: str | Path, *, arch: str | None = None, patch_size: int | None = None, steps: int | None = None
-) -> Checkpoint:
-    """Read a checkpoint of either layout; no GPU is needed, wherever it was written.
-
-    Args:
-        path: a ``.safetensors`` file of this project or an official ``.pth.tar``.
-        arch: what an official file without ``model_name`` is; recognised by its shapes if left out.
-        patch_size: of an official file that does not say; recognised by its policy if left out.
-        steps: T of an official file that does not say; the released network's if left out.
-
-    Raises:
-        CheckpointError: the file is missing, damaged, no checkpoint, or does not fit its network; the
-            message names the file, the component and the first offending keys.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such file")
-    try:
-        if _is_safetensors(path):
-            return _load_safetensors(path)
-        return _load_official(path, arch, patch_size, steps)
-    except ConfigError as error:
-        raise CheckpointError(f"{path}: {error}") from error
-
-
-def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
-    """Write this project's ``.safetensors``, whole or not at all.
-
-    Raises:
-        GFNetError: the place is not writable or the disk is full.
-    """
-    content = {
-        "format_version": FORMAT_VERSION,
-        "config": checkpoint.model.config.to_dict(),
-        "labels": checkpoint.labels,
-        "evaluation": checkpoint.evaluation and dataclasses.asdict(checkpoint.evaluation),
-        "recipe": checkpoint.recipe,
-        "untrained": checkpoint.untrained,
-    }
-    # One entry: safetensors writes several in random order, and equal networks should be equal files.
-    metadata = {_METADATA_KEY: json.dumps(content)}
-    tensors = {key: value.detach().cpu().contiguous() for key, value in checkpoint.model.state_dict().items()}
-    with atomic_file(path) as temporary:
-        # Written here, not by the library, whose own error hides that the disk is full.
-        temporary.write_bytes(safetensors.torch.save(tensors, metadata))
+_ENCODERS = ("model_prime_state_dict", "model_state_dict")
 
 
 def save_official(path: str | Path, checkpoint: Checkpoint, *, prefix: bool = True) -> None:
@@ -121,15 +48,25 @@ def save_official(path: str | Path, checkpoint: Checkpoint, *, prefix: bool = Tr
         raise CheckpointError(
             f"{path}: the official code has no backbone {config.arch!r}; save as .safetensors instead"
         )
-    content: dict[str, Any] = {"model_name": config.arch, "patch_size": config.patch_size}
+    default = model_config(config.arch, config.patch_size, config.steps, num_classes=config.num_classes)
+    if config != default:
+        differing = [name for name, value in config.to_dict().items() if value != default.to_dict()[name]]
+        raise CheckpointError(
+            f"{path}: the official layout cannot say that {', '.join(differing)} differ from the released "
+            "network's; save as .safetensors instead"
+        )
+    evaluation = checkpoint.evaluation
+    content: dict[str, Any] = {
+        "model_name": config.arch,
+        "patch_size": config.patch_size,
+        "flops": list(evaluation.macs if evaluation else cumulative_macs(checkpoint.model)),  # T is its length
+    }
     for component, (module, official_key) in _components(checkpoint.model).items():
         start = _PREFIX if prefix and component in _ENCODERS else ""
         content[component] = {
             start + official_key(key): value.detach().cpu().contiguous() for key, value in module.state_dict().items()
         }
-    evaluation = checkpoint.evaluation
     if evaluation is not None:
-        content["flops"] = list(evaluation.macs)
         content["anytime_classification"] = list(evaluation.anytime_top1)
         content["dynamic_threshold"] = torch.tensor([point.thresholds for point in evaluation.budgeted])
         content["budgeted_batch_classification"] = [
@@ -142,103 +79,6 @@ def save_official(path: str | Path, checkpoint: Checkpoint, *, prefix: bool = Tr
         temporary.write_bytes(buffer.getbuffer())
 
 
-def imagenet_labels() -> tuple[str, ...]:
-    """The 1000 ImageNet class names that torchvision ships."""
-    from torchvision.models import ResNet50_Weights
-
-    return tuple(ResNet50_Weights.DEFAULT.meta["categories"])
-
-
-# -- this project's own layout -------------------------------------------------------------------------
-
-
-def _is_safetensors(path: Path) -> bool:
-    if path.suffix == ".safetensors":
-        return True
-    with open(path, "rb") as stream:  # an 8-byte length, then JSON
-        return stream.read(9)[8:] == b"{"
-
-
-def _load_safetensors(path: Path) -> Checkpoint:
-    try:
-        with safetensors.safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  no mapping
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: damaged or no safetensors file ({error}); copy it again") from error
-    if _METADATA_KEY not in metadata:
-        raise CheckpointError(f"{path}: a safetensors file, but not a checkpoint of this project")
-    try:
-        content = json.loads(metadata[_METADATA_KEY])
-        if content["format_version"] != FORMAT_VERSION:
-            raise CheckpointError(
-                f"{path}: format version {content['format_version']}, but this release reads {FORMAT_VERSION}; "
-                "use the release that wrote it"
-            )
-        config = ModelConfig.from_dict(content["config"])
-        labels, recipe, untrained = content["labels"], content["recipe"], tuple(content["untrained"])
-        stored = content["evaluation"] and Evaluation.from_dict(content["evaluation"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: its metadata is damaged ({error}); copy it again") from error
-    model = GFNet(config)
-    by_component: dict[str, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        component, _, rest = key.partition(".")
-        by_component.setdefault(component, {})[rest] = value
-    for component, module in model.named_children():
-        _load_component(path, component, module, by_component.pop(component, {}))
-    if by_component:
-        raise CheckpointError(f"{path}: unexpected component {next(iter(by_component))}")
-    return Checkpoint(model.eval(), _labels(config, labels), stored, recipe, untrained)
-
-
-def _labels(config: ModelConfig, labels: list[str] | None) -> tuple[str, ...] | None:
-    if labels is None:
-        return imagenet_labels() if config.num_classes == 1000 else None
-    return tuple(labels)
-
-
-def _same(key: str) -> str:
-    return key
-
-
-def _load_component(
-    path: Path,
-    component: str,
-    module: nn.Module,
-    tensors: Mapping[str, Any],
-    file_key: Callable[[str], str] = _same,
-) -> None:
-    """Load one component strictly, or say what does not fit; ``file_key`` is what the file calls our keys."""
-    expected = {file_key(key): value for key, value in module.state_dict().items()}
-    problems = []
-    missing = [key for key in expected if key not in tensors]
-    unexpected = [key for key in tensors if key not in expected]
-    shapes = [
-        f"{key} is {tuple(tensors[key].shape)}, not {tuple(value.shape)}"
-        for key, value in expected.items()
-        if isinstance(tensors.get(key), Tensor) and tensors[key].shape != value.shape
-    ]
-    no_tensors = [key for key in expected if key in tensors and not isinstance(tensors[key], Tensor)]
-    for what, keys in (
-        ("missing", missing),
-        ("unexpected", unexpected),
-        ("wrong shape:", shapes),
-        ("no tensor:", no_tensors),
-    ):
-        if keys:
-            more = f" and {len(keys) - _SHOWN_KEYS} more" if len(keys) > _SHOWN_KEYS else ""
-            problems.append(f"{what} {', '.join(keys[:_SHOWN_KEYS])}{more}")
-    if problems:
-        raise CheckpointError(f"{path}: {component} does not fit the network: {'; '.join(problems)}")
-    module.load_state_dict({key: tensors[file_key(key)] for key in module.state_dict()})
-
-
-# -- the official layout -------------------------------------------------------------------------------
-
-_ENCODERS = ("model_prime_state_dict", "model_state_dict")
-
-
 def _components(model: GFNet) -> dict[str, tuple[nn.Module, Callable[[str], str]]]:
     """Official component name to our module and its key translation."""
     to_official = family_of(model.config.arch).official_key
@@ -246,12 +86,17 @@ def _components(model: GFNet) -> dict[str, tuple[nn.Module, Callable[[str], str]
     return {
         "model_prime_state_dict": (model.global_encoder.net, to_official),
         "model_state_dict": (model.local_encoder.net, to_official),
-        "fc": (model.classifier, _same),
-        "policy": (model.policy, _same),
+        "fc": (model.classifier, same_key),
+        "policy": (model.policy, same_key),
     }
 
 
-def _load_official(path: Path, arch: str | None, patch_size: int | None, steps: int | None) -> Checkpoint:
+def load_official(path: Path, arch: str | None, patch_size: int | None, steps: int | None) -> Checkpoint:
+    """Read a file of this layout; the arguments complete what it does not say.
+
+    Raises:
+        CheckpointError: it is damaged, no checkpoint, or does not fit its network.
+    """
     content = _read_pickle(path)
     components: dict[str, dict[str, Any]] = {}
     for name in (*_ENCODERS, "fc", "policy"):
@@ -267,9 +112,11 @@ def _load_official(path: Path, arch: str | None, patch_size: int | None, steps: 
     model = GFNet(config)
     for component, (module, official_key) in _components(model).items():
         if component in components:
-            _load_component(path, component, module, components[component], official_key)
+            load_component(path, component, module, components[component], official_key)
     untrained = () if "policy" in components else ("policy",)
-    return Checkpoint(model.eval(), _labels(config, None), _official_evaluation(path, content, config), None, untrained)
+    return Checkpoint(
+        model.eval(), labels_for(config, None), _official_evaluation(path, content, config), None, untrained
+    )
 
 
 def _read_pickle(path: Path) -> dict[str, Any]:

@@ -1,0 +1,38 @@
+"""Networks on disk: this project's ``.safetensors``, and the official ``.pth.tar``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gfnet.checkpoint.contents import Checkpoint, imagenet_labels
+from gfnet.checkpoint.native import is_native, load_native, save_checkpoint
+from gfnet.checkpoint.official import load_official, save_official
+from gfnet.errors import CheckpointError, ConfigError
+
+__all__ = ["Checkpoint", "imagenet_labels", "load_checkpoint", "save_checkpoint", "save_official"]
+
+
+def load_checkpoint(
+    path: str | Path, *, arch: str | None = None, patch_size: int | None = None, steps: int | None = None
+) -> Checkpoint:
+    """Read a checkpoint of either layout; no GPU is needed, wherever it was written.
+
+    Args:
+        path: a ``.safetensors`` file of this project or an official ``.pth.tar``.
+        arch: what an official file without ``model_name`` is; recognised by its shapes if left out.
+        patch_size: of an official file that does not say; recognised by its policy if left out.
+        steps: T of an official file that does not say; the released network's if left out.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, no checkpoint, or does not fit its network; the
+            message names the file, the component and the first offending keys.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file")
+    try:
+        if is_native(path):
+            return load_native(path)
+        return load_official(path, arch, patch_size, steps)
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: {error}") from error
