@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gfnet.cli import json_option, official_options, report_unreadable, threshold_options, write_result
+
+if TYPE_CHECKING:  # imported when a command runs: `gfnet --help` stays fast
+    from gfnet.predictor import Predictor
+    from gfnet.traces import Trace
+    from gfnet_export.bundle import Bundle
 
 
 @click.group()
@@ -60,7 +65,7 @@ def coreml(
     _report(export_coreml(loaded, out, precision=precision, target=target, overwrite=overwrite), json_path)
 
 
-def _report(bundle, json_path: Path | None) -> None:
+def _report(bundle: Bundle, json_path: Path | None) -> None:
     for graph in bundle.manifest.subgraphs:
         size = sum((bundle.folder / name).stat().st_size for name in graph.sha256)
         steps = ",".join(map(str, graph.steps))
@@ -118,7 +123,7 @@ def predict(
     report_unreadable(unreadable)
 
 
-def _draw(predictor, traces, folder: Path) -> None:
+def _draw(predictor: Predictor, traces: list[Trace], folder: Path) -> None:
     from gfnet.drawing import draw_trace
     from gfnet.files import atomic_file
     from gfnet.images import load_image

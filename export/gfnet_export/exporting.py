@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
+
+import torch
+from torch import Tensor
 
 from gfnet.checkpoint import Checkpoint
 from gfnet.cost import cumulative_macs
@@ -14,6 +18,9 @@ from gfnet.progress import Progress
 from gfnet_export.bundle import MANIFEST, Bundle, open_bundle, sha256_of
 from gfnet_export.components import Component, components_of
 from gfnet_export.manifest import Budget, Exporter, Manifest, Preprocessing, Subgraph, TensorSpec
+
+Writer = Callable[[Component, Path], tuple[Path, list[Path]]]
+"""Writes a component into a folder: its file or package, and the files in there that hold content."""
 
 
 def export_onnx(checkpoint: Checkpoint, out: str | Path, *, overwrite: bool = False) -> Bundle:
@@ -70,7 +77,15 @@ def export_coreml(
     return _export(checkpoint, Path(out), write, "coreml", precision, libraries, overwrite)
 
 
-def _export(checkpoint, out: Path, write, form, precision, libraries: dict[str, str], overwrite: bool) -> Bundle:
+def _export(
+    checkpoint: Checkpoint,
+    out: Path,
+    write: Writer,
+    form: Literal["onnx", "coreml"],
+    precision: Literal["fp32", "fp16"],
+    libraries: dict[str, str],
+    overwrite: bool,
+) -> Bundle:
     """Write every component with ``write``, then the manifest; read it all back."""
     components = components_of(checkpoint.model)
     with (
@@ -88,8 +103,6 @@ def _export(checkpoint, out: Path, write, form, precision, libraries: dict[str, 
 
 
 def _describe(component: Component, path: Path, files: list[Path], folder: Path) -> Subgraph:
-    import torch
-
     with torch.no_grad():
         results = component.module(*component.example)
     results = results if isinstance(results, tuple) else (results,)
@@ -110,14 +123,20 @@ def _subgraph_role(component: Component) -> Literal["glance", "policy", "focus"]
     return component.role
 
 
-def _specs(names, tensors) -> tuple[TensorSpec, ...]:
+def _specs(names: Sequence[str], tensors: Sequence[Tensor]) -> tuple[TensorSpec, ...]:
     return tuple(
         TensorSpec(name=name, shape=tuple(tensor.shape), dtype="float32")
         for name, tensor in zip(names, tensors, strict=True)
     )
 
 
-def _manifest(checkpoint: Checkpoint, subgraphs, form, precision, libraries: dict[str, str]) -> Manifest:
+def _manifest(
+    checkpoint: Checkpoint,
+    subgraphs: tuple[Subgraph, ...],
+    form: Literal["onnx", "coreml"],
+    precision: Literal["fp32", "fp16"],
+    libraries: dict[str, str],
+) -> Manifest:
     config, evaluation = checkpoint.model.config, checkpoint.evaluation
     return Manifest(
         format=form,

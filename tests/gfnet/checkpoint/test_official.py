@@ -6,42 +6,25 @@ from typing import Any
 
 import numpy as np
 import pytest
-import safetensors.torch
 import torch
 
+from checkpoint_support import EVALUATION, assert_same_weights, refusal
 from gfnet.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, save_official
 from gfnet.config import RELEASED, model_config
 from gfnet.errors import CheckpointError
 from gfnet.model import GFNet
-from gfnet.results import BudgetPoint, Evaluation
+from gfnet.results import Evaluation
 from golden import recipe
 from golden_support import RELEASED_NAMES, manifest_components, official_content, official_tensors
+from network_support import SMALL
 
 # Weights are copied, never computed: every comparison is exact.
-
-EVALUATION = Evaluation(
-    images=50,
-    macs=(1e6, 2.5e6, 4e6),
-    anytime_top1=(40.0, 60.0, 70.0),
-    budgeted=(
-        BudgetPoint(1.2e6, (0.25, 0.5, -1e8), 50.0, 1.25e6, (0.5, 0.25, 0.25)),
-        BudgetPoint(3.1e6, (1e8, 1e8, -1e8), None, 3e6, (0.0, 0.0, 1.0)),
-    ),
-)
 
 
 def assert_recipe_weights(model: GFNet) -> None:
     for name, value in official_tensors(model):
         component, key = name.split("/")
         assert torch.equal(value, torch.from_numpy(recipe.fill(component, key, value.shape))), name
-
-
-def assert_same_weights(ours: GFNet, theirs: GFNet) -> None:
-    expected, found = ours.state_dict(), theirs.state_dict()
-    assert found.keys() == expected.keys()
-    for key, value in expected.items():
-        assert found[key].dtype == value.dtype, key
-        assert torch.equal(found[key], value), key
 
 
 def save(path: Path, content: Any) -> Path:
@@ -62,7 +45,7 @@ def official(tmp_path_factory) -> Checkpoint:
     return load_checkpoint(save(path, released_content(hollow=False)))
 
 
-# -- official files --------------------------------------------------------------------------------------
+# -- networks --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", RELEASED_NAMES)
@@ -141,12 +124,12 @@ def test_steps_are_the_released_ones_unless_they_are_given(tmp_path):
     assert load_checkpoint(path, steps=2).model.config.steps == 2
 
 
-def test_the_number_of_classes_is_read_from_the_heads(tmp_path):
-    torch.manual_seed(0)
-    model = GFNet(model_config("mobilenetv3_large_100", 96, 3, num_classes=7)).eval()
-    path = tmp_path / "seven.pth.tar"
-    save_official(path, Checkpoint(model))
-    assert load_checkpoint(path).model.config == model.config
+def test_classes_and_steps_of_a_network_without_results_survive(tmp_path):
+    model = GFNet(model_config("mobilenetv3_large_100", 96, 2, num_classes=7))
+    save_official(tmp_path / "file.pth.tar", Checkpoint(model))
+    checkpoint = load_checkpoint(tmp_path / "file.pth.tar")
+    assert checkpoint.model.config == model.config
+    assert (checkpoint.evaluation, checkpoint.labels) == (None, None)
 
 
 @pytest.mark.parametrize(("prefix", "start"), [(True, "module."), (False, "")])
@@ -176,45 +159,13 @@ def test_results_survive_in_an_official_file(tmp_path):
     assert (point.thresholds, point.top1, point.mean_macs) == ((0.25, 0.5, -1e8), 50.0, 1.25e6)
 
 
-def test_networks_that_the_official_code_cannot_build_are_not_written_for_it(tiny, tmp_path):
+def test_networks_that_the_official_code_cannot_build_are_not_written_for_it(tmp_path):
     with pytest.raises(CheckpointError, match=r"no backbone 'test_resnet'; save as \.safetensors"):
-        save_official(tmp_path / "file.pth.tar", Checkpoint(tiny))
+        save_official(tmp_path / "file.pth.tar", Checkpoint(GFNet(SMALL)))
+    other = GFNet(model_config("mobilenetv3_large_100", 96, 3, num_classes=7, image_size=160, policy_hidden=64))
+    with pytest.raises(CheckpointError, match=r"cannot say that image_size, policy_hidden differ"):
+        save_official(tmp_path / "file.pth.tar", Checkpoint(other))
     assert not list(tmp_path.iterdir())
-
-
-# -- this project's files --------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def tiny() -> GFNet:
-    torch.manual_seed(0)
-    return GFNet(model_config("test_resnet", 32, 3, num_classes=3, image_size=96, classifier="recurrent")).eval()
-
-
-def test_a_saved_checkpoint_comes_back_as_it_was(tiny, tmp_path):
-    saved = Checkpoint(tiny, ("ä", "b", "c"), EVALUATION, {"epochs": [1, 2], "seed": 3}, ("policy",))
-    save_checkpoint(tmp_path / "model.safetensors", saved)
-    found = load_checkpoint(tmp_path / "model.safetensors")
-    assert_same_weights(tiny, found.model)
-    assert found.model.config == tiny.config
-    assert (found.labels, found.evaluation, found.recipe, found.untrained) == (
-        saved.labels,
-        saved.evaluation,
-        saved.recipe,
-        saved.untrained,
-    )
-
-
-def test_what_is_not_known_stays_unknown(tiny, tmp_path):
-    save_checkpoint(tmp_path / "model.safetensors", Checkpoint(tiny))
-    found = load_checkpoint(tmp_path / "model.safetensors")
-    assert (found.labels, found.evaluation, found.recipe, found.untrained) == (None, None, None, ())
-
-
-def test_the_layout_is_known_by_the_content_not_by_the_name(tiny, tmp_path):
-    save_checkpoint(tmp_path / "model.safetensors", Checkpoint(tiny))
-    renamed = (tmp_path / "model.safetensors").rename(tmp_path / "model.pth.tar")
-    assert_same_weights(tiny, load_checkpoint(renamed).model)
 
 
 def test_an_official_file_becomes_one_of_ours_without_loss(official, tmp_path):
@@ -227,29 +178,14 @@ def test_an_official_file_becomes_one_of_ours_without_loss(official, tmp_path):
 # -- files that are none -----------------------------------------------------------------------------------
 
 
-def refusal(path: Path) -> str:
-    """The message that ``path`` is refused with: one line that begins with its name."""
-    with pytest.raises(CheckpointError) as caught:
-        load_checkpoint(path)
-    message = str(caught.value)
-    assert message.startswith(f"{path}: ")
-    assert "\n" not in message
-    return message.removeprefix(f"{path}: ")
-
-
 def test_a_missing_file_and_a_folder_are_no_checkpoint(tmp_path):
     assert refusal(tmp_path / "nothing.pth.tar") == "no such file"
     assert refusal(tmp_path) == "no such file"
 
 
-@pytest.mark.parametrize("suffix", [".pth.tar", ".safetensors"])
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.9, 0.9999])
-def test_truncated_files_are_refused(suffix, share, tiny, tmp_path):
-    path = tmp_path / f"whole{suffix}"
-    if suffix == ".safetensors":
-        save_checkpoint(path, Checkpoint(tiny))
-    else:
-        save(path, released_content())
+def test_truncated_files_are_refused(share, tmp_path):
+    path = save(tmp_path / "whole.pth.tar", released_content())
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
     assert "damaged" in refusal(path) or "no checkpoint" in refusal(path)
@@ -389,29 +325,3 @@ def test_results_that_do_not_fit_the_network_are_refused(thresholds, budgeted, t
 @pytest.mark.parametrize("content", [[1, 2], torch.zeros(3), {}], ids=["list", "tensor", "empty"])
 def test_other_things_that_torch_saves_are_no_checkpoint(content, tmp_path):
     assert "no checkpoint of the official code" in refusal(save(tmp_path / "file.pth.tar", content))
-
-
-def test_safetensors_of_others_and_of_other_versions_are_told_apart(tmp_path):
-    path = tmp_path / "file.safetensors"
-    safetensors.torch.save_file({"x": torch.zeros(1)}, path)
-    assert "not a checkpoint of this project" in refusal(path)
-    safetensors.torch.save_file({"x": torch.zeros(1)}, path, {"gfnet": '{"format_version": 99}'})
-    assert "format version 99, but this release reads 1" in refusal(path)
-    for damaged in ('{"format_version": 1}', "[]", "{"):
-        safetensors.torch.save_file({"x": torch.zeros(1)}, path, {"gfnet": damaged})
-        assert "its metadata is damaged" in refusal(path)
-
-
-def test_safetensors_with_other_weights_than_their_configuration_says_are_refused(tiny, tmp_path):
-    path = tmp_path / "file.safetensors"
-    save_checkpoint(path, Checkpoint(tiny))
-    with safetensors.safe_open(path, "pt") as file:
-        metadata, tensors = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    save_changed = safetensors.torch.save_file
-    save_changed(tensors | {"policy.actor.0.bias": torch.zeros(5)}, path, metadata)
-    assert refusal(path) == "policy does not fit the network: wrong shape: actor.0.bias is (5,), not (2,)"
-    save_changed(tensors | {"critic.bias": torch.zeros(5)}, path, metadata)
-    assert refusal(path) == "unexpected component critic"
-    del tensors["classifier.fc.bias"]
-    save_changed(tensors, path, metadata)
-    assert refusal(path) == "classifier does not fit the network: missing fc.bias"
