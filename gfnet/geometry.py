@@ -33,40 +33,37 @@ def crop_patch(pixels: np.ndarray, origin: tuple[int, int] | np.ndarray, patch_s
 def resize_glance(pixels: np.ndarray, patch_size: int, interpolation: Interpolation) -> np.ndarray:
     """Shrink pixels [S,S,3] to the glance, float32 [P,P,3], with ``align_corners=True``.
 
-    A separable resize is a product with one constant matrix from either side.
+    Bicubic is Keys' kernel with a = -0.75, the border repeated, as in ``torch.nn.functional.interpolate``.
     """
-    weights = resize_matrix(pixels.shape[0], patch_size, interpolation)  # [P,S]
-    rows = np.tensordot(weights, pixels.astype(np.float32), axes=(1, 0))  # [P,S,3]
-    return np.tensordot(weights, rows, axes=(1, 1)).transpose(1, 0, 2)  # [P,P,3]
+    index, weights = resize_taps(pixels.shape[0], patch_size, interpolation)
+    # A few weighted rows, then columns: faster than a product of matrices, and on one thread.
+    rows = sum(pixels[i] * w[:, None, None] for i, w in zip(index, weights, strict=True))  # [P,S,3]
+    return sum(rows[:, i] * w[:, None] for i, w in zip(index, weights, strict=True))  # [P,P,3]
 
 
 @cache
-def resize_matrix(source: int, target: int, interpolation: Interpolation) -> np.ndarray:
-    """The matrix float32 [target, source] that resizes one axis; corners aligned, no antialias.
-
-    Bicubic is Keys' kernel with a = -0.75, the border repeated, as in ``torch.nn.functional.interpolate``.
-    """
+def resize_taps(source: int, target: int, interpolation: Interpolation) -> tuple[np.ndarray, np.ndarray]:
+    """What one axis of a resize reads: source indices int64 [K,target] and their weights float32 [K,target]."""
     # float32 like torch's: the fractions differ by 1e-5 otherwise, a pixel's value by 2e-3.
     scale = np.float32((source - 1) / (target - 1)) if target > 1 else np.float32(0)
-    matrix = np.zeros((target, source))
-    for row in range(target):
-        position = np.float32(row) * scale
-        base = int(position)
-        offset = float(position - np.float32(base))
-        for tap, weight in _taps(offset, interpolation):
-            matrix[row, min(max(base + tap, 0), source - 1)] += weight
-    matrix = matrix.astype(np.float32)
-    matrix.setflags(write=False)  # one array for every caller
-    return matrix
+    position = np.arange(target, dtype=np.float32) * scale
+    base = position.astype(np.int64)
+    offset = (position - base.astype(np.float32)).astype(np.float64)
+    taps = _taps(offset, interpolation)
+    index = np.stack([(base + tap).clip(0, source - 1) for tap, _ in taps])
+    weights = np.stack([weight for _, weight in taps]).astype(np.float32)
+    index.setflags(write=False)  # one array for every caller
+    weights.setflags(write=False)
+    return index, weights
 
 
-def _taps(offset: float, interpolation: Interpolation) -> list[tuple[int, float]]:
+def _taps(offset: np.ndarray, interpolation: Interpolation) -> list[tuple[int, np.ndarray]]:
     if interpolation == "bilinear":
         return [(0, 1 - offset), (1, offset)]
-    return [(tap, _keys(abs(tap - offset))) for tap in (-1, 0, 1, 2)]
+    return [(tap, _keys(np.abs(tap - offset))) for tap in (-1, 0, 1, 2)]
 
 
-def _keys(distance: float, a: float = -0.75) -> float:
-    if distance <= 1:
-        return ((a + 2) * distance - (a + 3)) * distance**2 + 1
-    return ((a * distance - 5 * a) * distance + 8 * a) * distance - 4 * a
+def _keys(distance: np.ndarray, a: float = -0.75) -> np.ndarray:
+    near = ((a + 2) * distance - (a + 3)) * distance**2 + 1
+    far = ((a * distance - 5 * a) * distance + 8 * a) * distance - 4 * a
+    return np.where(distance <= 1, near, far)
