@@ -220,7 +220,9 @@ def _official_evaluation(path: Path, content: Mapping[str, Any], config: ModelCo
             raise ValueError(f"dynamic_threshold has not {config.steps} values in each row")
         costs, accuracies = content["budgeted_batch_classification"]
         points = tuple(
-            BudgetPoint(float(cost), tuple(float(v) for v in row), None if top1 is None else float(top1), float(cost), ())
+            BudgetPoint(
+                float(cost), tuple(float(v) for v in row), None if top1 is None else float(top1), float(cost), ()
+            )
             for row, cost, top1 in zip(content["dynamic_threshold"], costs, accuracies, strict=True)
         )
         return Evaluation(
