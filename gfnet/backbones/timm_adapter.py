@@ -40,6 +40,11 @@ class TimmEncoder(Encoder):
         try:
             with torch.no_grad():
                 feature_map, feature = self.eval()(torch.zeros(1, 3, patch_size, patch_size))
+                self.classify(feature)
+        except (TypeError, AttributeError) as error:
+            raise ConfigError(
+                f"arch {name!r} does not give one feature map and one head ({error}); choose another backbone"
+            ) from error
         except (RuntimeError, AssertionError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise ConfigError(

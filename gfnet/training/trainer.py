@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from gfnet.checkpoint import Checkpoint, save_checkpoint
-from gfnet.cost import cumulative_macs
+from gfnet.cost import cumulative_macs, encoder_macs
 from gfnet.data import Batches, PixelDataset, Split
 from gfnet.errors import TrainingError
 from gfnet.evaluation import evaluate, find_thresholds, predict_all_steps
@@ -117,6 +117,8 @@ class Trainer:
         return Batches(dataset, self.recipe.batch_size, workers=self.workers)
 
     def _run_stage(self, stage: int) -> None:
+        if stage == 0:
+            self._check_full_images()
         epochs = self.recipe.epochs[stage]
         optimizer = make_optimizer(self.model, stage, self.recipe)
         base_rates = [group["lr"] for group in optimizer.param_groups]
@@ -140,6 +142,17 @@ class Trainer:
                 if not totals.images:
                     raise TrainingError(f"{self.train.root}: none of its images could be read")
                 self._log({"stage": stage, "epoch": epoch + 1, **totals.metrics()})
+
+    def _check_full_images(self) -> None:
+        """Stage 0 shows the local encoder whole images, which one made for a fixed size refuses."""
+        config = self.model.config
+        try:
+            encoder_macs(self.model, config.image_size)
+        except (AssertionError, RuntimeError) as error:
+            raise TrainingError(
+                f"arch {config.arch!r} takes inputs of {config.patch_size} pixels only, so stage 0 cannot train it on "
+                f"full images of {config.image_size}; start from trained weights with --init and --stage 1"
+            ) from error
 
     def _set_modes(self, stage: int) -> None:
         """What learns is in train mode; the rest keeps its BatchNorm statistics."""

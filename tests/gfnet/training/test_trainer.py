@@ -82,6 +82,14 @@ def test_a_loss_that_is_no_number_stops_with_the_rate_named(scenes, tmp_path):
     assert not (tmp_path / "run" / "model.safetensors").exists()
 
 
+def test_a_backbone_of_fixed_size_cannot_learn_from_full_images(scenes, tmp_path):
+    result = gfnet(
+        *("train", "--data", scenes, "--out", tmp_path / "run", "--arch", "test_vit3", "--patch-size", "32"),
+        *("--image-size", "96", "--stage", "0", "--epochs", "1,0,0,0"),
+    )
+    assert "takes inputs of 32 pixels only" in one_line(result)
+
+
 def test_other_classes_than_the_data_s_are_refused(run, scenes, tmp_path):
     import shutil
 
