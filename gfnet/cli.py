@@ -255,11 +255,12 @@ def evaluate(
 
     from gfnet.checkpoint import load_checkpoint, save_checkpoint
     from gfnet.evaluation import evaluate_folder
+    from gfnet.model import default_device
     from gfnet.summary import evaluation_result, evaluation_table
 
     loaded = load_checkpoint(checkpoint, arch=arch, patch_size=patch_size, steps=steps)
     evaluation, unreadable = evaluate_folder(
-        loaded.model,
+        loaded.model.to(default_device()),
         data,
         loaded.evaluation,
         thresholds=thresholds,

@@ -19,6 +19,8 @@ from gfnet.images import Preprocessing, load_image
 
 _INTERPOLATION = {"bilinear": InterpolationMode.BILINEAR, "bicubic": InterpolationMode.BICUBIC}
 
+_MOST_KEPT_BYTES = 2 * 1024**3
+
 
 @dataclass(frozen=True)
 class Split:
@@ -83,7 +85,8 @@ class PixelDataset(Dataset):
         split: what to read.
         config: image size, crop ratio and interpolation.
         augmentation: ``crop`` draws a random resized crop each time; flips are the batch's business.
-        keep: remember decoded squares (S*S*3 bytes each); pointless with ``crop``.
+        keep: remember decoded squares (S*S*3 bytes each), if all of them fit into 2 GiB; pointless with
+            ``crop``.
     """
 
     def __init__(
@@ -96,7 +99,8 @@ class PixelDataset(Dataset):
             if augmentation == "crop"
             else None
         )
-        self.kept: dict[int, np.ndarray] | None = {} if keep and augmentation != "crop" else None
+        fits = len(split.samples) * 3 * config.image_size**2 <= _MOST_KEPT_BYTES
+        self.kept: dict[int, np.ndarray] | None = {} if keep and fits and augmentation != "crop" else None
 
     def __len__(self) -> int:
         return len(self.split.samples)

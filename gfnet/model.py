@@ -19,6 +19,11 @@ from gfnet.patches import crop_patches, patch_origins, resize_glance
 from gfnet.policy import Policy
 
 
+def default_device() -> torch.device:
+    """Where commands run a network: the GPU if there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 @dataclass(frozen=True)
 class State:
     """What one batch of images carries from step to step.

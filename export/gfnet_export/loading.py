@@ -30,5 +30,8 @@ def load_predictor(
     # torch only now: a bundle must run where it is not installed.
     from gfnet.checkpoint import load_checkpoint
     from gfnet.inference import torch_predictor
+    from gfnet.model import default_device
 
-    return torch_predictor(load_checkpoint(source, arch=arch, patch_size=patch_size, steps=steps))
+    checkpoint = load_checkpoint(source, arch=arch, patch_size=patch_size, steps=steps)
+    checkpoint.model.to(default_device())
+    return torch_predictor(checkpoint)

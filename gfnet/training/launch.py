@@ -12,7 +12,7 @@ from gfnet.config import model_config
 from gfnet.data import open_splits
 from gfnet.errors import ConfigError, TrainingError
 from gfnet.files import write_json
-from gfnet.model import GFNet
+from gfnet.model import GFNet, default_device
 from gfnet.training.recipe import STAGES, PPORecipe, recipe_for
 from gfnet.training.trainer import Trainer
 
@@ -82,8 +82,7 @@ def launch(
         raise TrainingError(
             f"{start}: no such file; stage {stages[0]} starts from it: train stage {stages[0] - 1} first or pass --init"
         )
-    if torch.cuda.is_available():
-        model.cuda()
+    model.to(default_device())
     write_json(out / "config.json", {"model": model.config.to_dict(), "recipe": recipe.to_dict()})
     return Trainer(model, recipe, train, val, out, workers=workers).run(stages)
 

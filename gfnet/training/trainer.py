@@ -89,7 +89,7 @@ class Trainer:
         """Train ``stages`` in order, evaluate, and save.
 
         Returns:
-            The finished network with its thresholds, found on the training split, and its results on
+            The finished network, on the CPU, with its thresholds, found on the training split, and its results on
             the validation split.
 
         Raises:
@@ -100,6 +100,7 @@ class Trainer:
             self._run_stage(stage)
             self._save(f"stage{stage}.safetensors", None)
         evaluation = self.evaluate()
+        self.model.cpu()  # like a loaded checkpoint, whatever it was trained on
         return self._save("model.safetensors", evaluation)
 
     def evaluate(self) -> Evaluation:
