@@ -44,14 +44,28 @@ def test_the_wheel_puts_three_packages_and_nothing_else_into_site_packages(wheel
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
-def test_every_module_imports_from_a_clean_environment(wheel, tmp_path):
+@pytest.fixture
+def clean(wheel, tmp_path):
+    """The folder ``bin`` of an environment that holds the wheel and nothing else."""
     environment = tmp_path / "venv"
     venv.create(environment, with_pip=False)
     python = environment / "bin" / "python"
-    # pip of this environment installs into the new one; third-party packages are borrowed, not downloaded.
+    # pip of this environment installs into the new one.
     subprocess.run(
         [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", wheel], check=True
     )
+    return python.parent
+
+
+def run_clean(command, tmp_path):
+    """Run a command that finds third-party packages in this environment: borrowed, not downloaded."""
+    borrowed = {"PYTHONPATH": sysconfig.get_paths()["purelib"], "PATH": ""}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=borrowed)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def test_every_module_imports_from_a_clean_environment(clean, tmp_path):
     code = (
         "import importlib, pkgutil, sys\n"
         "count = 0\n"
@@ -63,31 +77,8 @@ def test_every_module_imports_from_a_clean_environment(wheel, tmp_path):
         "        count += 1\n"
         "print(count)\n"
     )
-    done = subprocess.run(
-        [python, "-c", code],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=tmp_path,
-        env={"PYTHONPATH": sysconfig.get_paths()["purelib"], "PATH": ""},
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert int(done.stdout) > 40
+    assert int(run_clean([clean / "python", "-c", code], tmp_path)) > 40
 
 
-def test_the_installed_command_runs(wheel, tmp_path):
-    environment = tmp_path / "venv"
-    venv.create(environment, with_pip=False)
-    python = environment / "bin" / "python"
-    subprocess.run(
-        [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", wheel], check=True
-    )
-    done = subprocess.run(
-        [environment / "bin" / "gfnet", "--version"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={"PYTHONPATH": sysconfig.get_paths()["purelib"], "PATH": ""},
-    )
-    assert done.returncode == 0, done.stderr
-    assert "0.1.0" in done.stdout
+def test_the_installed_command_runs(clean, tmp_path):
+    assert "0.1.0" in run_clean([clean / "gfnet", "--version"], tmp_path)
