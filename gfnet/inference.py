@@ -35,8 +35,9 @@ class TorchRunner:
     @torch.no_grad()
     def glance(self, pixels: np.ndarray) -> tuple[np.ndarray, _BatchState]:
         batch = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.model.device)
-        images = self.model.normalise(batch.permute(0, 3, 1, 2))
-        logits, state = self.model.glance(self.model.shrink(images))
+        images = batch.permute(0, 3, 1, 2)  # uint8 [B,3,S,S]
+        # Normalised after shrinking and cropping, as in the bundles' graphs: fewer pixels, same values.
+        logits, state = self.model.glance(self.model.normalise(self.model.shrink(images.float())))
         return logits.cpu().numpy(), _BatchState(images, state)
 
     @torch.no_grad()
@@ -47,7 +48,7 @@ class TorchRunner:
     @torch.no_grad()
     def focus(self, origins: np.ndarray, state: _BatchState, step: int) -> tuple[np.ndarray, _BatchState]:
         patches = crop_patches(state.images, torch.from_numpy(origins), self.patch_size)
-        logits, network = self.model.focus(patches, state.network)
+        logits, network = self.model.focus(self.model.normalise(patches), state.network)
         return logits.cpu().numpy(), _BatchState(state.images, network)
 
     def select(self, state: _BatchState, keep: np.ndarray) -> _BatchState:

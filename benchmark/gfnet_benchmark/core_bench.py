@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 import time
@@ -114,7 +113,6 @@ def bench_first_photo(bundle: Path, photo: Path, rounds: int = 5) -> dict[str, f
     return {
         "median_s": float(np.median(predict)),
         "interpreter_s": float(np.median(empty)),
-        "peak_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3,
     }
 
 
