@@ -120,15 +120,13 @@ def info(checkpoint: Path, arch: str | None, patch_size: int | None, steps: int 
     """Say what a checkpoint holds: network, cost of each step, stored results."""
     from gfnet.checkpoint import load_checkpoint
     from gfnet.cost import cumulative_macs
-    from gfnet.summary import describe_checkpoint, evaluation_table
+    from gfnet.summary import checkpoint_table, describe_checkpoint, evaluation_table
 
     loaded = load_checkpoint(checkpoint, arch=arch, patch_size=patch_size, steps=steps)
     summary = describe_checkpoint(loaded, cumulative_macs(loaded.model))
-    for name, value in summary.items():
-        if name != "evaluation":
-            click.echo(f"{name:>12}  {value}")
+    click.echo(checkpoint_table(summary))
     if loaded.evaluation is not None:
-        click.echo(evaluation_table(loaded.evaluation))
+        click.echo("\n" + evaluation_table(loaded.evaluation))
     write_result(json_path, summary)
 
 
@@ -157,6 +155,8 @@ def convert(
         save_checkpoint(out, loaded)
     else:
         save_official(out, loaded, prefix=prefix)
+        if loaded.labels is not None and loaded.model.config.num_classes != 1000:
+            click.echo("note: the official layout has no place for class names", err=True)
     click.echo(f"{out}  {out.stat().st_size / 1e6:.1f} MB")
     write_result(json_path, {"checkpoint": str(out), "bytes": out.stat().st_size})
 

@@ -10,6 +10,7 @@ from gfnet.checkpoint import Checkpoint
 from gfnet.results import Evaluation
 
 _SHOWN_BUDGETS = 8
+_SHOWN_LABELS = 4
 
 
 def describe_checkpoint(checkpoint: Checkpoint, macs: Sequence[float]) -> dict[str, Any]:
@@ -30,6 +31,21 @@ def describe_checkpoint(checkpoint: Checkpoint, macs: Sequence[float]) -> dict[s
         "untrained": list(checkpoint.untrained),
         "evaluation": checkpoint.evaluation and dataclasses.asdict(checkpoint.evaluation),
     }
+
+
+def checkpoint_table(summary: dict[str, Any]) -> str:
+    """What :func:`describe_checkpoint` says, as lines of text; results have a table of their own."""
+    labels = summary["labels"] or ["unknown"]
+    shown = ", ".join(labels[:_SHOWN_LABELS]) + (", …" if len(labels) > _SHOWN_LABELS else "")
+    rows = {
+        "network": summary["network"],
+        "classes": f"{summary['classes']} ({shown})",
+        "parameters": f"{summary['parameters'] / 1e6:.2f} M",
+        "multiply-adds": "  ".join(f"step {i}: {m / 1e6:.2f} M" for i, m in enumerate(summary["macs"], start=1)),
+        **{name: value for name, value in summary["config"].items() if name not in ("arch", "steps", "num_classes")},
+        "untrained": ", ".join(summary["untrained"]) or "nothing",
+    }
+    return "\n".join(f"{name:<21}{value}" for name, value in rows.items())
 
 
 def evaluation_result(evaluation: Evaluation, classes: int) -> dict[str, Any]:
