@@ -48,7 +48,7 @@ class DemoConfig:
         examples: pictures for each exit step.
     """
 
-    train: int = 4000
+    train: int = 3400
     val: int = 1000
     epochs: tuple[int, int, int, int] = (4, 3, 12, 3)
     bench_images: int = 60
