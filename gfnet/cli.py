@@ -48,6 +48,9 @@ class _Group(click.Group):
         run: Any = super().main
         try:
             code = run(*args, **{**extra, "standalone_mode": False})
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            sys.exit(2)
         except click.UsageError as error:
             command = error.ctx.command_path if error.ctx else "gfnet"
             click.echo(f"gfnet: {_one_line(error)} (see `{command} --help`)", err=True)
@@ -201,7 +204,13 @@ def synth(
 @click.option("--classifier-lr", help="Learning rates of the classifier in stages 1 and 3, e.g. 0.1,0.01.")
 @click.option("--policy-lr", type=float, help="Learning rate of stage 2.")
 @click.option("--augmentation", type=click.Choice(["crop", "flip", "none"]), help="`flip` for tiny telling details.")
-@click.option("--workers", type=int, default=0, show_default=True, help="Decoding processes; 0: here, kept in memory.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Decoding processes; 0: here, kept in memory.",
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 @json_option
 def train(
@@ -230,8 +239,8 @@ def train(
     help="Those in the checkpoint, or new ones found on train/; auto: saved if there are any.",
 )
 @click.option("--search-images", type=int, help="Search on this many training images only.")
-@click.option("--batch-size", type=int, default=64, show_default=True)
-@click.option("--workers", type=int, default=0, show_default=True, help="Decoding processes.")
+@click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True)
+@click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Decoding processes.")
 @click.option("--save", type=click.Path(path_type=Path), help="Write a checkpoint with these results to FILE.")
 @click.option("--strict", is_flag=True, help="Stop at the first image that cannot be read.")
 @official_options

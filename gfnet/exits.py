@@ -119,8 +119,8 @@ def choose_point(points: Sequence[BudgetPoint], budget: float) -> BudgetPoint:
     dearest = max(point.budget for point in points)
     if not cheapest <= budget <= dearest * 1.0001:
         raise BudgetError(
-            f"budget {budget:.4g} is out of range: this network can spend from {cheapest:.4g} to "
-            f"{dearest:.4g} multiply-adds per image"
+            f"budget {budget / 1e6:.4g}M is out of range: this network can spend from {cheapest / 1e6:.4g}M to "
+            f"{dearest / 1e6:.4g}M multiply-adds per image"
         )
     return max((p for p in points if p.budget <= budget), key=lambda p: p.budget)
 

@@ -20,7 +20,7 @@ def bench() -> None:
 @click.option("--limit", type=int, default=100, show_default=True, help="Use at most this many images, spread evenly.")
 @click.option("--rounds", type=int, default=5, show_default=True, help="Measured passes over the images.")
 @click.option("--warmup", type=int, default=1, show_default=True, help="Passes before that are not counted.")
-@click.option("--threads", type=int, default=1, show_default=True, help="Threads inside an operator.")
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads inside an operator.")
 @threshold_options
 @json_option
 def onnx(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,6 +101,8 @@ class Trainer:
             self._run_stage(stage)
             self._save(f"stage{stage}.safetensors", None)
         evaluation = self.evaluate()
+        for message in {**self._train_batches.unreadable, **self._val_pixels.unreadable}:
+            print(f"gfnet: skipped {message}", file=sys.stderr)
         self.model.cpu()  # like a loaded checkpoint, whatever it was trained on
         return self._save("model.safetensors", evaluation)
 

@@ -142,6 +142,11 @@ BAD = {
         "train stage 1 first or pass --init",
     ),
     "unknown option": (("info", "--nonsense"), "see `gfnet info --help`"),
+    "no batch": (("evaluate", "{checkpoint}", "--data", "{scenes}", "--batch-size", "0"), "0 is not in the range"),
+    "negative workers": (
+        ("train", "--data", "{scenes}", "--out", "{tmp}/run", "--workers", "-1"),
+        "-1 is not in the range",
+    ),
     "unknown command": (("nonsense",), "No such command"),
     "scenes of no class": (("synth", "{tmp}/out", "--train", "3"), "do not cover 10 classes"),
     "unwritable": (("synth", "/proc/nowhere/out", "--train", "10", "--val", "10"), "cannot write"),
@@ -189,3 +194,9 @@ def test_a_disk_that_fills_up_is_one_line_and_leaves_nothing(arguments, checkpoi
     assert "cannot write" in errors[0]
     assert "Traceback" not in done.stderr
     assert not list((tmp_path / "out").rglob("*"))
+
+
+def test_a_bare_group_shows_its_help_as_it_is():
+    result = gfnet()
+    assert result.exit_code == 2
+    assert "\nCommands:\n" in result.stderr

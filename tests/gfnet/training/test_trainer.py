@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -91,8 +92,6 @@ def test_a_backbone_of_fixed_size_cannot_learn_from_full_images(scenes, tmp_path
 
 
 def test_other_classes_than_the_data_s_are_refused(run, scenes, tmp_path):
-    import shutil
-
     copy = shutil.copytree(scenes, tmp_path / "scenes")
     for split in ("train", "val"):
         shutil.rmtree(copy / split / "star")
@@ -101,3 +100,14 @@ def test_other_classes_than_the_data_s_are_refused(run, scenes, tmp_path):
         *("--stage", "2", "--init", run / "stage1.safetensors"),
     )
     assert "9 classes, but the network has 10" in one_line(result)
+
+
+def test_images_that_cannot_be_read_are_named_and_training_goes_on(scenes, tmp_path):
+    copy = shutil.copytree(scenes, tmp_path / "scenes")
+    broken = [next((copy / split / "star").iterdir()) for split in ("train", "val")]
+    for path in broken:
+        path.write_bytes(b"no image")
+    result = gfnet("train", "--data", copy, "--out", tmp_path / "run", *OPTIONS, "--epochs", "1,0,0,0")
+    assert result.exit_code == 0
+    for path in broken:
+        assert f"skipped {path}" in result.stderr
