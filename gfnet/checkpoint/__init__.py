@@ -28,6 +28,8 @@ def load_checkpoint(
             message names the file, the component and the first offending keys.
     """
     path = Path(path)
+    if path.is_dir():
+        raise CheckpointError(f"{path}: a folder, not a checkpoint file; `predict` and `bench` take bundles")
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file")
     try:

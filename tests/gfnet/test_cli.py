@@ -115,7 +115,7 @@ def test_convert_goes_both_ways(checkpoint_file, tmp_path):
 
 BAD = {
     "missing checkpoint": (("info", "{tmp}/none.pth"), "no such file"),
-    "not a checkpoint": (("info", "{scenes}/val"), "no such file"),
+    "not a checkpoint": (("info", "{scenes}/val"), "a folder, not a checkpoint file"),
     "missing data": (("evaluate", "{checkpoint}", "--data", "{tmp}/none"), "no such folder"),
     "empty folder": (("predict", "{checkpoint}", "{tmp}"), "no images in this folder"),
     "missing image": (("predict", "{checkpoint}", "{tmp}/none.jpg"), "no such file or folder"),
