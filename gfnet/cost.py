@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from gfnet.model import GFNet
@@ -15,28 +19,37 @@ def cumulative_macs(model: GFNet) -> tuple[int, ...]:
     resizing and cropping do not (``torch.utils.flop_counter``, halved).
     """
     config = model.config
-    blank = torch.zeros(1, 3, config.patch_size, config.patch_size, device=model.device)
-    was_training = model.training
-    model.eval()
     totals: list[int] = []
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with _counting(model) as counter:
+        blank = _blank(model, config.patch_size)
         _, state = model.glance(blank)
         totals.append(counter.get_total_flops() // 2)
         for _ in range(1, config.steps):
             _, state = model.propose(state)
             _, state = model.focus(blank, state)
             totals.append(counter.get_total_flops() // 2)
-    model.train(was_training)
     return tuple(totals)
 
 
 def encoder_macs(model: GFNet, size: int) -> int:
     """Multiply-adds of the local encoder and its own head on one image of ``size`` pixels a side."""
-    blank = torch.zeros(1, 3, size, size, device=model.device)
+    with _counting(model) as counter:
+        _, feature = model.local_encoder(_blank(model, size))
+        model.local_encoder.classify(feature)
+    return counter.get_total_flops() // 2
+
+
+@contextmanager
+def _counting(model: GFNet) -> Iterator[FlopCounterMode]:
+    """Count what ``model`` does in eval mode without gradients, then give it its mode back."""
     was_training = model.training
     model.eval()
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        _, feature = model.local_encoder(blank)
-        model.local_encoder.classify(feature)
-    model.train(was_training)
-    return counter.get_total_flops() // 2
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            yield counter
+    finally:
+        model.train(was_training)
+
+
+def _blank(model: GFNet, size: int) -> Tensor:
+    return torch.zeros(1, 3, size, size, device=model.device)

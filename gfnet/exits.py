@@ -105,7 +105,7 @@ def mean_cost(exit_counts: np.ndarray, cumulative_cost: Sequence[float]) -> floa
 
 
 def choose_point(points: Sequence[BudgetPoint], budget: float) -> BudgetPoint:
-    """The most accurate point that costs at most ``budget`` multiply-adds on average.
+    """The dearest point that costs at most ``budget`` multiply-adds on average.
 
     Raises:
         BudgetError: there are no points, or ``budget`` is below the cheapest or above any possible cost.

@@ -123,15 +123,15 @@ def run_demo(out: Path, *, seed: int = 0, overwrite: bool = False, config: DemoC
 
     steps.announce("measuring every step")
     assert checkpoint.evaluation is not None
-    thresholds = default_point(checkpoint.evaluation.budgeted).thresholds
+    chosen = default_point(checkpoint.evaluation.budgeted)
     files = [Path(path) for path, _ in every_nth(val.samples, config.bench_images)]
-    result = bench_onnx(onnx, files, thresholds=thresholds)
+    result = bench_onnx(onnx, files, thresholds=chosen.thresholds)
     write_result_file(out / "bench.json", result)
 
     steps.announce("writing the report")
     facts = Facts(
         evaluation=checkpoint.evaluation,
-        chosen=default_point(checkpoint.evaluation.budgeted),
+        chosen=chosen,
         random_top1=comparison["random_top1"],
         baseline_top1=comparison["baseline_top1"],
         baseline_macs=comparison["baseline_macs"],

@@ -6,7 +6,6 @@ import contextlib
 import io
 import json
 import logging
-import shutil
 import tempfile
 import warnings
 from pathlib import Path
@@ -37,7 +36,6 @@ with _quiet():
     import coremltools as ct
 
 Precision = Literal["fp16", "fp32"]
-TARGETS = ("iOS16", "iOS17", "iOS18")
 
 _DESCRIPTIONS = {
     names.IMAGE: "The whole photo, shrunk to patch size with corners aligned; pixels in 0 .. 255, RGB planes.",
@@ -65,7 +63,7 @@ def write_coreml(
     Inputs and outputs are float32 whatever the precision inside.
 
     Args:
-        target: oldest system that must run it, one of :data:`TARGETS`.
+        target: oldest system that must run it, ``iOS16``, ``iOS17`` or ``iOS18``.
         labels: class names, kept in the metadata.
 
     Raises:
@@ -125,9 +123,3 @@ def _precision(component: Component, precision: Precision):
 def _is_action(op) -> bool:
     """Whether an operation belongs to the actor: its result is [1,2], and no other layer is that narrow."""
     return any(tuple(output.shape) == (1, 2) for output in op.outputs if output.shape is not None)
-
-
-def remove_debug_files(package: Path) -> None:
-    """Delete what converters leave in a package for debugging."""
-    for folder in package.rglob("debug"):
-        shutil.rmtree(folder, ignore_errors=True)

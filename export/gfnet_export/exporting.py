@@ -65,12 +65,11 @@ def export_coreml(
         ExportError: a part of the network has no Core ML form.
         GFNetError: ``out`` exists, or cannot be written.
     """
-    from gfnet_export.coreml_export import content_files, remove_debug_files, write_coreml
+    from gfnet_export.coreml_export import content_files, write_coreml
 
     def write(component: Component, folder: Path) -> tuple[Path, list[Path]]:
         path = folder / f"{component.name}.mlpackage"
         write_coreml(component, path, precision=precision, target=target, labels=checkpoint.labels)
-        remove_debug_files(path)
         return path, content_files(path)
 
     libraries = {"torch": version("torch"), "coremltools": version("coremltools"), "target": target}
