@@ -22,6 +22,11 @@ class RecurrentClassifier(nn.Module):
         self.rnn = GRUStep(feature_dim, hidden_size)
         self.fc = nn.Linear(hidden_size, num_classes)
 
+    @property
+    def unreached(self) -> tuple[nn.Module, ...]:
+        """Layers of steps that this network never takes: none."""
+        return ()
+
     def forward(self, feature: Tensor, memory: Tensor | None) -> tuple[Tensor, Tensor]:
         """``feature`` [B,D] and memory [B,H] (``None`` at the glance) to logits and the next memory."""
         hidden = self.rnn.initial(len(feature)) if memory is None else memory
@@ -40,8 +45,16 @@ class CascadeClassifier(nn.Module):
         super().__init__()
         self.feature_dim = feature_dim
         for step in range(2, max(steps, _OFFICIAL_CASCADE_STEPS) + 1):
-            layer = nn.Linear(step * feature_dim, num_classes)
-            self.add_module(f"fc_{step}", layer.requires_grad_(step <= steps))
+            self.add_module(f"fc_{step}", nn.Linear(step * feature_dim, num_classes))
+        self.steps = steps
+        for layer in self.unreached:
+            layer.requires_grad_(False)
+
+    @property
+    def unreached(self) -> tuple[nn.Module, ...]:
+        """Layers of steps that this network never takes."""
+        last = max(self.steps, _OFFICIAL_CASCADE_STEPS)
+        return tuple(self.get_submodule(f"fc_{step}") for step in range(max(self.steps, 1) + 1, last + 1))
 
     def forward(self, feature: Tensor, memory: Tensor | None) -> tuple[Tensor | None, Tensor]:
         """``feature`` [B,D] and memory [B,t*D] (``None`` at the glance) to logits and the next memory.

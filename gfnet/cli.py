@@ -188,47 +188,6 @@ def synth(
 
 
 @main.command()
-@click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder with train/ and val/.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Run folder.")
-@click.option("--arch", default="mobilenetv3_large_100", show_default=True, help="Official backbone or timm model.")
-@click.option("--patch-size", type=int, default=96, show_default=True, help="Side of every step's input, pixels.")
-@click.option("--steps", type=int, default=3, show_default=True, help="T: the glance and T-1 patches.")
-@click.option("--image-size", type=int, help="Side of the full-resolution image; the family's own by default.")
-@click.option("--crop-ratio", type=float, help="Centre crop's share of the resized image; the family's own by default.")
-@click.option("--stage", type=click.Choice(["0", "1", "2", "3", "all"]), default="all", show_default=True)
-@click.option("--init", type=click.Path(path_type=Path), help="Checkpoint to start from (its network is kept).")
-@click.option("--epochs", help="Epochs of stages 0 to 3, e.g. 90,60,15,60; the family's recipe by default.")
-@click.option("--batch-size", type=int, help="Images an iteration.")
-@click.option("--initial-lr", type=float, help="Learning rate of stage 0.")
-@click.option("--encoder-lr", type=float, help="Learning rate of the encoders in stages 1 and 3.")
-@click.option("--classifier-lr", help="Learning rates of the classifier in stages 1 and 3, e.g. 0.1,0.01.")
-@click.option("--policy-lr", type=float, help="Learning rate of stage 2.")
-@click.option("--augmentation", type=click.Choice(["crop", "flip", "none"]), help="`flip` for tiny telling details.")
-@click.option(
-    "--workers",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Decoding processes; 0: here, kept in memory.",
-)
-@click.option("--seed", type=int, default=0, show_default=True)
-@json_option
-def train(
-    data: Path, out: Path, stage: str, init: Path | None, workers: int, json_path: Path | None, **options: Any
-) -> None:
-    """Train a network in four stages: encoders, random patches, policy, fine-tuning."""
-    from gfnet.training.launch import launch
-
-    checkpoint = launch(data, out, stage=stage, init=init, workers=workers, **options)
-    from gfnet.summary import describe_checkpoint, evaluation_table
-
-    assert checkpoint.evaluation is not None
-    click.echo(evaluation_table(checkpoint.evaluation))
-    click.echo(f"saved {out / 'model.safetensors'}")
-    write_result(json_path, describe_checkpoint(checkpoint, checkpoint.evaluation.macs))
-
-
-@main.command()
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder with train/ and val/.")
 @click.option(

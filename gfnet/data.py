@@ -1,19 +1,22 @@
-"""Image folders as batches of pixels."""
+"""Datasets as batches of pixels."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import InterpolationMode, RandomResizedCrop
 
 from gfnet.config import Augmentation, ModelConfig
+from gfnet.distributed import Ranks
 from gfnet.errors import DataError, ImageError
 from gfnet.images import Preprocessing, load_image
 
@@ -22,13 +25,38 @@ _INTERPOLATION = {"bilinear": InterpolationMode.BILINEAR, "bicubic": Interpolati
 _MOST_KEPT_BYTES = 2 * 1024**3
 
 
+class Split(Protocol):
+    """One split of a dataset, wherever its images lie.
+
+    Attributes:
+        root: what to call it in messages.
+        classes: class names; a label is an index into them.
+        labels: int64 [n], the label of every image.
+    """
+
+    @property
+    def root(self) -> Path: ...
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+    @property
+    def labels(self) -> np.ndarray: ...
+
+    def __len__(self) -> int: ...
+
+    def load(self, index: int) -> Image.Image:
+        """One image as an upright RGB picture; :class:`ImageError` if it cannot be read."""
+
+    def order(self, generator: np.random.Generator) -> np.ndarray:
+        """All indices in a random order, int64 [n]."""
+
+
 @dataclass(frozen=True)
-class Split:
+class FolderSplit:
     """One split of an image folder: ``root/<class>/<file>``.
 
     Attributes:
         root: the folder of classes.
-        classes: class names in alphabetical order; a label is an index into them.
+        classes: class names in alphabetical order.
         samples: (path, label) of every file.
     """
 
@@ -36,8 +64,21 @@ class Split:
     classes: tuple[str, ...]
     samples: tuple[tuple[str, int], ...]
 
+    @property
+    def labels(self) -> np.ndarray:
+        return np.array([label for _, label in self.samples], np.int64)
 
-def open_split(root: str | Path) -> Split:
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def load(self, index: int) -> Image.Image:
+        return load_image(self.samples[index][0])
+
+    def order(self, generator: np.random.Generator) -> np.ndarray:
+        return generator.permutation(len(self.samples))
+
+
+def open_split(root: str | Path) -> FolderSplit:
     """List a folder of class folders.
 
     Raises:
@@ -53,10 +94,10 @@ def open_split(root: str | Path) -> Split:
             names = str(error).split("classes", 1)[-1].split(".")[0].strip()
             raise DataError(f"{root}: no images in class folder {names}; fill or remove it") from None
         raise DataError(f"{root}: no class folders; expected one folder of images for each class") from None
-    return Split(root, tuple(folder.classes), tuple(folder.samples))
+    return FolderSplit(root, tuple(folder.classes), tuple(folder.samples))
 
 
-def open_splits(root: str | Path) -> tuple[Split, Split]:
+def open_splits(root: str | Path) -> tuple[FolderSplit, FolderSplit]:
     """The ``train`` and ``val`` splits under ``root``.
 
     Raises:
@@ -76,80 +117,135 @@ def open_splits(root: str | Path) -> tuple[Split, Split]:
     return train, val
 
 
-class PixelDataset(Dataset):
-    """Pixels uint8 [S,S,3] and labels of a split.
+@dataclass(frozen=True)
+class Draw:
+    """What training asks of a dataset: one image, augmented in one way.
 
+    Attributes:
+        index: of the image.
+        seed: of its augmentation.
+    """
+
+    index: int
+    seed: int
+
+
+class Sample(NamedTuple):
+    """What a dataset gives: pixels uint8 [S,S,3], or ``None`` where the image cannot be read.
+
+    Attributes:
+        unreadable: messages that name the images that could not be read.
+    """
+
+    pixels: np.ndarray | None
+    label: int
+    unreadable: tuple[str, ...] = ()
+
+
+class PixelDataset(Dataset):
+    """Pixels and labels of a split.
+
+    Asked for an index, it gives that image without augmentation.  Asked for a :class:`Draw`, it gives the image
+    augmented; in place of one that cannot be read it gives the next one that can, so that batches stay full.
     Without random crops every image always gives the same square, which is kept once decoded.
 
     Args:
         split: what to read.
-        config: image size, crop ratio and interpolation.
-        augmentation: ``crop`` draws a random resized crop each time; flips are the batch's business.
-        keep: remember decoded squares (S*S*3 bytes each), if all of them fit into 2 GiB; pointless with
-            ``crop``.
+        config: image size, crop ratio and interpolation, of random crops too.
+        augmentation: what a :class:`Draw` means: ``crop``: random resized crops and flips; ``flip``; ``none``.
+        keep: remember decoded squares (S*S*3 bytes each), if all of them fit into 2 GiB.
     """
 
     def __init__(
         self, split: Split, config: ModelConfig, *, augmentation: Augmentation = "none", keep: bool = False
     ) -> None:
         self.split = split
+        self.labels = split.labels
         self.preprocessing = Preprocessing.of(config)
-        self.random_crop = (
-            RandomResizedCrop(config.image_size, interpolation=_INTERPOLATION[config.interpolation])
-            if augmentation == "crop"
-            else None
-        )
-        fits = len(split.samples) * 3 * config.image_size**2 <= _MOST_KEPT_BYTES
-        self.kept: dict[int, np.ndarray] | None = {} if keep and fits and augmentation != "crop" else None
+        self.augmentation = augmentation
+        self.random_crop = RandomResizedCrop(config.image_size, interpolation=_INTERPOLATION[config.interpolation])
+        fits = len(split) * 3 * config.image_size**2 <= _MOST_KEPT_BYTES
+        self.kept: dict[int, np.ndarray] | None = {} if keep and fits else None
+        self._broken: dict[int, str] = {}
 
     def __len__(self) -> int:
-        return len(self.split.samples)
+        return len(self.split)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray | str, int]:
-        """Pixels and label; an unreadable image gives its error message in place of the pixels."""
-        path, label = self.split.samples[index]
+    def __getitem__(self, key: int | Draw) -> Sample:
+        if not isinstance(key, Draw):
+            pixels = self._square(key)
+            return Sample(pixels, int(self.labels[key]), () if pixels is not None else (self._broken[key],))
+        unreadable: list[str] = []
+        for distance in range(len(self)):
+            index = (key.index + distance) % len(self)
+            pixels = self._augmented(index, key.seed)
+            if pixels is not None:
+                return Sample(pixels, int(self.labels[index]), tuple(unreadable))
+            unreadable.append(self._broken[index])
+        return Sample(None, -1, tuple(unreadable))
+
+    def _augmented(self, index: int, seed: int) -> np.ndarray | None:
+        if self.augmentation != "crop":
+            pixels = self._square(index)
+        else:
+            picture = self._picture(index)
+            if picture is None:
+                return None
+            with torch.random.fork_rng(devices=[]):  # the transform draws from torch's own generator
+                torch.manual_seed(seed >> 1)
+                pixels = np.asarray(self.random_crop(picture))
+        mirrored = self.augmentation != "none" and seed & 1
+        return pixels[:, ::-1] if pixels is not None and mirrored else pixels
+
+    def _square(self, index: int) -> np.ndarray | None:
+        """The image's centre, as evaluation sees it."""
         if self.kept is not None and index in self.kept:
-            return self.kept[index], label
-        try:
-            picture = load_image(path)
-        except ImageError as error:
-            return str(error), label
-        pixels = self.preprocessing(picture) if self.random_crop is None else np.asarray(self.random_crop(picture))
+            return self.kept[index]
+        picture = self._picture(index)
+        if picture is None:
+            return None
+        pixels = self.preprocessing(picture)
         if self.kept is not None:
             self.kept[index] = pixels
-        return pixels, label
+        return pixels
+
+    def _picture(self, index: int) -> Image.Image | None:
+        if index in self._broken:
+            return None
+        try:
+            return self.split.load(index)
+        except ImageError as error:
+            self._broken[index] = str(error)
+            return None
 
 
 @dataclass
 class Batches:
-    """Batches of a :class:`PixelDataset`: pixels uint8 [B,3,S,S] in channels-last order, labels int64 [B].
+    """A dataset once through, in order: pixels uint8 [B,3,S,S] in channels-last order, labels int64 [B].
 
     Unreadable images are left out; iterating collects what is wrong with them.
 
     Attributes:
         dataset: where pixels come from.
         batch_size: images a batch; the last one may be smaller.
-        generator: shuffles, and draws the flips; ``None`` keeps the order and flips nothing.
-        flip: mirror half of the images left to right.
         workers: processes that decode; 0 decodes here.
         strict: raise at the first unreadable image.
+        indices: which images; all of them by default.
         unreadable: error messages of the images that were left out so far.
     """
 
     dataset: PixelDataset
     batch_size: int
-    generator: torch.Generator | None = None
-    flip: bool = False
     workers: int = 0
     strict: bool = False
+    indices: Sequence[int] | None = None
 
     def __post_init__(self) -> None:
-        self.unreadable: dict[str, None] = {}  # ordered, without repeats over epochs
+        self.unreadable: dict[str, None] = {}  # ordered, without repeats
         self.loader = DataLoader(
             self.dataset,
             batch_size=self.batch_size,
-            shuffle=self.generator is not None,
-            generator=self.generator,
+            sampler=range(len(self.dataset)) if self.indices is None else list(self.indices),
             num_workers=self.workers,
             collate_fn=list,
             persistent_workers=self.workers > 0,
@@ -160,16 +256,118 @@ class Batches:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for samples in self.loader:
-            readable = [(pixels, label) for pixels, label in samples if not isinstance(pixels, str)]
-            broken = [message for message, _ in samples if isinstance(message, str)]
+            broken = [message for sample in samples for message in sample.unreadable]
             if broken and self.strict:
                 raise ImageError(broken[0])
             self.unreadable.update(dict.fromkeys(broken))
-            if not readable:
-                continue
-            pixels = torch.from_numpy(np.stack([pixels for pixels, _ in readable]))  # [B,S,S,3]
-            pixels = pixels.permute(0, 3, 1, 2)
-            if self.flip and self.generator is not None:
-                mirrored = torch.rand(len(pixels), generator=self.generator) < 0.5
-                pixels[mirrored] = pixels[mirrored].flip(3)
-            yield pixels, torch.tensor([label for _, label in readable])
+            readable = [sample for sample in samples if sample.pixels is not None]
+            if readable:
+                yield _stack(readable)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A part of one iteration's batch.
+
+    Attributes:
+        pixels: uint8 [b,3,S,S] in channels-last order.
+        labels: int64 [b].
+        places: int64 [b], where these images stand in the whole batch.
+        total: images in the whole batch, over all ranks.
+    """
+
+    pixels: Tensor
+    labels: Tensor
+    places: Tensor
+    total: int
+
+    @property
+    def share(self) -> float:
+        """This part's share of the whole batch."""
+        return len(self.labels) / self.total
+
+    def divided(self, count: int) -> list[Batch]:
+        """The batch as ``count`` parts, fewer if it has fewer images."""
+        columns = (self.pixels, self.labels, self.places)
+        parts = (column.tensor_split(min(count, len(self.labels))) for column in columns)
+        return [Batch(pixels, labels, places, self.total) for pixels, labels, places in zip(*parts, strict=True)]
+
+
+class TrainingBatches:
+    """Shuffled, augmented batches of one rank, a function of seed and place alone.
+
+    Every rank draws the same order of all images and takes its share of each batch.
+
+    Args:
+        dataset: where pixels come from.
+        batch_size: images of a batch, over all ranks; an epoch's last batch may be smaller, and is left out where a
+            rank would get less than two.
+        ranks: this process among the others.
+        workers: processes that decode; 0 decodes here.
+
+    Raises:
+        DataError: there are too few images for one batch.
+    """
+
+    def __init__(self, dataset: PixelDataset, batch_size: int, ranks: Ranks | None = None, workers: int = 0) -> None:
+        self.dataset, self.batch_size, self.ranks = dataset, batch_size, ranks or Ranks()
+        self.unreadable: dict[str, None] = {}
+        count = len(dataset)
+        full, rest = divmod(count, batch_size)
+        self._length = full + (rest >= 2 * self.ranks.size)
+        if not self._length:
+            raise DataError(
+                f"{dataset.split.root}: {count} images are too few for batches of {min(batch_size, count)} "
+                f"on {self.ranks.size} ranks; add images"
+            )
+        self._plan = _Plan()
+        self.loader = DataLoader(
+            dataset,
+            batch_sampler=self._plan,
+            num_workers=workers,
+            collate_fn=list,
+            persistent_workers=workers > 0,
+        )
+
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+        return self._length
+
+    def epoch(self, seed: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of the epoch that ``seed`` stands for, from number ``start`` (0 ..) on.
+
+        Raises:
+            DataError: none of the images can be read.
+        """
+        generator = np.random.default_rng(seed)
+        order = self.dataset.split.order(generator)
+        seeds = generator.integers(2**62, size=len(order))
+        places = [self._places(number) for number in range(start, self._length)]
+        self._plan.batches = ([Draw(int(order[i]), int(seeds[i])) for i in mine] for mine, _ in places)
+        for (mine, first), samples in zip(places, self.loader, strict=True):
+            self.unreadable.update(dict.fromkeys(message for sample in samples for message in sample.unreadable))
+            if samples[0].pixels is None:
+                raise DataError(f"{self.dataset.split.root}: none of its images could be read")
+            total = min(self.batch_size, len(order) - first)
+            pixels, labels = _stack(samples)
+            yield Batch(pixels, labels, torch.tensor(mine) - first, total)
+
+    def _places(self, number: int) -> tuple[range, int]:
+        """Positions in the epoch's order of this rank's share of a batch, and where the batch begins."""
+        first = number * self.batch_size
+        share = self.ranks.share(min(self.batch_size, len(self.dataset) - first))
+        return range(first + share.start, first + share.stop), first
+
+
+class _Plan(Sampler):
+    """The batches that are to be loaded next, set before each iteration and made as they are needed."""
+
+    batches: Iterable[list[Draw]] = ()
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        return iter(self.batches)
+
+
+def _stack(samples: Sequence[Sample]) -> tuple[Tensor, Tensor]:
+    pixels = torch.from_numpy(np.stack([sample.pixels for sample in samples if sample.pixels is not None]))  # [B,S,S,3]
+    return pixels.permute(0, 3, 1, 2), torch.tensor([sample.label for sample in samples])

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from gfnet.cost import cumulative_macs
-from gfnet.data import Batches, PixelDataset, Split, open_split, open_splits
+from gfnet.data import Batches, FolderSplit, PixelDataset, open_split, open_splits
 from gfnet.errors import BudgetError, DataError
 from gfnet.exits import exit_steps, mean_cost, measure_thresholds, search_thresholds
 from gfnet.images import every_nth
@@ -185,7 +185,7 @@ def evaluate_folder(
         )
     unreadable: list[str] = []
 
-    def predict(split: Split, title: str) -> Predictions:
+    def predict(split: FolderSplit, title: str) -> Predictions:
         dataset = PixelDataset(split, model.config)
         batches = Batches(dataset, batch_size, workers=workers, strict=strict)
         predictions = predict_all_steps(model, batches, len(split.samples), title=title)

@@ -21,12 +21,13 @@ def patch_origins(actions: Tensor, image_size: int, patch_size: int) -> Tensor:
     """Top-left pixels of the patches: ``floor(action * (S - P))``.
 
     Args:
-        actions: float [B,2], (row, col) in [0, 1]; 1.0 is the last origin that fits.
+        actions: float [B,2], (row, col) in [0, 1]; 1.0 is the last origin that fits.  NaN counts as 0: a network
+            that has diverged should show it in its loss, not by an index out of range.
 
     Returns:
         int64 [B,2], (row, col).
     """
-    return torch.floor(actions * (image_size - patch_size)).long()
+    return torch.floor(actions.nan_to_num() * (image_size - patch_size)).long()
 
 
 def crop_patches(images: Tensor, origins: Tensor, patch_size: int) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 from gfnet.checkpoint import Checkpoint, load_checkpoint
 from gfnet.config import model_config
 from gfnet.cost import encoder_macs
-from gfnet.data import Batches, PixelDataset, Split, open_splits
+from gfnet.data import Batches, FolderSplit, PixelDataset, open_splits
 from gfnet.drawing import draw_trace
 from gfnet.errors import ConfigError, GFNetError
 from gfnet.evaluation import anytime_top1, full_image_top1, predict_all_steps
@@ -25,6 +25,7 @@ from gfnet.images import every_nth, load_image
 from gfnet.model import GFNet
 from gfnet.synth import SceneConfig, write_scenes
 from gfnet.training.recipe import PPORecipe, Recipe
+from gfnet.training.settings import Execution
 from gfnet.training.trainer import Trainer
 from gfnet_benchmark.onnx_bench import bench_onnx
 from gfnet_benchmark.report import Example, Facts, write_report
@@ -109,7 +110,11 @@ def run_demo(out: Path, *, seed: int = 0, overwrite: bool = False, config: DemoC
             ARCH, PATCH_SIZE, STEPS, num_classes=len(train.classes), image_size=SceneConfig().size, crop_ratio=1.0
         )
     )
-    checkpoint = Trainer(model, demo_recipe(config.epochs, seed), train, val, out / "run").run()
+    run = out / "run"
+    # One look at the validation scenes at the end is enough for a page.
+    checkpoint = Trainer(
+        model, demo_recipe(config.epochs, seed), train, val, run, execution=Execution(validate_every=0)
+    ).run()
 
     steps.announce("comparing with random patches and with the full image")
     comparison = _compare(checkpoint, val, out / "run" / "stage0.safetensors", seed)
@@ -182,7 +187,7 @@ def _clear(out: Path, overwrite: bool) -> None:
             path.unlink()
 
 
-def _compare(checkpoint: Checkpoint, val: Split, stage0: Path, seed: int) -> dict[str, Any]:
+def _compare(checkpoint: Checkpoint, val: FolderSplit, stage0: Path, seed: int) -> dict[str, Any]:
     """Accuracy on random patches, and of the backbone on full images as stage 0 left it."""
     model = checkpoint.model
     batches = Batches(PixelDataset(val, model.config), 64)
@@ -196,7 +201,7 @@ def _compare(checkpoint: Checkpoint, val: Split, stage0: Path, seed: int) -> dic
     }
 
 
-def _draw_examples(bundle: Bundle, val: Split, per_step: int, folder: Path) -> list[Example]:
+def _draw_examples(bundle: Bundle, val: FolderSplit, per_step: int, folder: Path) -> list[Example]:
     """Pictures of the first scenes that stop at each step, drawn from the exported network's own traces."""
     predictor = bundle_predictor(bundle)
     thresholds = default_point(predictor.points).thresholds

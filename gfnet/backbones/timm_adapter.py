@@ -6,10 +6,12 @@ import math
 
 import timm
 import torch
+from timm.layers import DropPath
 from timm.models import is_model, list_models
 from torch import Tensor, nn
 
 from gfnet.backbones.encoder import Encoder
+from gfnet.backbones.stochastic import BatchDropout
 from gfnet.errors import ConfigError
 
 
@@ -17,7 +19,7 @@ class TimmEncoder(Encoder):
     """A timm model behind the :class:`Encoder` contract.
 
     The feature map is ``forward_features``' output as [B,C,h,w], whatever layout the model keeps; the
-    feature is ``forward_head(..., pre_logits=True)``, dropout included.
+    feature is ``forward_head(..., pre_logits=True)``, then dropout.
 
     Args:
         name: a timm model name.
@@ -34,8 +36,9 @@ class TimmEncoder(Encoder):
         self, name: str, num_classes: int, patch_size: int, *, dropout: float = 0.0, drop_path: float = 0.0
     ) -> None:
         super().__init__()
-        rates = {"drop_rate": dropout} | ({"drop_path_rate": drop_path} if drop_path else {})
-        self.net = _create(name, num_classes, patch_size, rates)
+        self.net = _create(name, num_classes, patch_size, {"drop_path_rate": drop_path} if drop_path else {})
+        _replace_drop_path(self.net)
+        self.dropout = BatchDropout(dropout)
         was_training = self.net.training
         try:
             with torch.no_grad():
@@ -56,7 +59,7 @@ class TimmEncoder(Encoder):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         features = self.net.forward_features(x)
-        return self._as_map(features), self.net.forward_head(features, pre_logits=True).flatten(1)
+        return self._as_map(features), self.dropout(self.net.forward_head(features, pre_logits=True).flatten(1))
 
     def classify(self, feature: Tensor) -> Tensor:
         return self.net.get_classifier()(feature)
@@ -76,6 +79,14 @@ class TimmEncoder(Encoder):
                 raise ValueError(f"{tokens.shape[1]} tokens are no square map")
             return tokens.transpose(1, 2).unflatten(2, (side, side))
         return features
+
+
+def _replace_drop_path(net: nn.Module) -> None:
+    """Let stochastic depth draw its masks by the images' places in the batch."""
+    for parent in list(net.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, DropPath):
+                setattr(parent, name, BatchDropout(child.drop_prob, whole_rows=True))
 
 
 def _create(name: str, num_classes: int, patch_size: int, rates: dict[str, float]) -> nn.Module:

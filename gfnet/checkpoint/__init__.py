@@ -5,11 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from gfnet.checkpoint.contents import Checkpoint, imagenet_labels
-from gfnet.checkpoint.native import is_native, load_native, save_checkpoint
+from gfnet.checkpoint.native import TrainingState, is_native, load_native, load_training_state, save_checkpoint
 from gfnet.checkpoint.official import load_official, save_official
 from gfnet.errors import CheckpointError, ConfigError
 
-__all__ = ["Checkpoint", "imagenet_labels", "load_checkpoint", "save_checkpoint", "save_official"]
+__all__ = [
+    "Checkpoint",
+    "TrainingState",
+    "imagenet_labels",
+    "load_checkpoint",
+    "load_training_state",
+    "save_checkpoint",
+    "save_official",
+]
 
 
 def load_checkpoint(

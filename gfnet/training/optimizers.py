@@ -1,11 +1,15 @@
-"""The optimiser of each stage."""
+"""The optimiser of each stage, and its learning rate along the way."""
 
 from __future__ import annotations
+
+import math
 
 from torch.optim import SGD, Adam, Optimizer
 
 from gfnet.model import GFNet
 from gfnet.training.recipe import Recipe
+
+_WARM_UP = 0.05  # share of stage 0
 
 
 def make_optimizer(model: GFNet, stage: int, recipe: Recipe) -> Optimizer:
@@ -30,3 +34,20 @@ def make_optimizer(model: GFNet, stage: int, recipe: Recipe) -> Optimizer:
         rate = recipe.classifier_lr[0 if stage == 1 else 1]
         groups.append({"params": list(model.classifier.parameters()), "lr": rate})
     return SGD(groups, momentum=recipe.momentum, nesterov=True, weight_decay=recipe.weight_decay)
+
+
+def rate_factor(stage: int, epoch: int, within: float, epochs: int) -> float:
+    """Learning rate as a share of the recipe's; a function of the position, so there is no state to restore.
+
+    Args:
+        epoch: 0 ..
+        within: how much of the epoch is done, 0 .. 1.
+        epochs: of the stage.
+    """
+    if stage == 2:
+        return 1.0  # Adam at a fixed rate, as published
+    if stage == 0:
+        # From scratch, so with a warm-up; and down to zero even when there are only a few epochs.
+        progress = (epoch + within) / epochs
+        return min(1.0, progress / _WARM_UP) * 0.5 * (1 + math.cos(math.pi * progress))
+    return 0.5 * (1 + math.cos(math.pi * epoch / epochs))  # a step an epoch, as published

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.optim import Optimizer
 
+from gfnet.distributed import sum_over_ranks
 from gfnet.policy import ACTION_ENTROPY, Policy, action_log_prob
+from gfnet.training.precision import at_least_float32
 from gfnet.training.recipe import PPORecipe
 
 _RETURN_EPSILON = 1e-5
@@ -32,14 +35,6 @@ class Rollout:
     rewards: Tensor
 
 
-def confidence_gain(true_class_probabilities: Tensor) -> Tensor:
-    """The papers' reward: how much each focus step raises the true class's probability.
-
-    [T,B] to [T-1,B]; the first focus step is compared with the glance.
-    """
-    return true_class_probabilities[1:] - true_class_probabilities[:-1]
-
-
 def discounted_returns(rewards: Tensor, discount: float) -> Tensor:
     """``rewards`` [s,B] to the discounted sums from each step on, [s,B]."""
     returns = rewards.clone()
@@ -48,11 +43,20 @@ def discounted_returns(rewards: Tensor, discount: float) -> Tensor:
     return returns
 
 
-def normalise_returns(returns: Tensor) -> Tensor:
-    """Zero mean, unit (unbiased) standard deviation over steps and batch; a single value becomes 0."""
-    if returns.numel() < 2:
-        return torch.zeros_like(returns)
-    return (returns - returns.mean()) / (returns.std() + _RETURN_EPSILON)
+def normalise_returns(parts: Sequence[Tensor]) -> list[Tensor]:
+    """Zero mean, unit (unbiased) standard deviation over steps, batch, its parts and all ranks.
+
+    A single value becomes 0.
+
+    Args:
+        parts: returns [s,b] of the parts that this rank's batch was divided into.
+    """
+    count, total = sum_over_ranks([sum(p.numel() for p in parts), sum(float(p.double().sum()) for p in parts)])
+    if count < 2:
+        return [torch.zeros_like(part) for part in parts]
+    mean = total / count
+    (squares,) = sum_over_ranks([sum(float((p.double() - mean).square().sum()) for p in parts)])
+    return [(part - mean) / (math.sqrt(squares / (count - 1)) + _RETURN_EPSILON) for part in parts]
 
 
 def replay(policy: Policy, rollout: Rollout) -> tuple[Tensor, Tensor]:
@@ -60,7 +64,7 @@ def replay(policy: Policy, rollout: Rollout) -> tuple[Tensor, Tensor]:
     hidden = policy.gru.initial(len(rollout.feature_maps[0]))
     log_probs, values = [], []
     for feature_map, action in zip(rollout.feature_maps, rollout.actions, strict=True):
-        mean, hidden = policy(feature_map, hidden)
+        mean, hidden = policy(at_least_float32(feature_map), hidden)
         log_probs.append(action_log_prob(mean, action))
         values.append(policy.value(hidden))
     return torch.stack(log_probs), torch.stack(values)
@@ -72,9 +76,12 @@ def surrogates(log_probs: Tensor, old_log_probs: Tensor, advantages: Tensor, cli
     return ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages
 
 
-def ppo_loss(policy: Policy, rollout: Rollout, recipe: PPORecipe) -> Tensor:
-    """The scalar loss of one update."""
-    returns = normalise_returns(discounted_returns(rollout.rewards, recipe.discount))
+def ppo_loss(policy: Policy, rollout: Rollout, returns: Tensor, recipe: PPORecipe) -> Tensor:
+    """The scalar loss of one update.
+
+    Args:
+        returns: normalised [s,B].
+    """
     log_probs, values = replay(policy, rollout)
     unclipped, clipped = surrogates(log_probs, rollout.log_probs, returns - values.detach(), recipe.clip)
     value_loss = F.mse_loss(values, returns)
@@ -83,15 +90,3 @@ def ppo_loss(policy: Policy, rollout: Rollout, recipe: PPORecipe) -> Tensor:
         + recipe.value_weight * value_loss
         - recipe.entropy_weight * ACTION_ENTROPY
     )
-
-
-def ppo_update(policy: Policy, optimizer: Optimizer, rollout: Rollout, recipe: PPORecipe) -> float:
-    """Improve the policy on one rollout; returns the mean loss over the recipe's updates."""
-    total = 0.0
-    for _ in range(recipe.updates):
-        loss = ppo_loss(policy, rollout, recipe)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        total += loss.item()
-    return total / recipe.updates

@@ -9,12 +9,24 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from gfnet.config import Augmentation, ModelConfig
 from gfnet.errors import ConfigError
 
 STAGES = (0, 1, 2, 3)
+STAGE_NAMES = ("encoders", "random patches", "policy", "fine-tuning")
+
+Reward = Literal["increase", "contrastive"]
+
+
+def _check(values: Any, *, positive: tuple[str, ...], not_negative: tuple[str, ...]) -> None:
+    for name in positive:
+        if not getattr(values, name) > 0:
+            raise ConfigError(f"{name} is {getattr(values, name)}; use a value above 0")
+    for name in not_negative:
+        if not getattr(values, name) >= 0:
+            raise ConfigError(f"{name} is {getattr(values, name)}; use 0 or more")
 
 
 @dataclass(frozen=True)
@@ -29,6 +41,9 @@ class PPORecipe:
         value_weight: of the critic's squared error.
         entropy_weight: of the entropy bonus; the noise is fixed, so it has no gradient.
         updates: passes over each batch's rollout.
+        reward: ``increase`` of the true class's probability over the step before (NeurIPS 2020), or
+            ``contrastive``: its excess over a random patch in the same place of the sequence (arXiv
+            2201.03014), for which every focus step runs the local encoder and the classifier twice.
     """
 
     lr: float = 3e-4
@@ -38,15 +53,23 @@ class PPORecipe:
     value_weight: float = 0.5
     entropy_weight: float = 0.01
     updates: int = 1
+    reward: Reward = "increase"
+
+    def __post_init__(self) -> None:
+        _check(self, positive=("lr", "clip"), not_negative=("discount", "value_weight", "entropy_weight"))
+        if self.updates < 1:
+            raise ConfigError(f"ppo.updates is {self.updates}; use 1 or more")
+        if self.reward not in ("increase", "contrastive"):
+            raise ConfigError(f"ppo.reward is {self.reward!r}; use increase or contrastive")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that training needs besides the network's configuration and the data.
+    """Everything that decides what a network learns, besides its configuration and the data.
 
     Attributes:
         epochs: of stages 0, 1, 2 and 3.
-        batch_size: images an iteration.
+        batch_size: images an iteration, over all ranks.
         encoder_lr: SGD's learning rate of the encoders in stages 1 and 3.
         classifier_lr: of the classifier, in stages 1 and 3.
         initial_lr: of the encoders in stage 0, which trains them from scratch.
@@ -54,10 +77,17 @@ class Recipe:
         weight_decay: on all weights, norms and biases included.
         auxiliary_weight: of the encoders' own per-step losses in stages 1 and 3.
         train_global: whether stages 1 and 3 train the global encoder.
+        freeze_bn: stages 1 and 3 keep BatchNorm's statistics as stage 0 left them.
+        joint_patches: stage 1 sends all random patches through the encoder as one batch, which changes
+            BatchNorm's statistics: faster, not the published way.
+        clip_grad_norm: largest norm of all gradients together; ``None`` leaves them as they are.
         augmentation: ``crop``: random resized crops and flips; ``flip``: flips only, for data whose
             telling detail a crop could lose; ``none``.
         ppo: stage 2.
         seed: of everything random.
+
+    Raises:
+        ConfigError: a value is out of range; the message names it.
     """
 
     epochs: tuple[int, int, int, int] = (90, 60, 15, 60)
@@ -69,6 +99,9 @@ class Recipe:
     weight_decay: float = 1e-4
     auxiliary_weight: float = 1.0
     train_global: bool = True
+    freeze_bn: bool = False
+    joint_patches: bool = False
+    clip_grad_norm: float | None = None
     augmentation: Augmentation = "crop"
     ppo: PPORecipe = PPORecipe()
     seed: int = 0
@@ -78,9 +111,15 @@ class Recipe:
             raise ConfigError(f"epochs {self.epochs}: give one number, 0 or more, for each of the four stages")
         if self.batch_size < 1:
             raise ConfigError(f"batch_size is {self.batch_size}; use 1 or more")
-        for name in ("encoder_lr", "initial_lr"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} is {getattr(self, name)}; use a value above 0")
+        _check(self, positive=("encoder_lr", "initial_lr"), not_negative=("weight_decay", "auxiliary_weight", "seed"))
+        if min(self.classifier_lr) <= 0:
+            raise ConfigError(f"classifier_lr is {self.classifier_lr}; use values above 0")
+        if not 0 < self.momentum < 1:
+            raise ConfigError(f"momentum is {self.momentum}; use a value between 0 and 1")
+        if self.clip_grad_norm is not None and not self.clip_grad_norm > 0:
+            raise ConfigError(f"clip_grad_norm is {self.clip_grad_norm}; use a value above 0")
+        if self.augmentation not in ("crop", "flip", "none"):
+            raise ConfigError(f"augmentation is {self.augmentation!r}; use crop, flip or none")
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as JSON-ready values."""

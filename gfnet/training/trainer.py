@@ -7,145 +7,332 @@
 
 from __future__ import annotations
 
-import json
 import math
+import resource
 import sys
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.optim import Optimizer
+from timm.layers import convert_sync_batchnorm
 
-from gfnet.checkpoint import Checkpoint, save_checkpoint
+from gfnet.checkpoint import Checkpoint, TrainingState
 from gfnet.cost import cumulative_macs, encoder_macs
-from gfnet.data import Batches, PixelDataset, Split
-from gfnet.errors import TrainingError
-from gfnet.evaluation import evaluate, find_thresholds, predict_all_steps
+from gfnet.data import PixelDataset, Split, TrainingBatches
+from gfnet.distributed import current_ranks, naming_lost_ranks, synchronise_buffers
+from gfnet.errors import ConfigError, TrainingError
+from gfnet.evaluation import Predictions, anytime_top1, evaluate, find_thresholds, predict_all_steps
 from gfnet.model import GFNet
+from gfnet.prediction import predict_encoders, predict_split
 from gfnet.progress import Progress
 from gfnet.results import Evaluation
-from gfnet.training.iterations import (
-    IterationResult,
-    classifier_iteration,
-    encoder_iteration,
-    policy_iteration,
-    policy_proposer,
-    random_proposer,
-    set_training_modes,
-)
-from gfnet.training.optimizers import make_optimizer
-from gfnet.training.recipe import STAGES, Recipe
+from gfnet.training.interruption import Interruption, Stopped
+from gfnet.training.learner import IterationResult, Learner
+from gfnet.training.objectives import prepare_model
+from gfnet.training.optimizers import rate_factor
+from gfnet.training.position import Position, pack_learner, unpack_learner
+from gfnet.training.recipe import STAGE_NAMES, STAGES, Recipe
+from gfnet.training.run_folder import RunFolder
+from gfnet.training.seeds import derive_seed
+from gfnet.training.settings import Execution
+from gfnet.training.tensorboard import TensorBoard
+from gfnet.training.totals import Totals
 
-_WARM_UP = 0.05  # share of stage 0
-
-STAGE_NAMES = ("encoders", "random patches", "policy", "fine-tuning")
+_CURVES_INTERVAL_S = 60.0
 
 
-@dataclass
 class Trainer:
-    """Trains one network on one dataset.
+    """Trains one network on one dataset; under ``torchrun`` every rank has one.
+
+    Args:
+        model: trained in place, on its own device.
+        recipe: what it learns.
+        train: the training split.
+        val: the validation split, looked at after each epoch.
+        out: run folder; see :class:`RunFolder`.
+        execution: how training runs here.
+        config: the run's resolved configuration, which its checkpoints carry; the recipe by default.
 
     Attributes:
-        model: trained in place, on its own device.
-        recipe: how.
-        train: the training split.
-        val: the validation split, looked at after each stage.
-        out: run folder: ``stage<n>.safetensors`` after each stage, ``model.safetensors`` at the end,
-            ``metrics.jsonl`` all along.
-        workers: processes that decode images; 0 decodes here and keeps small datasets in memory.
+        unreadable: messages that name the images that could not be read so far.
+
+    Raises:
+        TrainingError: data and network do not fit each other, or there is nothing for a policy to learn.
+        ConfigError: what ``execution`` asks for is not possible here.
     """
 
-    model: GFNet
-    recipe: Recipe
-    train: Split
-    val: Split
-    out: Path
-    workers: int = 0
-    generator: torch.Generator = field(init=False)
+    def __init__(
+        self,
+        model: GFNet,
+        recipe: Recipe,
+        train: Split,
+        val: Split,
+        out: Path,
+        *,
+        execution: Execution | None = None,
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.model, self.recipe, self.train, self.val = model, recipe, train, val
+        self.execution = execution or Execution()
+        self.config = {"recipe": recipe.to_dict()} if config is None else config
+        self.ranks = current_ranks()
+        self.folder = RunFolder(out, writes=self.ranks.is_first)
+        self.interruption = Interruption()
+        self.unreadable: dict[str, None] = {}
+        self._check()
+        if self.execution.channels_last:
+            model.to(memory_format=torch.channels_last)
+        if self.execution.sync_bn:
+            self.model = convert_sync_batchnorm(model)
+        if self.execution.compile:
+            model.global_encoder.compile()
+            model.local_encoder.compile()
+        workers = self.execution.workers
+        # Random crops differ each time, so there is nothing to keep.
+        keep = workers == 0 and recipe.augmentation != "crop"
+        self._train_pixels = PixelDataset(train, model.config, augmentation=recipe.augmentation, keep=keep)
+        self._val_pixels = PixelDataset(val, model.config, keep=workers == 0)
+        self._batches = TrainingBatches(self._train_pixels, recipe.batch_size, self.ranks, workers)
+        self._saved_at = self._drawn_at = self._line_at = time.monotonic()
 
-    def __post_init__(self) -> None:
-        classes = len(self.train.classes)
-        if classes != self.model.config.num_classes:
-            raise TrainingError(
-                f"{self.train.root}: {classes} classes, but the network has {self.model.config.num_classes}"
-            )
-        self.model.to(memory_format=torch.channels_last)
-        config = self.model.config
-        self.generator = torch.Generator().manual_seed(self.recipe.seed)
-        augmentation = self.recipe.augmentation
-        self._train_batches = Batches(
-            PixelDataset(self.train, config, augmentation=augmentation, keep=self.workers == 0),
-            self.recipe.batch_size,
-            self.generator,
-            flip=augmentation != "none",
-            workers=self.workers,
-        )
-        self._train_pixels = self._still(self.train)
-        self._val_pixels = self._still(self.val)
-
-    def run(self, stages: tuple[int, ...] = STAGES) -> Checkpoint:
+    def run(self, stages: tuple[int, ...] = STAGES, state: TrainingState | None = None) -> Checkpoint:
         """Train ``stages`` in order, evaluate, and save.
+
+        Args:
+            state: where an earlier run of these stages stopped; the model must be as it was then.
 
         Returns:
             The finished network, on the CPU, with its thresholds, found on the training split, and its results on
             the validation split.
 
         Raises:
-            TrainingError: the loss is no longer a number, or no image could be read.
+            TrainingError: a loss is no longer a number, or the state belongs to other data.
+            DataError: no image can be read.
+            RankError: another rank ended.
+            Stopped: a signal asked for it; the state is saved.
         """
-        self.out.mkdir(parents=True, exist_ok=True)
-        for stage in stages:
-            self._run_stage(stage)
-            self._save(f"stage{stage}.safetensors", None)
-        evaluation = self.evaluate()
-        for message in {**self._train_batches.unreadable, **self._val_pixels.unreadable}:
-            print(f"gfnet: skipped {message}", file=sys.stderr)
-        self.model.cpu()  # like a loaded checkpoint, whatever it was trained on
-        return self._save("model.safetensors", evaluation)
+        position = Position(stages[0])
+        if state is not None:
+            self._check_data(state)
+            position = Position.from_dict(state.values["position"])
+            self.folder.truncate_metrics(state.values["metrics_bytes"])
+        self.folder.path.mkdir(parents=True, exist_ok=True)
+        with self.interruption, naming_lost_ranks(), TensorBoard(self.folder, position.iteration) as board:
+            self._board = board
+            for stage in (stage for stage in stages if stage >= position.stage):
+                if stage > position.stage:
+                    position, state = position.next_stage(stage), None
+                self._run_stage(position, state)
+                self.folder.save(self.folder.after_stage(stage), self._checkpoint())
+                self.folder.draw_curves()
+            position = position.next_stage(stages[-1] + 1)
+            self._save_state(position, None)
+            evaluation = self._evaluate()
+            checkpoint = self._checkpoint(evaluation)
+            self.folder.save(self.folder.result, checkpoint)
+            self._save_state(position, None, finished=True)
+        self.model.eval().cpu()  # like a loaded checkpoint, whatever it was trained on
+        return checkpoint
 
-    def evaluate(self) -> Evaluation:
+    def _run_stage(self, position: Position, state: TrainingState | None) -> None:
+        stage, epochs = position.stage, self.recipe.epochs[position.stage]
+        if stage == 0 and epochs:
+            self._check_full_images()
+        learner = self._make_learner(stage)
+        rates = [group["lr"] for group in learner.optimizer.param_groups]
+        if state is not None and "optimizer" in state.values:
+            unpack_learner(learner, state)
+        images = len(self.train)
+        done = position.epoch * images + position.epoch_totals.images
+        title = f"stage {stage} ({STAGE_NAMES[stage]})"
+        with Progress(title, epochs * images, "images", done=done, quiet=not self.ranks.is_first) as progress:
+            while position.epoch < epochs:
+                self._run_epoch(position, learner, rates, progress)
+                if self.execution.validate_every and (position.epoch + 1) % self.execution.validate_every == 0:
+                    self._validate(position, learner)
+                position.epoch, position.batch, position.epoch_totals = position.epoch + 1, 0, Totals()
+                if position.epoch < epochs:
+                    self._save_state(position, learner)
+                if time.monotonic() - self._drawn_at > _CURVES_INTERVAL_S:
+                    self.folder.draw_curves()
+                    self._drawn_at = time.monotonic()
+
+    def _make_learner(self, stage: int) -> Learner:
+        keep_statistics = self.execution.on_nan == "skip"
+        return Learner(self.model, stage, self.recipe, amp=self.execution.amp, keep_statistics=keep_statistics)
+
+    def _run_epoch(self, position: Position, learner: Learner, rates: list[float], progress: Progress) -> None:
+        stage, epoch, epochs = position.stage, position.epoch, self.recipe.epochs[position.stage]
+        seed = derive_seed(self.recipe.seed, stage, epoch)
+        self._line_at = time.monotonic()
+        for batch in self._batches.epoch(seed, start=position.batch):
+            self._stop_if_asked(position, learner)
+            factor = rate_factor(stage, epoch, position.batch / len(self._batches), epochs)
+            for group, rate in zip(learner.optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate * factor
+            iteration_seed = derive_seed(self.recipe.seed, stage, epoch, position.batch)
+            result = learner.step(batch.divided(self.execution.accumulate), iteration_seed)
+            position.batch += 1
+            position.iteration += 1
+            if result.finite:
+                position.epoch_totals.add(result)
+                position.line_totals.add(result)
+            else:
+                self._skip(position, learner, result)
+            note = f"epoch {epoch + 1}/{epochs}, {position.epoch_totals.describe()}"
+            progress.advance(result.images, note)
+            if position.iteration % self.execution.log_every == 0 or position.batch == len(self._batches):
+                self._log_training(position, learner, result)
+            if position.batch < len(self._batches) and self._save_is_due(position):
+                self._save_state(position, learner)
+        self._note_unreadable(self._batches.unreadable)
+
+    def _skip(self, position: Position, learner: Learner, result: IterationResult) -> None:
+        """A loss that is no number: stop, or drop the batch and count it.
+
+        Raises:
+            TrainingError: batches may not be skipped, or too many were.
+        """
+        position.skipped += 1
+        what = f"loss became {result.loss}"
+        if math.isfinite(result.loss):
+            what = f"gradient's norm became {result.grad_norm}"
+        where = f"stage {position.stage}, epoch {position.epoch + 1}, iteration {position.iteration}"
+        what = f"{where}: the {what} at learning rate {learner.optimizer.param_groups[0]['lr']:.3g}"
+        good = f"the last good state is {self.folder.last}" if self.folder.has_last else "nothing was saved before it"
+        if self.execution.on_nan == "stop":
+            raise TrainingError(f"{what}; {good}; train with a lower rate, or pass --on-nan skip")
+        if position.skipped > self.execution.most_skipped:
+            raise TrainingError(f"{what}, and {self.execution.most_skipped} batches were skipped before; {good}")
+        if self.ranks.is_first:
+            print(f"gfnet: {what}; batch skipped (number {position.skipped})", file=sys.stderr)
+
+    def _validate(self, position: Position, learner: Learner) -> None:
+        """Accuracy on the validation split, as far as this stage has trained the network."""
+        predict: Any = predict_all_steps
+        if position.stage == 0:
+            predict = predict_encoders
+        elif position.stage == 1:
+            generator = torch.Generator().manual_seed(self.recipe.seed)
+            predict = partial(predict_all_steps, random_patches=generator)
+        try:
+            synchronise_buffers(self.model)
+            top1 = anytime_top1(self._predict(self._val_pixels, f"epoch {position.epoch + 1}", predict))
+        except Stopped:
+            self._save_state(position, learner)
+            raise
+        prepare_model(self.model, position.stage, self.recipe)
+        self._log(position, {"event": "validation", "top1": list(top1)})
+        mean = sum(top1) / len(top1)
+        if position.best is None or mean > position.best:
+            position.best = mean
+            self.folder.save(self.folder.best, self._checkpoint())
+
+    def _evaluate(self) -> Evaluation:
         """Find thresholds on the training split, without augmentation, and apply them to the validation split."""
         macs = cumulative_macs(self.model)
-        train = predict_all_steps(self.model, self._train_pixels, len(self.train.samples), title="thresholds")
-        thresholds, budgets = find_thresholds(train, macs)
-        val = predict_all_steps(self.model, self._val_pixels, len(self.val.samples), title="validation")
-        return evaluate(val, macs, thresholds, budgets)
+        synchronise_buffers(self.model)
+        thresholds, budgets = find_thresholds(self._predict(self._train_pixels, "thresholds"), macs)
+        return evaluate(self._predict(self._val_pixels, "validation"), macs, thresholds, budgets)
 
-    def _still(self, split: Split) -> Batches:
-        dataset = PixelDataset(split, self.model.config, keep=self.workers == 0)
-        if self.recipe.augmentation != "crop" and split is self.train:
-            dataset = self._train_batches.dataset  # the same squares: decode and keep them once
-        return Batches(dataset, self.recipe.batch_size, workers=self.workers)
+    def _predict(self, pixels: PixelDataset, title: str, predict: Any = predict_all_steps) -> Predictions:
+        predictions, unreadable = predict_split(
+            self.model,
+            pixels,
+            batch_size=self.recipe.batch_size,
+            workers=self.execution.workers,
+            title=title,
+            watch=self.interruption.watch,
+            predict=predict,
+        )
+        self._note_unreadable(unreadable)
+        return predictions
 
-    def _run_stage(self, stage: int) -> None:
-        if stage == 0:
-            self._check_full_images()
-        epochs = self.recipe.epochs[stage]
-        optimizer = make_optimizer(self.model, stage, self.recipe)
-        base_rates = [group["lr"] for group in optimizer.param_groups]
-        self._set_modes(stage)
-        title = f"stage {stage} ({STAGE_NAMES[stage]})"
-        with Progress(title, epochs * len(self.train.samples), "images") as progress:
-            for epoch in range(epochs):
-                totals = _EpochTotals()
-                for index, (pixels, labels) in enumerate(self._train_batches):
-                    factor = _rate_factor(stage, epoch, index / len(self._train_batches), epochs)
-                    for group, rate in zip(optimizer.param_groups, base_rates, strict=True):
-                        group["lr"] = rate * factor
-                    result = self._iterate(stage, pixels, labels, optimizer)
-                    if not math.isfinite(result.loss):
-                        raise TrainingError(
-                            f"stage {stage}, epoch {epoch + 1}: the loss became {result.loss} at learning rate "
-                            f"{optimizer.param_groups[0]['lr']:.3g}; train with a lower one"
-                        )
-                    totals.add(result, len(labels))
-                    progress.advance(len(labels), f"epoch {epoch + 1}/{epochs}, {totals.describe()}")
-                if not totals.images:
-                    raise TrainingError(f"{self.train.root}: none of its images could be read")
-                self._log({"stage": stage, "epoch": epoch + 1, **totals.metrics()})
+    def _note_unreadable(self, messages: Any) -> None:
+        """Name every image that cannot be read, once."""
+        for message in messages:
+            if message not in self.unreadable:
+                self.unreadable[message] = None
+                print(f"gfnet: skipped {message}", file=sys.stderr)
+
+    def _stop_if_asked(self, position: Position, learner: Learner) -> None:
+        try:
+            self.interruption.check_all_ranks()
+        except Stopped:
+            self._save_state(position, learner)
+            raise
+
+    def _save_is_due(self, position: Position) -> bool:
+        every = self.execution.save_every
+        if every and position.iteration % every == 0:
+            return True
+        return time.monotonic() - self._saved_at > 60 * self.execution.save_minutes
+
+    def _save_state(self, position: Position, learner: Learner | None, *, finished: bool = False) -> None:
+        if not self.ranks.is_first:
+            return
+        tensors, values = pack_learner(learner) if learner else ({}, {})
+        values |= {
+            "position": position.to_dict(),
+            "metrics_bytes": self.folder.metrics_bytes,
+            "images": len(self.train),
+            "finished": finished,
+        }
+        self.folder.save_last(self._checkpoint(), TrainingState(tensors, values))
+        self._saved_at = time.monotonic()
+
+    def _checkpoint(self, evaluation: Evaluation | None = None) -> Checkpoint:
+        return Checkpoint(self.model, self.train.classes, evaluation, self.config)
+
+    def _log_training(self, position: Position, learner: Learner, result: IterationResult) -> None:
+        now = time.monotonic()
+        means = position.line_totals.means()
+        self._log(
+            position,
+            {
+                "event": "training",
+                **means,
+                "learning_rates": [group["lr"] for group in learner.optimizer.param_groups],
+                "grad_norm": result.grad_norm,
+                "skipped": position.skipped,
+                "images_per_second": means.get("images", 0) / max(now - self._line_at, 1e-9),
+                "memory_mb": _peak_memory_mb(),
+            },
+        )
+        position.line_totals, self._line_at = Totals(), now
+
+    def _log(self, position: Position, values: Mapping[str, Any]) -> None:
+        place = {"stage": position.stage, "epoch": position.epoch + 1, "iteration": position.iteration}
+        line = {**place, **values}
+        self.folder.log(line)
+        self._board.add(line)
+
+    def _check(self) -> None:
+        config = self.model.config
+        for split in (self.train, self.val):
+            if len(split.classes) != config.num_classes:
+                raise TrainingError(
+                    f"{split.root}: {len(split.classes)} classes, but the network has {config.num_classes}"
+                )
+        if config.steps < 2:
+            raise TrainingError("a network of one step has no patches to learn; train with --steps 2 or more")
+        if self.execution.sync_bn and not torch.cuda.is_available():
+            raise ConfigError("--sync-bn needs GPUs, and there is none; leave it out or use --freeze-bn")
+        if self.recipe.batch_size < 2 * self.ranks.size:
+            raise ConfigError(
+                f"batch_size {self.recipe.batch_size} is too small for {self.ranks.size} ranks; use two images a rank "
+                "or more"
+            )
+
+    def _check_data(self, state: TrainingState) -> None:
+        if state.values["images"] != len(self.train):
+            raise TrainingError(
+                f"{self.train.root}: {len(self.train)} images, but the run began with {state.values['images']}; "
+                "give it the same data"
+            )
 
     def _check_full_images(self) -> None:
         """Stage 0 shows the local encoder whole images, which one made for a fixed size refuses."""
@@ -155,80 +342,13 @@ class Trainer:
         except (AssertionError, RuntimeError) as error:
             raise TrainingError(
                 f"arch {config.arch!r} takes inputs of {config.patch_size} pixels only, so stage 0 cannot train it on "
-                f"full images of {config.image_size}; start from trained weights with --init and --stage 1"
+                f"full images of {config.image_size}; start from trained weights with --init-global and --init-local"
             ) from error
 
-    def _set_modes(self, stage: int) -> None:
-        """What learns is in train mode; the rest keeps its BatchNorm statistics."""
-        if stage == 2:
-            self.model.eval()
-        elif stage == 0:
-            self.model.train()
-        else:
-            set_training_modes(self.model, train_global=self.recipe.train_global)
 
-    def _iterate(self, stage: int, pixels: Tensor, labels: Tensor, optimizer: Optimizer) -> IterationResult:
-        model, recipe = self.model, self.recipe
-        images, targets = model.normalise(pixels.to(model.device)), labels.to(model.device)
-        if stage == 0:
-            return encoder_iteration(model, images, targets, optimizer)
-        if stage == 1:
-            return classifier_iteration(model, images, targets, random_proposer(self.generator), optimizer, recipe)
-        if stage == 2:
-            noise = torch.randn(model.config.steps - 1, len(images), 2, generator=self.generator)
-            return policy_iteration(model, images, targets, noise.to(images), optimizer, recipe)
-        return classifier_iteration(model, images, targets, policy_proposer(model, self.generator), optimizer, recipe)
-
-    def _log(self, values: Mapping[str, Any]) -> None:
-        with open(self.out / "metrics.jsonl", "a", encoding="utf-8") as stream:
-            stream.write(json.dumps(values) + "\n")
-
-    def _save(self, name: str, evaluation: Evaluation | None) -> Checkpoint:
-        checkpoint = Checkpoint(self.model.eval(), self.train.classes, evaluation, self.recipe.to_dict())
-        save_checkpoint(self.out / name, checkpoint)
-        return checkpoint
-
-
-def _rate_factor(stage: int, epoch: int, within: float, epochs: int) -> float:
-    """Learning rate as a share of the recipe's, ``within`` (0 .. 1) an epoch (0 ..)."""
-    if stage == 2:
-        return 1.0  # Adam at a fixed rate, as published
-    if stage == 0:
-        # From scratch, so with a warm-up; and down to zero even when there are only a few epochs.
-        progress = (epoch + within) / epochs
-        return min(1.0, progress / _WARM_UP) * 0.5 * (1 + math.cos(math.pi * progress))
-    return 0.5 * (1 + math.cos(math.pi * epoch / epochs))  # a step an epoch, as published
-
-
-@dataclass
-class _EpochTotals:
-    """Running means over one epoch."""
-
-    images: int = 0
-    loss: float = 0.0
-    correct: list[int] = field(default_factory=list)
-    rewards: list[float] = field(default_factory=list)
-
-    def add(self, result: IterationResult, count: int) -> None:
-        self.images += count
-        self.loss += result.loss * count
-        self.correct = _added(self.correct, result.correct)
-        self.rewards = _added(self.rewards, [reward * count for reward in result.rewards])
-
-    def metrics(self) -> dict[str, Any]:
-        metrics: dict[str, Any] = {
-            "images": self.images,
-            "loss": self.loss / self.images,
-            "top1": [100 * value / self.images for value in self.correct],
-        }
-        if self.rewards:
-            metrics["rewards"] = [value / self.images for value in self.rewards]
-        return metrics
-
-    def describe(self) -> str:
-        top1 = " ".join(f"{100 * value / self.images:.1f}" for value in self.correct)
-        return f"loss {self.loss / self.images:.3f}, top-1 {top1} %"
-
-
-def _added(totals: list, values) -> list:
-    return [a + b for a, b in zip(totals, values, strict=True)] if totals else list(values)
+def _peak_memory_mb() -> float:
+    """Most memory that this process has used so far, MB: the GPU's if there is one."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 1e6
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e6 if sys.platform == "darwin" else 1e3)

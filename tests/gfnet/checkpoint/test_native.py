@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 import safetensors.torch
 import torch
 
 from checkpoint_support import EVALUATION, assert_same_weights, refusal
-from gfnet.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from gfnet.checkpoint import Checkpoint, TrainingState, load_checkpoint, load_training_state, save_checkpoint
 from gfnet.config import model_config
+from gfnet.errors import CheckpointError
 from gfnet.model import GFNet
 
 
@@ -67,6 +70,9 @@ def test_safetensors_with_other_weights_than_their_configuration_says_are_refuse
     save_checkpoint(path, Checkpoint(tiny))
     with safetensors.safe_open(path, "pt") as file:
         metadata, tensors = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    content = json.loads(metadata["gfnet"])
+    del content["sha256"]  # or the damage would be noticed first
+    metadata["gfnet"] = json.dumps(content)
     save_changed = safetensors.torch.save_file
     save_changed(tensors | {"policy.actor.0.bias": torch.zeros(5)}, path, metadata)
     assert refusal(path) == "policy does not fit the network: wrong shape: actor.0.bias is (5,), not (2,)"
@@ -75,3 +81,25 @@ def test_safetensors_with_other_weights_than_their_configuration_says_are_refuse
     del tensors["classifier.fc.bias"]
     save_changed(tensors, path, metadata)
     assert refusal(path) == "classifier does not fit the network: missing fc.bias"
+
+
+def test_a_single_flipped_bit_is_noticed(tiny, tmp_path):
+    path = tmp_path / "file.safetensors"
+    save_checkpoint(path, Checkpoint(tiny))
+    content = bytearray(path.read_bytes())
+    content[-1000] ^= 1
+    path.write_bytes(content)
+    assert "damaged, its weights are not those that were written" in refusal(path)
+
+
+def test_the_state_of_a_run_travels_with_its_network(tiny, tmp_path):
+    path = tmp_path / "last.safetensors"
+    state = TrainingState({"optimizer.0.exp_avg": torch.arange(3.0)}, {"position": {"stage": 2}})
+    save_checkpoint(path, Checkpoint(tiny), state=state)
+    found = load_training_state(path)
+    assert torch.equal(found.tensors["optimizer.0.exp_avg"], torch.arange(3.0))
+    assert found.values == state.values
+    assert_same_weights(load_checkpoint(path).model, tiny)
+    save_checkpoint(path, Checkpoint(tiny))
+    with pytest.raises(CheckpointError, match="without the state of its training"):
+        load_training_state(path)

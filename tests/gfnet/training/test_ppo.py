@@ -14,10 +14,9 @@ from gfnet.config import PolicyKind
 from gfnet.policy import ACTION_ENTROPY, Policy, action_log_prob, sample_action
 from gfnet.training.ppo import (
     Rollout,
-    confidence_gain,
     discounted_returns,
     normalise_returns,
-    ppo_update,
+    ppo_loss,
     replay,
     surrogates,
 )
@@ -124,7 +123,7 @@ def test_log_probabilities_are_the_official_ones_in_float64(double):
 def test_returns_are_discounted_and_normalised_as_officially(single):
     returns = discounted_returns(single.rollout.rewards, PPORecipe().discount)
     np.testing.assert_allclose(returns, single.golden["discounted"], atol=RETURN_ATOL, rtol=0)
-    normalised = normalise_returns(returns)
+    (normalised,) = normalise_returns([returns])
     np.testing.assert_allclose(normalised, single.golden["normalised"], atol=RETURN_ATOL, rtol=RETURN_ATOL)
 
 
@@ -146,7 +145,7 @@ def test_replay_gives_the_official_log_probabilities_and_values_in_float64(doubl
 @torch.no_grad()
 def test_surrogates_are_the_official_ones_clipped_and_unclipped(single):
     rollout, recipe = single.rollout, PPORecipe()
-    returns = normalise_returns(discounted_returns(rollout.rewards, recipe.discount))
+    (returns,) = normalise_returns([discounted_returns(rollout.rewards, recipe.discount)])
     log_probs, values = replay(single.policy, rollout)
     unclipped, clipped = surrogates(log_probs, rollout.log_probs, returns - values, recipe.clip)
     assert (single.golden["surr1"] != single.golden["surr2"]).any()  # some ratios are clipped, or nothing is shown
@@ -169,6 +168,15 @@ def test_two_updates_change_the_policy_as_officially_in_float64(double):
     check_two_updates(double, "f64_", loss={"rel": FLOAT64_RTOL}, gradients=exact, weights=exact)
 
 
+def update(policy: Policy, optimizer: torch.optim.Optimizer, rollout: Rollout, recipe: PPORecipe) -> float:
+    (returns,) = normalise_returns([discounted_returns(rollout.rewards, recipe.discount)])
+    loss = ppo_loss(policy, rollout, returns, recipe)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
 def check_two_updates(
     ppo: PPOCase,
     prefix: str,
@@ -183,10 +191,10 @@ def check_two_updates(
     assert list(parameters) == names
     assert_columns(parameters, names, golden["params_before"], 1e-12, 1e-12)
     optimizer = torch.optim.Adam(ppo.policy.parameters(), lr=recipe.lr, betas=recipe.betas)
-    assert ppo_update(ppo.policy, optimizer, rollout, recipe) == pytest.approx(float(golden[f"{prefix}loss"]), **loss)
+    assert update(ppo.policy, optimizer, rollout, recipe) == pytest.approx(float(golden[f"{prefix}loss"]), **loss)
     assert_columns({k: p.grad for k, p in parameters.items()}, names, golden[f"{prefix}grads"], *gradients)
     assert_columns(parameters, names, golden[f"{prefix}params_after"], *weights)
-    second = ppo_update(ppo.policy, optimizer, rollout, recipe)
+    second = update(ppo.policy, optimizer, rollout, recipe)
     assert second == pytest.approx(float(golden[f"{prefix}loss_second_update"]), **loss)
     assert_columns(parameters, names, golden[f"{prefix}params_after_second"], *weights)
 
@@ -203,17 +211,12 @@ def test_released_policies_judge_fixed_actions_as_officially(released):
     np.testing.assert_allclose(ACTION_ENTROPY, expected["eval_entropy"], rtol=1e-6)
 
 
-def test_reward_is_the_gain_over_the_step_before():
-    probabilities = torch.tensor([[0.25, 0.5], [0.5, 0.25], [0.5, 1.0]])
-    assert confidence_gain(probabilities).tolist() == [[0.25, -0.25], [0.0, 0.75]]
-
-
 def test_a_single_return_is_no_division_by_zero():
-    assert normalise_returns(torch.tensor([[0.3]])).tolist() == [[0.0]]
+    assert [part.tolist() for part in normalise_returns([torch.tensor([[0.3]])])] == [[[0.0]]]
 
 
-def test_loss_is_averaged_over_the_updates():
-    ppo = make_case("lin_s2", torch.float32)
-    optimizer = torch.optim.SGD(ppo.policy.parameters(), lr=0.0)
-    once = ppo_update(ppo.policy, optimizer, ppo.rollout, PPORecipe())
-    assert ppo_update(ppo.policy, optimizer, ppo.rollout, PPORecipe(updates=3)) == pytest.approx(once)
+def test_parts_of_a_batch_are_normalised_together():
+    returns = torch.randn(2, 9)
+    (whole,) = normalise_returns([returns])
+    parts = normalise_returns([returns[:, :4], returns[:, 4:]])
+    torch.testing.assert_close(torch.cat(parts, dim=1), whole)

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import itertools
 import json
+import re
 import shutil
 
 import pytest
 import torch
+import yaml
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from gfnet.checkpoint import load_checkpoint
+from gfnet.model import GFNet
 from network_support import gfnet, one_line
 
 OPTIONS = (
@@ -21,6 +27,10 @@ def run(scenes, tmp_path_factory):
     result = gfnet("train", "--data", scenes, "--out", out, *OPTIONS, "--epochs", "2,1,1,1")
     assert result.exit_code == 0, result.output
     return out
+
+
+def train(scenes, folder, *options):
+    return gfnet("train", "--data", scenes, "--out", folder / "run", *OPTIONS, *options)
 
 
 def weights(path):
@@ -47,40 +57,106 @@ def test_the_result_carries_what_evaluation_needs(run, scenes):
     assert checkpoint.evaluation.images == 40
     assert len(checkpoint.evaluation.budgeted) == 39
     assert checkpoint.recipe is not None
-    assert checkpoint.recipe["epochs"] == [2, 1, 1, 1]
+    assert checkpoint.recipe["recipe"]["epochs"] == [2, 1, 1, 1]
     assert gfnet("evaluate", run / "model.safetensors", "--data", scenes).exit_code == 0
 
 
-def test_metrics_tell_every_epoch(run):
+def metrics(run, event):
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [line for line in lines if line["event"] == event]
+
+
+def test_metrics_tell_every_epoch(run):
+    lines = metrics(run, "training")
     assert [(line["stage"], line["epoch"]) for line in lines] == [(0, 1), (0, 2), (1, 1), (2, 1), (3, 1)]
+    assert [line["iteration"] for line in lines] == [4, 8, 12, 16, 20]
     assert all(line["images"] == 60 for line in lines)
+    assert all(line["images_per_second"] > 0 and line["memory_mb"] > 100 for line in lines)
+    assert [len(line["top1"]) for line in lines] == [2, 2, 3, 3, 3]
+    assert len(lines[2]["classifier_losses"]) == len(lines[2]["encoder_losses"]) == 3
+    assert lines[2]["learning_rates"] == [0.01, 0.01, 0.1]
     assert len(lines[3]["rewards"]) == 2
 
 
+def test_every_epoch_is_validated_and_the_best_one_kept(run):
+    lines = metrics(run, "validation")
+    assert [line["stage"] for line in lines] == [0, 0, 1, 2, 3]
+    assert [len(line["top1"]) for line in lines] == [2, 2, 3, 3, 3]
+    best, last = weights(run / "best.safetensors"), weights(run / "stage3.safetensors")
+    assert not changed(best, last)  # of one epoch
+
+
+def test_a_run_leaves_its_configuration_curves_and_events(run):
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert config["model"]["num_classes"] == 10
+    assert config["recipe"]["ppo"]["discount"] == 0.7
+    assert load_checkpoint(run / "model.safetensors").recipe == {k: v for k, v in config.items() if k != "model"}
+    with Image.open(run / "curves.png") as picture:
+        assert picture.width > 500
+    events = EventAccumulator(str(run / "tensorboard")).Reload()
+    assert [event.step for event in events.Scalars("training/loss")] == [4, 8, 12, 16, 20]
+
+
+def test_tensorboard_and_matplotlib_are_not_needed(scenes, tmp_path, monkeypatch):
+    monkeypatch.setattr("gfnet.training.tensorboard.find_spec", lambda _name: None)
+    monkeypatch.setattr("gfnet.training.run_folder.find_spec", lambda _name: None)
+    assert train(scenes, tmp_path, "--epochs", "1,0,0,0").exit_code == 0
+    assert not (tmp_path / "run" / "curves.png").exists()
+    assert not (tmp_path / "run" / "tensorboard").exists()
+
+
 def test_a_seed_repeats_a_run_bit_for_bit(run, scenes, tmp_path):
-    result = gfnet("train", "--data", scenes, "--out", tmp_path / "run", *OPTIONS, "--epochs", "2,1,1,1")
-    assert result.exit_code == 0
+    assert train(scenes, tmp_path, "--epochs", "2,1,1,1").exit_code == 0
     assert not changed(weights(run / "model.safetensors"), weights(tmp_path / "run" / "model.safetensors"))
 
 
 def test_a_stage_starts_from_the_one_before(run, scenes, tmp_path):
-    result = gfnet(
-        *("train", "--data", scenes, "--out", tmp_path / "run", *OPTIONS, "--epochs", "0,0,1,0"),
-        *("--stage", "2", "--init", run / "stage1.safetensors"),
-    )
+    result = train(scenes, tmp_path, *("--epochs", "0,0,1,0", "--stage", "2", "--init", run / "stage1.safetensors"))
     assert result.exit_code == 0
     before, after = weights(run / "stage1.safetensors"), weights(tmp_path / "run" / "stage2.safetensors")
     assert changed(before, after) == {"policy"}
 
 
 def test_a_loss_that_is_no_number_stops_with_the_rate_named(scenes, tmp_path):
-    result = gfnet(
-        *("train", "--data", scenes, "--out", tmp_path / "run", *OPTIONS, "--epochs", "3,0,0,0"),
-        *("--stage", "0", "--initial-lr", "1e12"),
-    )
-    assert "learning rate" in one_line(result)
+    result = train(scenes, tmp_path, *("--epochs", "3,0,0,0", "--stage", "0", "--initial-lr", "1e12"))
+    message = one_line(result)
+    assert re.search(r"stage 0, epoch \d, iteration \d+: the (loss|gradient's norm) became (nan|inf)", message)
+    assert "learning rate" in message
+    assert "last good state" in message or "nothing was saved" in message
     assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def poisoned(monkeypatch, iterations):
+    """Make the loss of some iterations (0 ..) no number."""
+    real, count = GFNet.normalise, itertools.count()
+
+    def normalise(self, pixels):
+        images = real(self, pixels)
+        return images * float("nan") if self.global_encoder.training and next(count) in iterations else images
+
+    monkeypatch.setattr(GFNet, "normalise", normalise)
+
+
+def test_a_batch_whose_loss_is_no_number_may_be_skipped(scenes, tmp_path, monkeypatch):
+    poisoned(monkeypatch, {1, 5})
+    result = train(scenes, tmp_path, "--epochs", "2,0,0,0", "--on-nan", "skip")
+    assert result.exit_code == 0, result.output
+    assert "iteration 2: the loss became nan" in result.stderr
+    assert "batch skipped (number 2)" in result.stderr
+    assert [line["images"] for line in metrics(tmp_path / "run", "training")] == [44, 44]
+    assert metrics(tmp_path / "run", "training")[-1]["skipped"] == 2
+    state = weights(tmp_path / "run" / "model.safetensors")
+    assert all(value.isfinite().all() for value in state.values() if value.is_floating_point())
+
+
+def test_skipping_gives_up_after_as_many_batches_as_are_allowed(scenes, tmp_path, monkeypatch):
+    poisoned(monkeypatch, range(5, 8))
+    result = train(scenes, tmp_path, *("--epochs", "2,0,0,0", "--on-nan", "skip", "--set", "execution.most_skipped=2"))
+    message = [line for line in result.stderr.splitlines() if "gfnet: " in line][-1]
+    assert result.exit_code == 2
+    assert "and 2 batches were skipped before" in message
+    assert f"the last good state is {tmp_path / 'run' / 'last.safetensors'}" in message
+    assert load_checkpoint(tmp_path / "run" / "last.safetensors")
 
 
 def test_a_backbone_of_fixed_size_cannot_learn_from_full_images(scenes, tmp_path):
@@ -95,11 +171,8 @@ def test_other_classes_than_the_data_s_are_refused(run, scenes, tmp_path):
     copy = shutil.copytree(scenes, tmp_path / "scenes")
     for split in ("train", "val"):
         shutil.rmtree(copy / split / "star")
-    result = gfnet(
-        *("train", "--data", copy, "--out", tmp_path / "run", *OPTIONS),
-        *("--stage", "2", "--init", run / "stage1.safetensors"),
-    )
-    assert "9 classes, but the network has 10" in one_line(result)
+    result = train(copy, tmp_path, "--stage", "2", "--init", run / "stage1.safetensors")
+    assert re.search("9 classes, but the network in .*stage1.safetensors has 10", one_line(result))
 
 
 def test_images_that_cannot_be_read_are_named_and_training_goes_on(scenes, tmp_path):
@@ -107,7 +180,30 @@ def test_images_that_cannot_be_read_are_named_and_training_goes_on(scenes, tmp_p
     broken = [next((copy / split / "star").iterdir()) for split in ("train", "val")]
     for path in broken:
         path.write_bytes(b"no image")
-    result = gfnet("train", "--data", copy, "--out", tmp_path / "run", *OPTIONS, "--epochs", "1,0,0,0")
+    result = train(copy, tmp_path, "--epochs", "2,0,0,0")
     assert result.exit_code == 0
     for path in broken:
-        assert f"skipped {path}" in result.stderr
+        assert result.stderr.count(f"skipped {path}") == 1
+
+
+def test_a_network_of_one_step_cannot_be_trained(scenes, tmp_path):
+    assert "no patches to learn" in one_line(train(scenes, tmp_path, "--steps", "1"))
+
+
+def test_synchronised_batchnorm_needs_gpus(scenes, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("there are GPUs")
+    assert "--sync-bn needs GPUs" in one_line(train(scenes, tmp_path, "--sync-bn"))
+
+
+@pytest.mark.slow  # minutes of compiling
+def test_compiled_encoders_learn_the_same(scenes, tmp_path):
+    pytest.importorskip("torch._inductor")
+    if shutil.which("g++") is None:
+        pytest.skip("torch compiles with g++ here")
+    results = []
+    for name, options in (("plain", ()), ("compiled", ("--compile",))):
+        result = train(scenes, tmp_path / name, "--epochs", "1,0,0,0", *options)
+        assert result.exit_code == 0, result.output
+        results.append(metrics(tmp_path / name / "run", "training")[0]["loss"])
+    assert results[1] == pytest.approx(results[0], rel=1e-3)

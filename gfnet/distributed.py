@@ -1,0 +1,148 @@
+"""Many processes, one job: what ``torchrun`` started, and the few sums they need of each other.
+
+Without ``torchrun`` there is one rank, and everything here is the identity.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from gfnet.errors import ConfigError, GFNetError
+
+T = TypeVar("T")
+
+
+class RankError(GFNetError):
+    """Another process of the job has ended or does not answer."""
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process's place among those of the job.
+
+    Attributes:
+        rank: 0 .. size-1; 0 writes files and talks.
+        size: number of processes.
+    """
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        return self.rank == 0
+
+    def share(self, count: int) -> slice:
+        """This rank's contiguous share of ``count`` things; shares differ by one at most."""
+        return slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
+
+
+def current_ranks() -> Ranks:
+    """Where this process stands; a single rank outside :func:`process_group`."""
+    if dist.is_available() and dist.is_initialized():
+        return Ranks(dist.get_rank(), dist.get_world_size())
+    return Ranks()
+
+
+@contextmanager
+def process_group(timeout_s: float = 600.0) -> Iterator[Ranks]:
+    """Join the job that ``torchrun`` started, if it did: nccl where every rank has a GPU, otherwise gloo.
+
+    Args:
+        timeout_s: how long a rank waits for the others before it gives up.
+
+    Raises:
+        ConfigError: the environment of ``torchrun`` is there but unusable.
+        RankError: another rank ended, or did not answer in time.
+    """
+    if "WORLD_SIZE" not in os.environ or "RANK" not in os.environ:
+        yield Ranks()
+        return
+    on_gpu = torch.cuda.is_available()
+    if on_gpu:
+        local = int(os.environ.get("LOCAL_RANK", "0"))
+        if local >= torch.cuda.device_count():
+            raise ConfigError(
+                f"local rank {local}, but this machine has {torch.cuda.device_count()} GPUs; lower --nproc-per-node"
+            )
+        torch.cuda.set_device(local)
+    try:
+        dist.init_process_group("nccl" if on_gpu else "gloo", timeout=timedelta(seconds=timeout_s))
+    except (dist.DistError, RuntimeError, ValueError) as error:
+        raise RankError(f"cannot join the other ranks ({_first_line(error)}); start all of them anew") from error
+    try:
+        yield current_ranks()
+    finally:
+        dist.destroy_process_group()
+
+
+@contextmanager
+def naming_lost_ranks() -> Iterator[None]:
+    """Turn a collective's failure into a :class:`RankError`: somebody else's end, not a defect here."""
+    try:
+        yield
+    except (dist.DistError, RuntimeError) as error:
+        if dist.is_initialized() and _is_collective(error):
+            raise RankError(
+                f"rank {dist.get_rank()}: another rank ended or did not answer in time ({_first_line(error)}); "
+                "see its own message, then start all ranks anew with --resume"
+            ) from error
+        raise
+
+
+def sum_over_ranks(values: Sequence[float]) -> list[float]:
+    """Element-wise sums in float64, the same on every rank."""
+    if current_ranks().size == 1:
+        return [float(value) for value in values]
+    totals = torch.tensor(values, dtype=torch.float64, device=_device())
+    dist.all_reduce(totals)
+    return totals.tolist()
+
+
+def sum_tensor_over_ranks(value: Tensor) -> Tensor:
+    """The sum of one tensor over all ranks; its own value where there is only one."""
+    if current_ranks().size == 1:
+        return value
+    total = value.to(_device(), copy=True)
+    dist.all_reduce(total)
+    return total.to(value.device)
+
+
+def gather(value: T) -> list[T]:
+    """Every rank's value, in the order of the ranks, on every rank."""
+    ranks = current_ranks()
+    if ranks.size == 1:
+        return [value]
+    values: list[Any] = [None] * ranks.size
+    dist.all_gather_object(values, value)
+    return values
+
+
+def synchronise_buffers(module: torch.nn.Module) -> None:
+    """Give all ranks the first rank's buffers (BatchNorm statistics), which training lets drift apart."""
+    if current_ranks().size > 1:
+        for buffer in module.buffers():
+            dist.broadcast(buffer, 0)
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if dist.get_backend() == "nccl" else "cpu")
+
+
+def _is_collective(error: BaseException) -> bool:
+    text = str(error).lower()
+    signs = ("gloo", "nccl", "connection", "processgroup", "process group", "timed out", "socket", "peer")
+    return isinstance(error, dist.DistError) or any(sign in text for sign in signs)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:160]

@@ -1,0 +1,86 @@
+"""Where a run stands, as a value that goes to disk and back without loss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from gfnet.checkpoint import TrainingState
+from gfnet.training.learner import Learner
+from gfnet.training.totals import Totals
+
+
+@dataclass
+class Position:
+    """How far a run has come, and what it has to remember of the way.
+
+    Attributes:
+        stage: the stage under way.
+        epoch: epochs of it that are done, validation included.
+        batch: batches of the epoch under way that are done.
+        iteration: iterations of the whole run, skipped ones included.
+        skipped: batches whose loss was no number.
+        best: the stage's best mean accuracy on the validation split so far, percent.
+        epoch_totals: of the epoch under way.
+        line_totals: since the last line in ``metrics.jsonl``.
+    """
+
+    stage: int
+    epoch: int = 0
+    batch: int = 0
+    iteration: int = 0
+    skipped: int = 0
+    best: float | None = None
+    epoch_totals: Totals = field(default_factory=Totals)
+    line_totals: Totals = field(default_factory=Totals)
+
+    def next_stage(self, stage: int) -> Position:
+        """The beginning of ``stage`` in the same run."""
+        return Position(stage, iteration=self.iteration, skipped=self.skipped)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values."""
+        return {
+            **vars(self),
+            "epoch_totals": self.epoch_totals.to_dict(),
+            "line_totals": self.line_totals.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Position:
+        """The inverse of :meth:`to_dict`."""
+        totals = {name: Totals.from_dict(values[name]) for name in ("epoch_totals", "line_totals")}
+        return cls(**{**values, **totals})
+
+
+def pack_learner(learner: Learner) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Optimiser and scaler as tensors and JSON-ready values."""
+    state = learner.optimizer.state_dict()
+    tensors: dict[str, Tensor] = {}
+    plain: dict[str, dict[str, Any]] = {}
+    for index, entries in state["state"].items():
+        for name, value in entries.items():
+            if isinstance(value, Tensor):
+                tensors[f"optimizer.{index}.{name}"] = value
+            else:
+                plain.setdefault(str(index), {})[name] = value
+    values = {
+        "optimizer": {"state": plain, "param_groups": state["param_groups"]},
+        "scaler": learner.precision.scaler.state_dict(),
+    }
+    return tensors, values
+
+
+def unpack_learner(learner: Learner, state: TrainingState) -> None:
+    """Give a new learner of the same stage what :func:`pack_learner` took from an old one."""
+    stored = state.values["optimizer"]
+    entries: dict[int, dict[str, Any]] = {int(index): dict(values) for index, values in stored["state"].items()}
+    for key, value in state.tensors.items():
+        _, index, name = key.split(".", 2)
+        entries.setdefault(int(index), {})[name] = value
+    learner.optimizer.load_state_dict({"state": entries, "param_groups": stored["param_groups"]})
+    if state.values["scaler"] and learner.precision.scaler.is_enabled():
+        learner.precision.scaler.load_state_dict(state.values["scaler"])

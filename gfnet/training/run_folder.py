@@ -1,0 +1,178 @@
+"""What a run leaves on disk, and what of it a run that goes on may trust."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from gfnet.checkpoint import Checkpoint, TrainingState, load_checkpoint, load_training_state, save_checkpoint
+from gfnet.errors import CheckpointError, TrainingError
+from gfnet.files import atomic_file, write_text
+from gfnet.model import GFNet
+from gfnet.training.curves import draw_curves
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one run.
+
+    ``config.yaml``; ``metrics.jsonl``; ``tensorboard/``, where that is installed; ``last.safetensors`` and the one
+    before it, ``previous.safetensors``, from which training can go on; ``best.safetensors``, the stage's best epoch
+    on the validation split; ``stage<n>.safetensors`` after each stage; ``model.safetensors``, the result;
+    ``curves.png``, where matplotlib is installed.
+
+    Attributes:
+        path: the folder.
+        writes: whether this process is the one that writes.
+    """
+
+    path: Path
+    writes: bool = True
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def last(self) -> Path:
+        return self.path / "last.safetensors"
+
+    @property
+    def previous(self) -> Path:
+        return self.path / "previous.safetensors"
+
+    @property
+    def best(self) -> Path:
+        return self.path / "best.safetensors"
+
+    @property
+    def result(self) -> Path:
+        return self.path / "model.safetensors"
+
+    def after_stage(self, stage: int) -> Path:
+        """The network as ``stage`` left it."""
+        return self.path / f"stage{stage}.safetensors"
+
+    @property
+    def has_state(self) -> bool:
+        """Whether a run can be continued here."""
+        return self.config.is_file() and (self.last.is_file() or self.previous.is_file())
+
+    @property
+    def has_last(self) -> bool:
+        """Whether a state was saved."""
+        return self.last.is_file()
+
+    def begin(self, config: str, stages: tuple[int, ...], *, overwrite: bool) -> None:
+        """Make room for a run of ``stages``; earlier stages' results stay.
+
+        Raises:
+            TrainingError: there are results or an unfinished run, and ``overwrite`` is not set.
+        """
+        done = [self.after_stage(stage) for stage in stages if self.after_stage(stage).exists()]
+        unfinished = [path for path in (self.last, self.previous) if path.exists()]
+        if done and not overwrite:
+            raise TrainingError(f"{done[0]}: trained already; choose another --out, or pass --overwrite to replace it")
+        if unfinished and not overwrite and not self._finished():
+            raise TrainingError(
+                f"{self.path}: holds a run that is not finished; continue it with --resume, or pass --overwrite"
+            )
+        if not self.writes:
+            return
+        self.path.mkdir(parents=True, exist_ok=True)
+        for path in (*done, *unfinished, self.best, self.result):
+            path.unlink(missing_ok=True)
+        if stages[0] == 0:
+            self.metrics.unlink(missing_ok=True)
+            shutil.rmtree(self.path / "tensorboard", ignore_errors=True)
+        elif self.metrics.exists():
+            lines = self.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
+            write_text(self.metrics, "".join(line for line in lines if _stage_of(line) < stages[0]))
+        write_text(self.config, config)
+
+    def save_last(self, checkpoint: Checkpoint, state: TrainingState) -> None:
+        """Replace ``last`` and keep the one before it; a full disk leaves both as they were.
+
+        Raises:
+            GFNetError: it cannot be written.
+        """
+        if self.writes:
+            save_checkpoint(self.last, checkpoint, state=state, before_replacing=self._keep_previous)
+
+    def load_last(self) -> tuple[GFNet, TrainingState]:
+        """The newest state that is whole; says so if that is not ``last``.
+
+        Raises:
+            TrainingError: neither is whole.
+        """
+        problems = []
+        for path in (self.last, self.previous):
+            try:
+                loaded = load_checkpoint(path).model, load_training_state(path)
+            except CheckpointError as error:
+                problems.append(str(error))
+                continue
+            if problems and self.writes:
+                print(f"gfnet: {problems[0]}; going on from {path.name}", file=sys.stderr)
+            return loaded
+        raise TrainingError(f"{'; '.join(problems)}; begin again with --overwrite")
+
+    def save(self, path: Path, checkpoint: Checkpoint) -> None:
+        """Write one of the networks."""
+        if self.writes:
+            save_checkpoint(path, checkpoint)
+
+    @property
+    def metrics_bytes(self) -> int:
+        """Length of ``metrics.jsonl``."""
+        return self.metrics.stat().st_size if self.metrics.exists() else 0
+
+    def truncate_metrics(self, length: int) -> None:
+        """Forget what was measured after the state that the run goes on from."""
+        if self.writes and self.metrics_bytes > length:
+            os.truncate(self.metrics, length)
+
+    def log(self, values: Mapping[str, Any]) -> None:
+        """Add a line to ``metrics.jsonl``."""
+        if self.writes:
+            with open(self.metrics, "a", encoding="utf-8") as stream:
+                stream.write(json.dumps(values) + "\n")
+
+    def draw_curves(self) -> None:
+        """Draw ``curves.png`` anew from ``metrics.jsonl``, if matplotlib is installed."""
+        if self.writes and self.metrics_bytes and find_spec("matplotlib"):
+            with atomic_file(self.path / "curves.png") as temporary:
+                draw_curves(self.metrics, temporary)
+
+    def _keep_previous(self) -> None:
+        """Call what is ``last`` now ``previous``, without a moment in which neither exists."""
+        if not self.last.exists():
+            return
+        spare = self.path / ".previous.safetensors"
+        spare.unlink(missing_ok=True)
+        try:
+            os.link(self.last, spare)
+        except OSError:  # no hard links on this file system
+            shutil.copyfile(self.last, spare)
+        os.replace(spare, self.previous)
+
+    def _finished(self) -> bool:
+        try:
+            return bool(load_training_state(self.last).values["finished"])
+        except CheckpointError:
+            return False
+
+
+def _stage_of(line: str) -> int:
+    return int(json.loads(line)["stage"])
