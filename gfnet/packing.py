@@ -78,7 +78,7 @@ def pack_folder(
 
     Raises:
         ConfigError: both limits or one out of range, a negative seed, or ``out`` would replace ``root``.
-        DataError: ``root`` has neither split, or one without classes, images or readable images.
+        DataError: ``root`` is missing, has neither split, or one without classes, images or readable images.
         ImageError: an image cannot be read, with ``strict``.
         GFNetError: ``out`` exists, or cannot be written.
     """
@@ -243,6 +243,8 @@ def _read(path: str) -> bytes | ImageError:
 
 
 def _open(root: Path) -> dict[str, Split]:
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder; expected train/ or val/ in it")
     there = [name for name in SPLITS if (root / name).is_dir()]
     if not there:
         raise DataError(f"{root}: holds neither train/ nor val/; expected a folder of classes in at least one")

@@ -17,6 +17,7 @@ import re
 import tarfile
 from array import array
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,6 +42,7 @@ _COLUMNS = 4  # where the member's header begins, where its image begins, the im
 _MOST_DIGITS = 9  # of a label
 _MOST_LABEL = 64  # bytes that are read of one
 _MOST_FILES = 1_000_000  # that braces may name
+_INDEXERS = 8  # threads; a disk on the network answers several at once
 _MOST_OPEN = 64  # shards, in one process
 _BLOCK = tarfile.BLOCKSIZE
 _BRACES = re.compile(r"\{([^{}]*)\}")
@@ -162,9 +164,10 @@ def open_shards(spec: str | Path, split: str | None = None, *, num_classes: int 
     found = [load_index(shard) for shard in shards]
     missing = [number for number, index in enumerate(found) if index is None]
     if missing:
-        with Progress("index", len(missing), "shards") as progress:
-            for number in missing:
-                found[number] = index = index_shard(shards[number])
+        with Progress("index", len(missing), "shards") as progress, ThreadPoolExecutor(_INDEXERS) as pool:
+            made = pool.map(index_shard, [shards[number] for number in missing])
+            for number, index in zip(missing, made, strict=True):
+                found[number] = index
                 with contextlib.suppress(GFNetError):  # a read-only place: indexed again next time
                     save_index(shards[number], index)
                 progress.advance()

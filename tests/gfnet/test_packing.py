@@ -160,6 +160,9 @@ def test_wrong_options_are_refused(scenes, tmp_path, options, message):
 def test_a_folder_without_splits_is_refused(tmp_path):
     with pytest.raises(DataError, match="holds neither train/ nor val/"):
         pack_folder(tmp_path, tmp_path / "out")
+    with pytest.raises(DataError, match="nowhere: no such folder"):
+        pack_folder(tmp_path / "nowhere", tmp_path / "out")
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_command_packs_and_reports(scenes, tmp_path):

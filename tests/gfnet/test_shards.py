@@ -125,7 +125,11 @@ def test_other_processes_read_with_files_of_their_own(folder):
         assert other.read(11) == image(11)
     child = os.fork()
     if child == 0:
-        os._exit(0 if [shards.read(i) for i in range(12)] == [image(i) for i in range(12)] else 1)
+        code = 1
+        try:
+            code = int([shards.read(i) for i in range(12)] != [image(i) for i in range(12)])
+        finally:
+            os._exit(code)  # never back into pytest
     assert [shards.read(i) for i in range(12)] == [image(i) for i in range(12)]
     assert os.waitpid(child, 0)[1] == 0
 
@@ -135,9 +139,9 @@ def test_few_shards_are_open_at_a_time(tmp_path, monkeypatch):
     for shard in range(9):
         write_tar(tmp_path / f"{shard}.tar", samples(shard, 1))
     shards = open_shards(tmp_path / "*.tar")
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(os.listdir("/dev/fd"))
     assert [shards.read(i) for i in range(9)] == [image(i) for i in range(9)]
-    assert len(os.listdir("/proc/self/fd")) <= before + 2
+    assert len(os.listdir("/dev/fd")) <= before + 2
 
 
 def test_the_order_shuffles_shards_and_mixes_within_windows(tmp_path):
