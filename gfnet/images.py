@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -33,16 +34,19 @@ def load_image(source: Any, name: str | None = None) -> Image.Image:
     and CMYK become RGB.
 
     Args:
-        source: a path, a PIL image, or an array or tensor: uint8 [H,W], [H,W,3] or [3,H,W], or float of
-            those shapes with values in [0, 1].
+        source: a path, the bytes of an image file, a PIL image, or an array or tensor: uint8 [H,W], [H,W,3]
+            or [3,H,W], or float of those shapes with values in [0, 1].
         name: what to call it in an error; a path is called by itself.
 
     Raises:
         ImageError: it cannot be read; the message names it and says why.
     """
     if isinstance(source, str | os.PathLike):
-        return _load_file(Path(source))
+        path = Path(source)
+        return _load_file(path, str(path))
     name = name or "image"
+    if isinstance(source, bytes):
+        return _load_file(io.BytesIO(source), name)
     try:
         picture = source if isinstance(source, Image.Image) else _from_array(source)
         return _to_rgb(ImageOps.exif_transpose(picture))
@@ -50,25 +54,25 @@ def load_image(source: Any, name: str | None = None) -> Image.Image:
         raise ImageError(f"{name}: cannot be read as an image ({error})") from error
 
 
-def _load_file(path: Path) -> Image.Image:
+def _load_file(file: Path | io.BytesIO, name: str) -> Image.Image:
     try:
-        if path.stat().st_size == 0:
-            raise ImageError(f"{path}: the file is empty; replace or remove it")
-        with Image.open(path) as picture:
+        if (file.stat().st_size if isinstance(file, Path) else len(file.getbuffer())) == 0:
+            raise ImageError(f"{name}: the file is empty; replace or remove it")
+        with Image.open(file) as picture:
             width, height = picture.size
             if width * height > MAX_PIXELS:
-                raise ImageError(f"{path}: {width} x {height} pixels are too many; shrink it below {MAX_PIXELS:,}")
+                raise ImageError(f"{name}: {width} x {height} pixels are too many; shrink it below {MAX_PIXELS:,}")
             picture.load()
             return _to_rgb(ImageOps.exif_transpose(picture))
     except FileNotFoundError:
-        raise ImageError(f"{path}: no such file") from None
+        raise ImageError(f"{name}: no such file") from None
     except UnidentifiedImageError:
-        raise ImageError(f"{path}: not an image that can be read; replace or remove it") from None
+        raise ImageError(f"{name}: not an image that can be read; replace or remove it") from None
     except Image.DecompressionBombError as error:
-        raise ImageError(f"{path}: too many pixels ({error})") from error
+        raise ImageError(f"{name}: too many pixels ({error})") from error
     except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, OverflowError) as error:
         # Pillow's decoders raise all of these on damaged files.
-        raise ImageError(f"{path}: damaged ({error}); replace or remove it") from error
+        raise ImageError(f"{name}: damaged ({error}); replace or remove it") from error
 
 
 def _to_rgb(picture: Image.Image) -> Image.Image:

@@ -26,7 +26,7 @@ def test_help_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for command in ("bench", "convert", "demo", "evaluate", "export", "info", "predict", "synth", "train"):
+    for command in ("bench", "convert", "demo", "evaluate", "export", "info", "pack", "predict", "synth", "train"):
         assert f"\n  {command} " in done.stdout
 
 

@@ -30,6 +30,18 @@ def test_an_unreadable_file_is_named(odd_images, kind):
         load_image(path)
 
 
+@pytest.mark.parametrize("kind", READABLE)
+def test_bytes_are_read_like_their_file(odd_images, kind):
+    path = file_of(odd_images, kind)
+    np.testing.assert_array_equal(np.asarray(load_image(path.read_bytes())), np.asarray(load_image(path)))
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+def test_unreadable_bytes_are_called_by_the_given_name(odd_images, kind):
+    with pytest.raises(ImageError, match=r"^shard: one\.png: "):
+        load_image(file_of(odd_images, kind).read_bytes(), "shard: one.png")
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ImageError, match=r"nowhere\.png: no such file"):
         load_image(tmp_path / "nowhere.png")
