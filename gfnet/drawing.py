@@ -25,7 +25,7 @@ _MARGIN = 18
 _IMAGE_SIDE = 460
 _TILE_SIDE = 206
 _TILE_HEIGHT = 280  # with the lines below it
-_HEIGHT = 2 * _TILE_HEIGHT + 2 * _MARGIN
+_HEIGHT = 2 * _TILE_HEIGHT + 3 * _MARGIN
 _BADGE, _STOP = 38, 76  # height of a number's box; width of "stop"
 _LINE, _NOT_RUN = "#d1d5db", "#eef0f3"
 _RIGHT, _WRONG = "#047857", "#b91c1c"
@@ -172,7 +172,7 @@ def _draw_caption(
     canvas: ImageDraw.ImageDraw, trace: Trace, total: int, labels: Sequence[str] | None, truth: str | None
 ) -> None:
     answer = label_of(trace.class_index, labels)
-    top = _MARGIN + _IMAGE_SIDE + 2
+    top = _MARGIN + _IMAGE_SIDE + 6
     lines = [
         (0, answer, INK, _LARGE),
         (44, f"{trace.confidence:.0%} sure, stopped at step {trace.exit_step} of {total}", FAINT, _SMALL),

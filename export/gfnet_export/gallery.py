@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from gfnet.coverage import Coverage
@@ -19,10 +19,8 @@ from gfnet.progress import Progress
 from gfnet.traces import Trace, label_of
 from gfnet_export.pictures import draw_seen, picture_name, true_class
 
-try:
+if TYPE_CHECKING:  # an extra: the rest of the package works without it
     import jinja2
-except ImportError as error:
-    raise GFNetError("jinja2 is missing, which writes the page; `pip install gfnet[report]`") from error
 
 PAGE, HEATMAP, PICTURES = "index.html", "heatmap.png", "pictures"
 
@@ -117,9 +115,10 @@ def make_gallery(
         overwrite: replace ``out`` if it exists.
 
     Raises:
-        GFNetError: ``out`` exists, holds the network or an image, or cannot be written.
+        GFNetError: jinja2 is not installed; ``out`` exists, holds the network or an image, or cannot be written.
         ImageError: an image cannot be read, with ``strict``.
     """
+    _template()  # what is missing shows before the work, not after it
     place = out.resolve()
     for path in (network, *images):
         if place in (path.resolve(), *path.resolve().parents):
@@ -156,14 +155,7 @@ def make_gallery(
 
 def render_page(gallery: Gallery) -> str:
     """The page's HTML.  It refers to files of the gallery only, relative to itself."""
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["link"] = quote  # also what HTML would leave alone: # % ?
-    environment.filters["share"] = lambda part, whole: f"{100 * part / whole:.0f} %" if whole else "0 %"
-    environment.filters["percent"] = lambda value: f"{100 * value:.0f} %"
-    template = environment.from_string(files("gfnet_export").joinpath("gallery.html").read_text(encoding="utf-8"))
-    return template.render(
+    return _template().render(
         gallery=gallery,
         sections=[
             (step, [card for card in gallery.cards if card.exit_step == step]) for step in range(1, gallery.steps + 1)
@@ -172,6 +164,20 @@ def render_page(gallery: Gallery) -> str:
         rule=_rule(gallery),
         heatmap=HEATMAP,
     )
+
+
+def _template() -> jinja2.Template:
+    try:
+        import jinja2
+    except ImportError as error:
+        raise GFNetError("jinja2, which writes the page, is not installed; `pip install gfnet[report]`") from error
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["link"] = quote  # also what HTML would leave alone: # % ?
+    environment.filters["share"] = lambda part, whole: f"{100 * part / whole:.0f} %" if whole else "0 %"
+    environment.filters["percent"] = lambda value: f"{100 * value:.0f} %"
+    return environment.from_string(files("gfnet_export").joinpath("gallery.html").read_text(encoding="utf-8"))
 
 
 def _rule(gallery: Gallery) -> str:
