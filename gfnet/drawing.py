@@ -79,6 +79,8 @@ def draw_trace(
     sheet = Image.new("RGB", (width, _HEIGHT), PAPER)
     canvas = ImageDraw.Draw(sheet)
     sheet.paste(_scaled(pixels, _IMAGE_SIDE), (_MARGIN, _MARGIN))
+    end = _MARGIN + _IMAGE_SIDE
+    canvas.rectangle((_MARGIN - 1, _MARGIN - 1, end, end), outline=_LINE)  # white pictures end somewhere too
     scale = _IMAGE_SIDE / pixels.shape[0]
     for step in trace.steps:
         if step.origin is not None:
