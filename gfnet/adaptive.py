@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from gfnet.config import Interpolation
 from gfnet.geometry import patch_origins
 from gfnet.traces import StepTrace, Trace, softmax
 
@@ -20,11 +21,13 @@ class StepRunner(Protocol):
     """The three step functions of one network on some runtime.
 
     ``state`` is the runner's own; the loop only passes it on.  Arrays are numpy on the host.
+    ``interpolation`` is that of the resize from image to glance.
     """
 
     steps: int
     image_size: int
     patch_size: int
+    interpolation: Interpolation
 
     def glance(self, pixels: np.ndarray) -> tuple[np.ndarray, Any]:
         """Step 1 on pixels uint8 [B,S,S,3]: logits float32 [B,num_classes] and the state."""

@@ -31,6 +31,7 @@ class TorchRunner:
         self.steps = model.config.steps
         self.image_size = model.config.image_size
         self.patch_size = model.config.patch_size
+        self.interpolation = model.config.glance_interpolation
 
     @torch.no_grad()
     def glance(self, pixels: np.ndarray) -> tuple[np.ndarray, _BatchState]:

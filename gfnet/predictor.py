@@ -12,7 +12,6 @@ import numpy as np
 from gfnet.adaptive import StepRunner, classify
 from gfnet.errors import ImageError
 from gfnet.images import Preprocessing, load_image
-from gfnet.progress import Progress
 from gfnet.results import BudgetPoint
 from gfnet.traces import Trace
 
@@ -48,40 +47,32 @@ class Predictor:
         Raises:
             ImageError: an image cannot be read.
         """
-        return list(self._run(((_name(image, i), image) for i, image in enumerate(images)), thresholds, None))
+        return [trace for trace, _ in self.stream(images, thresholds)]
 
-    def classify_readable(
-        self, images: Sequence[Any], thresholds: Sequence[float] | None = None, *, strict: bool = False
-    ) -> tuple[list[Trace], list[str]]:
-        """Classify what can be read, showing progress.
+    def stream(
+        self,
+        images: Iterable[Any],
+        thresholds: Sequence[float] | None = None,
+        *,
+        unreadable: list[str] | None = None,
+    ) -> Iterator[tuple[Trace, np.ndarray]]:
+        """Classify images one batch after another, keeping nothing of those before.
 
         Args:
             images: as above.
             thresholds: as above.
-            strict: raise at the first image that cannot be read, after all.
+            unreadable: takes one message for each image that cannot be read, which is then left out.
 
-        Returns:
-            The traces, and one message for each image that cannot be read.
+        Yields:
+            Trace and pixels uint8 [S,S,3] of each image that can be read, in order.
+
+        Raises:
+            ImageError: an image cannot be read, and there is no list for it.
         """
-        unreadable: list[str] = []
-        named = ((_name(image, i), image) for i, image in enumerate(images))
-        with Progress("predict", len(images), "images") as progress:
-            traces = []
-            for trace in self._run(named, thresholds, None if strict else unreadable):
-                traces.append(trace)
-                progress.advance()
-        return traces, unreadable
-
-    def _run(
-        self,
-        named: Iterable[tuple[str, Any]],
-        thresholds: Sequence[float] | None,
-        unreadable: list[str] | None,
-    ) -> Iterator[Trace]:
-        """Traces of what can be read; the rest is collected, or raised if there is no list for it."""
         names: list[str] = []
         pixels: list[np.ndarray] = []
-        for name, image in named:
+        for index, image in enumerate(images):
+            name = _name(image, index)
             try:
                 pixels.append(self.preprocessing(load_image(image, name)))
                 names.append(name)
@@ -90,10 +81,10 @@ class Predictor:
                     raise
                 unreadable.append(str(error))
             if len(pixels) == self.batch_size:
-                yield from classify(self.runner, np.stack(pixels), thresholds, names)
+                yield from zip(classify(self.runner, np.stack(pixels), thresholds, names), pixels, strict=True)
                 names, pixels = [], []
         if pixels:
-            yield from classify(self.runner, np.stack(pixels), thresholds, names)
+            yield from zip(classify(self.runner, np.stack(pixels), thresholds, names), pixels, strict=True)
 
 
 def _name(image: Any, index: int) -> str:

@@ -40,6 +40,7 @@ def test_the_wheel_puts_three_packages_and_nothing_else_into_site_packages(wheel
         "gfnet_benchmark",
     }
     assert "gfnet_export/manifest.schema.json" in names
+    assert "gfnet_export/gallery.html" in names
     assert "gfnet_benchmark/report.html" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
 

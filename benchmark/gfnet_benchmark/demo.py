@@ -16,12 +16,11 @@ from gfnet.checkpoint import Checkpoint, load_checkpoint
 from gfnet.config import model_config
 from gfnet.cost import encoder_macs
 from gfnet.data import Batches, FolderSplit, PixelDataset, open_splits
-from gfnet.drawing import draw_trace
 from gfnet.errors import ConfigError, GFNetError
 from gfnet.evaluation import anytime_top1, full_image_top1, predict_all_steps
 from gfnet.exits import default_point
 from gfnet.files import write_json
-from gfnet.images import every_nth, load_image
+from gfnet.images import every_nth
 from gfnet.model import GFNet
 from gfnet.synth import SceneConfig, write_scenes
 from gfnet.training.recipe import PPORecipe, Recipe
@@ -32,6 +31,7 @@ from gfnet_benchmark.report import Example, Facts, write_report
 from gfnet_benchmark.result import write_result_file
 from gfnet_export.bundle import Bundle
 from gfnet_export.exporting import export_coreml, export_onnx
+from gfnet_export.pictures import draw_seen
 from gfnet_export.runtime import bundle_predictor
 
 _PARTS = ("scenes", "run", "onnx", "coreml", "pictures", "bench.json", "demo.json", "report.html")
@@ -211,17 +211,10 @@ def _draw_examples(bundle: Bundle, val: FolderSplit, per_step: int, folder: Path
     for path, label in (val.samples[i] for i in shuffled):
         if len(examples) == per_step * bundle.manifest.steps:
             break
-        (trace,) = predictor([path], thresholds)
+        ((trace, pixels),) = predictor.stream([path], thresholds)
         if sum(example.exit_step == trace.exit_step for example in examples) == per_step:
             continue
-        picture = draw_trace(
-            predictor.preprocessing(load_image(path)),
-            trace,
-            bundle.manifest.patch_size,
-            predictor.labels,
-            truth=val.classes[label],
-        )
         target = folder / f"step{trace.exit_step}-{Path(path).stem}.png"
-        picture.save(target)
+        draw_seen(predictor, trace, pixels).save(target)
         examples.append(Example(target, trace.exit_step, trace.class_index == label))
     return sorted(examples, key=lambda example: example.exit_step)

@@ -1,7 +1,8 @@
-"""The commands ``gfnet export`` and ``gfnet predict``."""
+"""The commands ``gfnet export``, ``gfnet predict`` and ``gfnet visualize``."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,6 @@ from gfnet.cli import json_option, official_options, report_unreadable, threshol
 
 if TYPE_CHECKING:  # imported when a command runs: `gfnet --help` stays fast
     from gfnet.predictor import Predictor
-    from gfnet.traces import Trace
     from gfnet_export.bundle import Bundle
 
 
@@ -103,9 +103,80 @@ def predict(
     Stops early by the network's most accurate stored thresholds unless told otherwise.  Images that cannot
     be read are named and left out, and the exit code is 1.
     """
+    from gfnet.files import atomic_file
+    from gfnet.progress import Progress
+    from gfnet.traces import label_of
+    from gfnet_export.pictures import draw_seen, picture_name
+
+    predictor, files, limits = _prepare(network, images, all_steps, thresholds, budget, official)
+    unreadable: list[str] = []
+    results: list[dict[str, Any]] = []
+    lines: list[str] = []
+    with Progress("predict", len(files), "images") as progress:
+        for trace, pixels in predictor.stream(files, limits, unreadable=None if strict else unreadable):
+            label = label_of(trace.class_index, predictor.labels)
+            lines.append(f"{trace.image}  {label}  {trace.confidence:.3f}  step {trace.exit_step}")
+            if draw is not None:
+                with atomic_file(draw / picture_name(len(results), trace.image)) as temporary:
+                    draw_seen(predictor, trace, pixels).save(temporary)
+            results.append(trace.to_dict(predictor.labels, logits=logits))
+            progress.advance()
+    for line in lines:  # after the progress bar, which they would tear apart
+        click.echo(line)
+    if draw is not None:
+        click.echo(f"{draw}: {len(results)} pictures")
+    write_result(json_path, results)
+    report_unreadable(unreadable)
+
+
+@click.command()
+@click.argument("network", type=click.Path(path_type=Path), metavar="CKPT_OR_BUNDLE")
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The gallery's folder.")
+@threshold_options
+@click.option("--strict", is_flag=True, help="Stop at the first image that cannot be read.")
+@click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
+@official_options
+@json_option
+def visualize(
+    network: Path,
+    images: tuple[str, ...],
+    out: Path,
+    all_steps: bool,
+    thresholds: str | None,
+    budget: str | None,
+    strict: bool,
+    overwrite: bool,
+    json_path: Path | None,
+    **official: Any,
+) -> None:
+    """Draw where a network looked: a picture of each photo, a heat map of all patches, and a page.
+
+    IMAGE is a file or a folder; open OUT/index.html afterwards.  Thresholds and unreadable images are treated
+    as `gfnet predict` does.  Answers are marked right or wrong where a photo's folder is called like a class.
+    """
+    from gfnet_export.gallery import PAGE, make_gallery
+
+    predictor, files, limits = _prepare(network, images, all_steps, thresholds, budget, official)
+    gallery = make_gallery(predictor, files, out, limits, network=network, strict=strict, overwrite=overwrite)
+    for step, count in enumerate(gallery.exits, 1):
+        click.echo(f"stopped at step {step}  {count:6d} images")
+    click.echo(f"{out / PAGE}: {len(gallery.cards)} pictures")
+    write_result(json_path, gallery.to_dict())
+    report_unreadable(list(gallery.unreadable))
+
+
+def _prepare(
+    network: Path,
+    images: tuple[str, ...],
+    all_steps: bool,
+    thresholds: str | None,
+    budget: str | None,
+    official: dict[str, Any],
+) -> tuple[Predictor, list[Path], Sequence[float] | None]:
+    """The network, the image files, and when to stop."""
     from gfnet.exits import resolve_thresholds
     from gfnet.images import find_images
-    from gfnet.traces import label_of
     from gfnet_export.loading import load_predictor
 
     files = find_images(images)
@@ -113,24 +184,4 @@ def predict(
     limits = resolve_thresholds(
         predictor.points, predictor.runner.steps, all_steps=all_steps, thresholds=thresholds, budget=budget
     )
-    traces, unreadable = predictor.classify_readable(files, limits, strict=strict)
-    for trace in traces:
-        label = label_of(trace.class_index, predictor.labels)
-        click.echo(f"{trace.image}  {label}  {trace.confidence:.3f}  step {trace.exit_step}")
-    if draw is not None:
-        _draw(predictor, traces, draw)
-    write_result(json_path, [trace.to_dict(predictor.labels, logits=logits) for trace in traces])
-    report_unreadable(unreadable)
-
-
-def _draw(predictor: Predictor, traces: list[Trace], folder: Path) -> None:
-    from gfnet.drawing import draw_trace
-    from gfnet.files import atomic_file
-    from gfnet.images import load_image
-
-    for number, trace in enumerate(traces):
-        pixels = predictor.preprocessing(load_image(trace.image))
-        picture = draw_trace(pixels, trace, predictor.runner.patch_size, predictor.labels)
-        with atomic_file(folder / f"{number:04d}-{Path(trace.image).stem}.png") as temporary:
-            picture.save(temporary)
-    click.echo(f"{folder}: {len(traces)} pictures")
+    return predictor, files, limits

@@ -69,8 +69,9 @@ def test_an_unreadable_image_raises_or_is_collected(checkpoint, odd_images):
     files = find_images([odd_images])
     with pytest.raises(ImageError, match=r"empty\.png"):
         torch_predictor(checkpoint)(files)
-    traces, unreadable = torch_predictor(checkpoint, batch_size=4).classify_readable(files)
-    assert len(traces) == len(files) - 3
+    unreadable = []
+    seen = list(torch_predictor(checkpoint, batch_size=4).stream(files, unreadable=unreadable))
+    assert len(seen) == len(files) - 3
     assert len(unreadable) == 3
 
 
