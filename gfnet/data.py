@@ -1,28 +1,18 @@
-"""Datasets as batches of pixels."""
+"""Datasets: splits of images with class names, wherever they lie."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision.datasets import ImageFolder
-from torchvision.transforms import InterpolationMode, RandomResizedCrop
 
-from gfnet.config import Augmentation, ModelConfig
-from gfnet.distributed import Ranks
-from gfnet.errors import DataError, ImageError
-from gfnet.images import Preprocessing, load_image
-
-_INTERPOLATION = {"bilinear": InterpolationMode.BILINEAR, "bicubic": InterpolationMode.BICUBIC}
-
-_MOST_KEPT_BYTES = 2 * 1024**3
+from gfnet.errors import DataError
+from gfnet.images import load_image
+from gfnet.shards import ShardSet, find_shards, open_shards
 
 
 class Split(Protocol):
@@ -78,6 +68,37 @@ class FolderSplit:
         return generator.permutation(len(self.samples))
 
 
+@dataclass(frozen=True)
+class ShardSplit:
+    """One split in tar shards.
+
+    Attributes:
+        root: what the shards were asked for as.
+        shards: the samples.
+    """
+
+    root: Path
+    shards: ShardSet
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, or numbers where nobody wrote names down."""
+        return self.shards.classes or tuple(map(str, range(self.shards.num_classes)))
+
+    @property
+    def labels(self) -> np.ndarray:
+        return self.shards.labels
+
+    def __len__(self) -> int:
+        return len(self.shards)
+
+    def load(self, index: int) -> Image.Image:
+        return self.shards.load(index)
+
+    def order(self, generator: np.random.Generator) -> np.ndarray:
+        return self.shards.order(generator)
+
+
 def open_split(root: str | Path) -> FolderSplit:
     """List a folder of class folders.
 
@@ -107,6 +128,44 @@ def open_splits(root: str | Path) -> tuple[FolderSplit, FolderSplit]:
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; expected train/ and val/ in it (`gfnet synth` makes an example)")
     train, val = open_split(root / "train"), open_split(root / "val")
+    _check_same_classes(root, train, val)
+    return train, val
+
+
+def open_dataset(data: str | Path, val_data: str | Path | None = None) -> tuple[Split, Split]:
+    """The training and the validation split of a folder of class folders, or of tar shards.
+
+    Args:
+        data: a folder with ``train/`` and ``val/``; a folder with ``train-*.tar`` and ``val-*.tar``, as
+            ``gfnet pack`` writes it; or training shards alone, e.g. ``shards/train-{000000..000146}.tar``.
+        val_data: validation shards; without it those beside the training shards.
+
+    Raises:
+        DataError: a split is missing, empty or damaged, or the two have different classes.
+    """
+    data = Path(data)
+    in_shards = val_data is not None or not data.is_dir() or any(data.glob("train-*.tar"))
+    if not in_shards or (not data.exists() and ".tar" not in data.name):
+        return open_splits(data)
+    train = open_shards(data, "train" if data.is_dir() else None)
+    val_spec = Path(val_data) if val_data is not None else _beside(data)
+    val = open_shards(val_spec, "val" if val_spec.is_dir() else None, num_classes=train.num_classes)
+    splits = ShardSplit(data, train), ShardSplit(val_spec, val)
+    _check_same_classes(data, *splits)
+    return splits
+
+
+def _beside(data: Path) -> Path:
+    """Where the validation shards of the training shards ``data`` are looked for."""
+    folder = data if data.is_dir() else data.parent
+    try:
+        find_shards(folder, "val")
+    except DataError:
+        raise DataError(f"{folder}: no validation shards val-*.tar in it; pass --val-data") from None
+    return folder
+
+
+def _check_same_classes(root: Path, train: Split, val: Split) -> None:
     if train.classes != val.classes:
         only_train = sorted(set(train.classes) - set(val.classes))[:3]
         only_val = sorted(set(val.classes) - set(train.classes))[:3]
@@ -114,260 +173,3 @@ def open_splits(root: str | Path) -> tuple[FolderSplit, FolderSplit]:
             f"{root}: train/ and val/ have different classes (only in train: {only_train}, only in val: "
             f"{only_val}); make them alike"
         )
-    return train, val
-
-
-@dataclass(frozen=True)
-class Draw:
-    """What training asks of a dataset: one image, augmented in one way.
-
-    Attributes:
-        index: of the image.
-        seed: of its augmentation.
-    """
-
-    index: int
-    seed: int
-
-
-class Sample(NamedTuple):
-    """What a dataset gives: pixels uint8 [S,S,3], or ``None`` where the image cannot be read.
-
-    Attributes:
-        unreadable: messages that name the images that could not be read.
-    """
-
-    pixels: np.ndarray | None
-    label: int
-    unreadable: tuple[str, ...] = ()
-
-
-class PixelDataset(Dataset):
-    """Pixels and labels of a split.
-
-    Asked for an index, it gives that image without augmentation.  Asked for a :class:`Draw`, it gives the image
-    augmented; in place of one that cannot be read it gives the next one that can, so that batches stay full.
-    Without random crops every image always gives the same square, which is kept once decoded.
-
-    Args:
-        split: what to read.
-        config: image size, crop ratio and interpolation, of random crops too.
-        augmentation: what a :class:`Draw` means: ``crop``: random resized crops and flips; ``flip``; ``none``.
-        keep: remember decoded squares (S*S*3 bytes each), if all of them fit into 2 GiB.
-    """
-
-    def __init__(
-        self, split: Split, config: ModelConfig, *, augmentation: Augmentation = "none", keep: bool = False
-    ) -> None:
-        self.split = split
-        self.labels = split.labels
-        self.preprocessing = Preprocessing.of(config)
-        self.augmentation = augmentation
-        self.random_crop = RandomResizedCrop(config.image_size, interpolation=_INTERPOLATION[config.interpolation])
-        fits = len(split) * 3 * config.image_size**2 <= _MOST_KEPT_BYTES
-        self.kept: dict[int, np.ndarray] | None = {} if keep and fits else None
-        self._broken: dict[int, str] = {}
-
-    def __len__(self) -> int:
-        return len(self.split)
-
-    def __getitem__(self, key: int | Draw) -> Sample:
-        if not isinstance(key, Draw):
-            pixels = self._square(key)
-            return Sample(pixels, int(self.labels[key]), () if pixels is not None else (self._broken[key],))
-        unreadable: list[str] = []
-        for distance in range(len(self)):
-            index = (key.index + distance) % len(self)
-            pixels = self._augmented(index, key.seed)
-            if pixels is not None:
-                return Sample(pixels, int(self.labels[index]), tuple(unreadable))
-            unreadable.append(self._broken[index])
-        return Sample(None, -1, tuple(unreadable))
-
-    def _augmented(self, index: int, seed: int) -> np.ndarray | None:
-        if self.augmentation != "crop":
-            pixels = self._square(index)
-        else:
-            picture = self._picture(index)
-            if picture is None:
-                return None
-            with torch.random.fork_rng(devices=[]):  # the transform draws from torch's own generator
-                torch.manual_seed(seed >> 1)
-                pixels = np.asarray(self.random_crop(picture))
-        mirrored = self.augmentation != "none" and seed & 1
-        return pixels[:, ::-1] if pixels is not None and mirrored else pixels
-
-    def _square(self, index: int) -> np.ndarray | None:
-        """The image's centre, as evaluation sees it."""
-        if self.kept is not None and index in self.kept:
-            return self.kept[index]
-        picture = self._picture(index)
-        if picture is None:
-            return None
-        pixels = self.preprocessing(picture)
-        if self.kept is not None:
-            self.kept[index] = pixels
-        return pixels
-
-    def _picture(self, index: int) -> Image.Image | None:
-        if index in self._broken:
-            return None
-        try:
-            return self.split.load(index)
-        except ImageError as error:
-            self._broken[index] = str(error)
-            return None
-
-
-@dataclass
-class Batches:
-    """A dataset once through, in order: pixels uint8 [B,3,S,S] in channels-last order, labels int64 [B].
-
-    Unreadable images are left out; iterating collects what is wrong with them.
-
-    Attributes:
-        dataset: where pixels come from.
-        batch_size: images a batch; the last one may be smaller.
-        workers: processes that decode; 0 decodes here.
-        strict: raise at the first unreadable image.
-        indices: which images; all of them by default.
-        unreadable: error messages of the images that were left out so far.
-    """
-
-    dataset: PixelDataset
-    batch_size: int
-    workers: int = 0
-    strict: bool = False
-    indices: Sequence[int] | None = None
-
-    def __post_init__(self) -> None:
-        self.unreadable: dict[str, None] = {}  # ordered, without repeats
-        self.loader = DataLoader(
-            self.dataset,
-            batch_size=self.batch_size,
-            sampler=range(len(self.dataset)) if self.indices is None else list(self.indices),
-            num_workers=self.workers,
-            collate_fn=list,
-            persistent_workers=self.workers > 0,
-        )
-
-    def __len__(self) -> int:
-        return len(self.loader)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for samples in self.loader:
-            broken = [message for sample in samples for message in sample.unreadable]
-            if broken and self.strict:
-                raise ImageError(broken[0])
-            self.unreadable.update(dict.fromkeys(broken))
-            readable = [sample for sample in samples if sample.pixels is not None]
-            if readable:
-                yield _stack(readable)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """A part of one iteration's batch.
-
-    Attributes:
-        pixels: uint8 [b,3,S,S] in channels-last order.
-        labels: int64 [b].
-        places: int64 [b], where these images stand in the whole batch.
-        total: images in the whole batch, over all ranks.
-    """
-
-    pixels: Tensor
-    labels: Tensor
-    places: Tensor
-    total: int
-
-    @property
-    def share(self) -> float:
-        """This part's share of the whole batch."""
-        return len(self.labels) / self.total
-
-    def divided(self, count: int) -> list[Batch]:
-        """The batch as ``count`` parts, fewer if it has fewer images."""
-        columns = (self.pixels, self.labels, self.places)
-        parts = (column.tensor_split(min(count, len(self.labels))) for column in columns)
-        return [Batch(pixels, labels, places, self.total) for pixels, labels, places in zip(*parts, strict=True)]
-
-
-class TrainingBatches:
-    """Shuffled, augmented batches of one rank, a function of seed and place alone.
-
-    Every rank draws the same order of all images and takes its share of each batch.
-
-    Args:
-        dataset: where pixels come from.
-        batch_size: images of a batch, over all ranks; an epoch's last batch may be smaller, and is left out where a
-            rank would get less than two.
-        ranks: this process among the others.
-        workers: processes that decode; 0 decodes here.
-
-    Raises:
-        DataError: there are too few images for one batch.
-    """
-
-    def __init__(self, dataset: PixelDataset, batch_size: int, ranks: Ranks | None = None, workers: int = 0) -> None:
-        self.dataset, self.batch_size, self.ranks = dataset, batch_size, ranks or Ranks()
-        self.unreadable: dict[str, None] = {}
-        count = len(dataset)
-        full, rest = divmod(count, batch_size)
-        self._length = full + (rest >= 2 * self.ranks.size)
-        if not self._length:
-            raise DataError(
-                f"{dataset.split.root}: {count} images are too few for batches of {min(batch_size, count)} "
-                f"on {self.ranks.size} ranks; add images"
-            )
-        self._plan = _Plan()
-        self.loader = DataLoader(
-            dataset,
-            batch_sampler=self._plan,
-            num_workers=workers,
-            collate_fn=list,
-            persistent_workers=workers > 0,
-        )
-
-    def __len__(self) -> int:
-        """Batches of an epoch."""
-        return self._length
-
-    def epoch(self, seed: int, start: int = 0) -> Iterator[Batch]:
-        """The batches of the epoch that ``seed`` stands for, from number ``start`` (0 ..) on.
-
-        Raises:
-            DataError: none of the images can be read.
-        """
-        generator = np.random.default_rng(seed)
-        order = self.dataset.split.order(generator)
-        seeds = generator.integers(2**62, size=len(order))
-        places = [self._places(number) for number in range(start, self._length)]
-        self._plan.batches = ([Draw(int(order[i]), int(seeds[i])) for i in mine] for mine, _ in places)
-        for (mine, first), samples in zip(places, self.loader, strict=True):
-            self.unreadable.update(dict.fromkeys(message for sample in samples for message in sample.unreadable))
-            if samples[0].pixels is None:
-                raise DataError(f"{self.dataset.split.root}: none of its images could be read")
-            total = min(self.batch_size, len(order) - first)
-            pixels, labels = _stack(samples)
-            yield Batch(pixels, labels, torch.tensor(mine) - first, total)
-
-    def _places(self, number: int) -> tuple[range, int]:
-        """Positions in the epoch's order of this rank's share of a batch, and where the batch begins."""
-        first = number * self.batch_size
-        share = self.ranks.share(min(self.batch_size, len(self.dataset) - first))
-        return range(first + share.start, first + share.stop), first
-
-
-class _Plan(Sampler):
-    """The batches that are to be loaded next, set before each iteration and made as they are needed."""
-
-    batches: Iterable[list[Draw]] = ()
-
-    def __iter__(self) -> Iterator[list[Draw]]:
-        return iter(self.batches)
-
-
-def _stack(samples: Sequence[Sample]) -> tuple[Tensor, Tensor]:
-    pixels = torch.from_numpy(np.stack([sample.pixels for sample in samples if sample.pixels is not None]))  # [B,S,S,3]
-    return pixels.permute(0, 3, 1, 2), torch.tensor([sample.label for sample in samples])

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gfnet.batches import Batches, PixelDataset
 from gfnet.cost import cumulative_macs
-from gfnet.data import Batches, FolderSplit, PixelDataset, open_split, open_splits
+from gfnet.data import FolderSplit, open_split, open_splits
 from gfnet.errors import BudgetError, DataError
 from gfnet.exits import exit_steps, mean_cost, measure_thresholds, search_thresholds
 from gfnet.images import every_nth

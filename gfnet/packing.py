@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from gfnet.data import Split, open_split, open_splits
+from gfnet.data import FolderSplit, open_split, open_splits
 from gfnet.errors import ConfigError, DataError, GFNetError, ImageError
 from gfnet.files import atomic_folder, write_json
 from gfnet.images import load_image
@@ -100,7 +100,7 @@ def pack_folder(
     return classes, packed
 
 
-def sample_keys(split: Split) -> list[str]:
+def sample_keys(split: FolderSplit) -> list[str]:
     """A key for every sample of a split: ``<class>/<stem>``, unique and safe.
 
     A key ends at the first dot of the file's name, so dots in stems become ``_``, as do characters that do not
@@ -196,7 +196,7 @@ class _Writer:
 def _pack_split(
     folder: Path,
     name: str,
-    split: Split,
+    split: FolderSplit,
     limit: _Limit,
     seed: tuple[int, int],
     strict: bool,
@@ -242,7 +242,7 @@ def _read(path: str) -> bytes | ImageError:
         return ImageError(f"{path}: cannot be read ({error.strerror})")
 
 
-def _open(root: Path) -> dict[str, Split]:
+def _open(root: Path) -> dict[str, FolderSplit]:
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; expected train/ or val/ in it")
     there = [name for name in SPLITS if (root / name).is_dir()]

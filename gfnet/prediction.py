@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gfnet.data import Batches, PixelDataset
+from gfnet.batches import Batches, PixelDataset
 from gfnet.distributed import current_ranks, gather
 from gfnet.errors import DataError
 from gfnet.evaluation import Predictions, predict_all_steps

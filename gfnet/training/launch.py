@@ -13,7 +13,7 @@ import torch
 
 from gfnet.checkpoint import Checkpoint, TrainingState, load_checkpoint
 from gfnet.config import ModelConfig
-from gfnet.data import Split, open_splits
+from gfnet.data import Split, open_dataset
 from gfnet.distributed import gather, process_group
 from gfnet.errors import ConfigError, TrainingError
 from gfnet.model import GFNet, default_device
@@ -81,7 +81,7 @@ def launch(
 def _resolve(out: Path, options: Mapping[str, Any]) -> tuple[RunConfig, tuple[Split, Split]]:
     if not options.get("data"):
         raise ConfigError("no data given; pass --data DIR, a folder with train/ and val/, or shards")
-    splits = open_splits(options["data"])
+    splits = open_dataset(options["data"], options.get("val_data"))
     network = None
     start = _starting_point(out, options)
     if start is not None:
@@ -138,7 +138,7 @@ def _resumed(
             )
     moved = {name: options.get(name) for name in ("data", "val_data", "execution")}
     merged = merge(stored, moved)
-    splits = open_splits(merged["data"])
+    splits = open_dataset(merged["data"], merged.get("val_data"))
     model, state = folder.load_last()
     network = ModelConfig.from_dict(stored["model"])
     if network != model.config:

@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from gfnet.backbones.stochastic import at_places
-from gfnet.data import Batch
+from gfnet.batches import Batch
 from gfnet.distributed import current_ranks, naming_lost_ranks, sum_over_ranks
 from gfnet.model import GFNet
 from gfnet.training.objectives import Outputs, make_objective, prepare_model, roll_out

@@ -75,7 +75,7 @@ class RunConfig:
     """Everything that a run was asked to do.
 
     Attributes:
-        data: folder or shards; see :func:`gfnet.datasets.open_dataset`.
+        data: folder or shards; see :func:`gfnet.data.open_dataset`.
         val_data: shards of the validation split, where ``data`` does not name them.
         stages: which of 0 to 3, in order.
         init: a checkpoint to start from, or timm weights for both encoders.

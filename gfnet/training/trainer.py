@@ -19,9 +19,10 @@ from typing import Any
 import torch
 from timm.layers import convert_sync_batchnorm
 
+from gfnet.batches import PixelDataset, TrainingBatches
 from gfnet.checkpoint import Checkpoint, TrainingState
 from gfnet.cost import cumulative_macs, encoder_macs
-from gfnet.data import PixelDataset, Split, TrainingBatches
+from gfnet.data import Split
 from gfnet.distributed import current_ranks, naming_lost_ranks, synchronise_buffers
 from gfnet.errors import ConfigError, TrainingError
 from gfnet.evaluation import Predictions, anytime_top1, evaluate, find_thresholds, predict_all_steps

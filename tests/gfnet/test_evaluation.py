@@ -7,9 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
+from gfnet.batches import Batches, PixelDataset
 from gfnet.checkpoint import load_checkpoint
 from gfnet.config import RELEASED, model_config
-from gfnet.data import Batches, PixelDataset, open_split
+from gfnet.data import open_split
 from gfnet.errors import BudgetError, DataError
 from gfnet.evaluation import (
     Predictions,

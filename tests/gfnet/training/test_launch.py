@@ -1,0 +1,334 @@
+"""Runs that are planned, interrupted, resumed and replaced."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+import yaml
+from click.testing import CliRunner
+
+from gfnet.checkpoint import load_checkpoint, load_training_state
+from gfnet.cli import main
+from gfnet.packing import pack_folder
+from gfnet.training.learner import Learner
+from network_support import gfnet, one_line
+
+NETWORK = ("--arch", "test_resnet", "--patch-size", "40", "--image-size", "96", "--crop-ratio", "1")
+OPTIONS = (*NETWORK, "--batch-size", "16", "--augmentation", "crop", "--initial-lr", "0.05", "--epochs", "2,1,2,1")
+ITERATIONS = 6 * 4
+TIMES = {"images_per_second", "memory_mb"}
+
+
+def train(scenes, out, *options):
+    return gfnet("train", "--data", scenes, "--out", out, *options)
+
+
+@pytest.fixture(scope="module")
+def whole(scenes, tmp_path_factory):
+    """A run that nobody interrupted."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    result = train(scenes, out, *OPTIONS)
+    assert result.exit_code == 0, result.output
+    return out
+
+
+def stopping_at(monkeypatch, iteration, stop):
+    """Call ``stop`` when that many iterations (1 ..) have been made."""
+    real = Learner.step
+    made = [0]
+
+    def step(self, *arguments):
+        result = real(self, *arguments)
+        made[0] += 1
+        if made[0] == iteration:
+            stop()
+        return result
+
+    monkeypatch.setattr(Learner, "step", step)
+
+
+def terminate():
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def lines(run):
+    read = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k not in TIMES} for line in read]
+
+
+def assert_same_run(run, whole):
+    """The same weights after every stage, the same result and the same metrics, bit for bit."""
+    for name in (*(f"stage{stage}" for stage in range(4)), "best", "model"):
+        ours, theirs = (load_checkpoint(folder / f"{name}.safetensors") for folder in (run, whole))
+        state, expected = ours.model.state_dict(), theirs.model.state_dict()
+        assert all(torch.equal(state[key], expected[key]) for key in expected), name
+        assert ours.evaluation == theirs.evaluation
+    assert lines(run) == lines(whole)
+
+
+@pytest.mark.parametrize("iteration", [1, 8, 15], ids=lambda i: f"iteration-{i}")
+def test_sigterm_saves_and_the_resumed_run_equals_the_uninterrupted_one(
+    whole, scenes, tmp_path, monkeypatch, iteration
+):
+    stopping_at(monkeypatch, iteration, terminate)
+    stopped = train(scenes, tmp_path / "run", *OPTIONS)
+    assert stopped.exit_code == 143
+    assert "stopped by SIGTERM; go on with `gfnet train --resume --out" in stopped.stderr
+    assert "Traceback" not in stopped.output
+    monkeypatch.undo()
+    assert gfnet("train", "--out", tmp_path / "run", "--resume").exit_code == 0  # everything else is known
+    assert_same_run(tmp_path / "run", whole)
+
+
+def test_ctrl_c_saves_too(scenes, tmp_path, monkeypatch):
+    stopping_at(monkeypatch, 2, lambda: os.kill(os.getpid(), signal.SIGINT))
+    assert train(scenes, tmp_path / "run", *OPTIONS).exit_code == 130
+    state = load_training_state(tmp_path / "run" / "last.safetensors")
+    assert state.values["position"]["iteration"] == 2
+
+
+def test_a_run_that_is_stopped_while_it_evaluates_goes_on_there(whole, scenes, tmp_path, monkeypatch):
+    monkeypatch.setattr("gfnet.training.trainer.find_thresholds", lambda *_args: terminate() or (None, None))
+    assert train(scenes, tmp_path / "run", *OPTIONS).exit_code == 143
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+    monkeypatch.undo()
+    monkeypatch.setattr(Learner, "step", None)  # nothing is left to learn
+    assert gfnet("train", "--out", tmp_path / "run", "--resume").exit_code == 0
+    assert_same_run(tmp_path / "run", whole)
+
+
+def test_resuming_begins_what_was_not_begun_and_repeats_what_is_finished(whole, scenes, tmp_path):
+    assert train(scenes, tmp_path / "run", *OPTIONS, "--resume").exit_code == 0
+    assert_same_run(tmp_path / "run", whole)
+    again = train(scenes, tmp_path / "run", *OPTIONS, "--resume")
+    assert again.exit_code == 0
+    assert_same_run(tmp_path / "run", whole)
+
+
+@pytest.fixture
+def stopped(scenes, tmp_path, monkeypatch):
+    """A run that was stopped in the second epoch of stage 0."""
+    with monkeypatch.context() as patch:
+        stopping_at(patch, 6, terminate)
+        assert train(scenes, tmp_path / "run", *OPTIONS).exit_code == 143
+    return tmp_path / "run"
+
+
+def test_a_damaged_last_falls_back_to_the_previous_one_and_says_so(stopped, whole):
+    content = bytearray((stopped / "last.safetensors").read_bytes())
+    content[len(content) // 2] ^= 1
+    (stopped / "last.safetensors").write_bytes(content)
+    result = gfnet("train", "--out", stopped, "--resume")
+    assert result.exit_code == 0
+    assert "last.safetensors: damaged" in result.stderr
+    assert "going on from previous.safetensors" in result.stderr
+    assert_same_run(stopped, whole)
+
+
+def test_with_both_states_damaged_nothing_is_lost_silently(stopped):
+    for name in ("last", "previous"):
+        (stopped / f"{name}.safetensors").write_bytes(b"nothing")
+    message = one_line(gfnet("train", "--out", stopped, "--resume"))
+    assert "last.safetensors: damaged" in message
+    assert "begin again with --overwrite" in message
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--arch", "resnet50"), "model.arch is test_resnet in the run in .*, but resnet50 was asked for"),
+        (("--steps", "4"), "model.steps is 3.* in the run in .*, but 4.* was asked for"),
+        (("--batch-size", "32"), "recipe.batch_size is 16.* in the run in .*, but 32"),
+        (("--epochs", "2,1,2,2"), "recipe.epochs is .* in the run in"),
+        (("--stage", "2"), "is of stages .*, but .2. was asked for"),
+    ],
+)
+def test_what_a_run_is_cannot_change_when_it_is_resumed(stopped, options, message):
+    found = one_line(gfnet("train", "--out", stopped, "--resume", *options))
+    assert re.search(message, found), found
+
+
+def test_other_data_is_refused_when_a_run_is_resumed(stopped, scenes, tmp_path):
+    copy = shutil.copytree(scenes, tmp_path / "scenes")
+    next((copy / "train" / "star").iterdir()).unlink()
+    found = one_line(gfnet("train", "--data", copy, "--out", stopped, "--resume"))
+    assert "59 images, but the run began with 60" in found
+    shutil.rmtree(copy / "train" / "star")
+    shutil.rmtree(copy / "val" / "star")
+    found = one_line(gfnet("train", "--data", copy, "--out", stopped, "--resume"))
+    assert "10 classes apart, but the data has 9" in found
+
+
+def test_how_a_run_is_executed_may_change_when_it_is_resumed(stopped, whole):
+    assert gfnet("train", "--out", stopped, "--resume", "--workers", "1", "--log-every", "3").exit_code == 0
+    ours, theirs = (load_checkpoint(run / "model.safetensors").model.state_dict() for run in (stopped, whole))
+    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+
+
+def test_an_unfinished_run_is_not_overwritten_by_accident(stopped, scenes):
+    assert "not finished; continue it with --resume" in one_line(train(scenes, stopped, *OPTIONS))
+    assert train(scenes, stopped, *OPTIONS, "--overwrite").exit_code == 0
+
+
+def test_trained_stages_are_not_overwritten_by_accident(whole, scenes):
+    assert "stage0.safetensors: trained already" in one_line(train(scenes, whole, *OPTIONS))
+
+
+def test_stages_one_by_one_are_the_stages_in_one_go(whole, scenes, tmp_path):
+    for stage in range(4):
+        result = train(scenes, tmp_path / "run", *OPTIONS, "--stage", str(stage))
+        assert result.exit_code == 0, result.output
+    for stage in range(4):
+        ours, theirs = (load_checkpoint(r / f"stage{stage}.safetensors").model for r in (tmp_path / "run", whole))
+        theirs_state = theirs.state_dict()
+        assert all(torch.equal(value, theirs_state[key]) for key, value in ours.state_dict().items())
+    assert [line["stage"] for line in lines(tmp_path / "run")] == [line["stage"] for line in lines(whole)]
+
+
+def test_another_network_between_stages_is_refused_with_both_values(whole, scenes, tmp_path):
+    start = ("--init", whole / "stage1.safetensors", "--stage", "2")
+    found = one_line(train(scenes, tmp_path / "run", *start, "--steps", "4"))
+    assert "model.steps is 3 in the checkpoint that training starts from, but 4 was asked for" in found
+    assert "no such file; stage 2 starts from it" in one_line(train(scenes, tmp_path / "run", "--stage", "2"))
+
+
+def test_a_full_disk_loses_nothing_that_was_saved(whole, scenes, tmp_path, monkeypatch):
+    from pathlib import Path
+
+    real = Path.write_bytes
+
+    def full():
+        def write_bytes(path, data):
+            if "last" in path.name:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+            return real(path, data)
+
+        monkeypatch.setattr(Path, "write_bytes", write_bytes)
+
+    stopping_at(monkeypatch, 7, full)
+    found = one_line(train(scenes, tmp_path / "run", *OPTIONS, "--save-every", "2"))
+    assert "last.safetensors: cannot write (No space left on device)" in found
+    monkeypatch.undo()
+    state = load_training_state(tmp_path / "run" / "last.safetensors")
+    assert state.values["position"]["iteration"] == 6
+    assert gfnet("train", "--out", tmp_path / "run", "--resume").exit_code == 0
+    assert_same_run(tmp_path / "run", whole)
+
+
+def kill_at_random(command, run, kills, seed, longest):
+    """Start ``command`` again and again, killing it at random moments; then let it finish."""
+    choice = random.Random(seed)
+    killed = 0
+    while killed < kills:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + choice.uniform(0, longest)
+        started = (run / "config.yaml").exists()
+        while time.monotonic() < deadline or not started:  # never before it has begun
+            if process.poll() is not None:
+                assert process.returncode == 0, process.stderr.read()
+                return killed
+            started = started or (run / "config.yaml").exists()
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        killed += 1
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return killed
+
+
+@pytest.mark.parametrize(
+    ("kills", "longest"), [(2, 8.0), pytest.param(20, 9.0, marks=pytest.mark.slow)], ids=["twice", "20-times"]
+)
+def test_kills_at_random_moments_change_nothing(whole, scenes, tmp_path, kills, longest):
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "gfnet", "train", "--data", str(scenes), "--out", str(run), *OPTIONS]
+    assert kill_at_random([*command, "--resume", "--save-every", "1"], run, kills, seed=kills, longest=longest) > 0
+    assert_same_run(run, whole)
+
+
+def test_a_dry_run_prints_what_would_be_trained_and_writes_nothing(scenes, tmp_path):
+    result = train(scenes, tmp_path / "run", *OPTIONS, "--dry-run", "--json", tmp_path / "plan.json")
+    assert result.exit_code == 0
+    config = yaml.safe_load(result.stdout)
+    assert config == json.loads((tmp_path / "plan.json").read_text())
+    assert config["recipe"]["epochs"] == [2, 1, 2, 1]
+    assert config["model"]["arch"] == "test_resnet"
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_configuration_file_is_an_option_list_that_flags_override(scenes, tmp_path):
+    (tmp_path / "run.yaml").write_text(
+        "recipe: {batch_size: 8, ppo: {clip: 0.1}, encoder_lr: 1e-3}\nmodel: {arch: test_resnet, patch_size: 40}\n"
+    )
+    options = ("--config", tmp_path / "run.yaml", "--image-size", "96", "--batch-size", "4", "--dry-run")
+    result = train(scenes, tmp_path / "run", *options, "--set", "recipe.ppo.discount=0.5")
+    assert result.exit_code == 0, result.output
+    config = yaml.safe_load(result.stdout)
+    assert config["recipe"]["batch_size"] == 4
+    assert config["recipe"]["encoder_lr"] == 0.001  # YAML reads 1e-3 as text
+    assert (config["recipe"]["ppo"]["clip"], config["recipe"]["ppo"]["discount"]) == (0.1, 0.5)
+
+
+def test_what_a_dry_run_prints_is_a_configuration_file(scenes, tmp_path):
+    printed = train(scenes, tmp_path / "run", *OPTIONS, "--dry-run").stdout
+    (tmp_path / "run.yaml").write_text(printed)
+    again = gfnet("train", "--config", tmp_path / "run.yaml", "--out", tmp_path / "run", "--dry-run")
+    assert again.stdout == printed
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--set", "recipe.ppo.clp=0.1"), "recipe.ppo.clp: no such setting; known are lr, betas"),
+        (("--set", "recipe.batch_size=many"), "recipe.batch_size: .*not 'many'"),
+        (("--set", "recipe.momentum=2"), "momentum is 2.0; use a value between 0 and 1"),
+        (("--set", "nonsense"), "write NAME=VALUE"),
+        (("--amp", "fp8"), "'fp8' is not one of"),
+        (("--epochs", "1,2"), "give 4 comma-separated numbers"),
+        (("--batch-size", "0"), "batch_size is 0; use 1 or more"),
+        (("--accumulate", "0"), "accumulate is 0; use 1 or more"),
+        (("--config", "nowhere.yaml"), "nowhere.yaml: no such file"),
+    ],
+)
+def test_wrong_options_are_named(scenes, tmp_path, options, message):
+    assert re.search(message, one_line(train(scenes, tmp_path / "run", *options)))
+
+
+def test_no_data_is_said_to_be_missing(tmp_path):
+    assert "no data given; pass --data" in one_line(gfnet("train", "--out", tmp_path / "run"))
+    assert "no data given" in one_line(gfnet("train", "--out", tmp_path / "run", "--resume"))
+
+
+def test_published_recipes_are_the_defaults(scenes, tmp_path):
+    config = yaml.safe_load(train(scenes, tmp_path / "run", "--dry-run").stdout)
+    assert config["model"]["arch"] == "mobilenetv3_large_100"
+    assert config["recipe"]["encoder_lr"] == 0.005
+    assert config["recipe"]["epochs"] == [90, 90, 15, 90]
+    assert config["recipe"]["train_global"] is False
+
+
+def test_training_from_shards_is_training(scenes, tmp_path):
+    pack_folder(scenes, tmp_path / "shards", shard_images=16)
+    spec = tmp_path / "shards" / "train-{000000..000003}.tar"
+    result = train(spec, tmp_path / "run", *OPTIONS[:-1], "1,0,1,0")
+    assert result.exit_code == 0, result.output
+    assert load_checkpoint(tmp_path / "run" / "model.safetensors").labels == tuple(
+        sorted(path.name for path in (scenes / "train").iterdir())
+    )
+
+
+def test_bare_commands_need_an_output_folder():
+    result = CliRunner().invoke(main, ["train"])
+    assert result.exit_code == 2
