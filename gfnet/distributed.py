@@ -46,6 +46,11 @@ class Ranks:
         return slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
 
 
+def restarts() -> int:
+    """How often ``torchrun`` has started this job's ranks anew."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+
+
 def current_ranks() -> Ranks:
     """Where this process stands; a single rank outside :func:`process_group`."""
     if dist.is_available() and dist.is_initialized():
@@ -75,8 +80,12 @@ def process_group(timeout_s: float = 600.0) -> Iterator[Ranks]:
                 f"local rank {local}, but this machine has {torch.cuda.device_count()} GPUs; lower --nproc-per-node"
             )
         torch.cuda.set_device(local)
+    timeout = timedelta(seconds=timeout_s)
     try:
-        dist.init_process_group("nccl" if on_gpu else "gloo", timeout=timedelta(seconds=timeout_s))
+        store, rank, size = next(dist.rendezvous("env://", timeout=timeout))
+        # torchrun keeps its store when it restarts the ranks: they must not find the addresses of the dead.
+        store = dist.PrefixStore(f"attempt-{restarts()}", store)
+        dist.init_process_group("nccl" if on_gpu else "gloo", store=store, rank=rank, world_size=size, timeout=timeout)
     except (dist.DistError, RuntimeError, ValueError) as error:
         raise RankError(f"cannot join the other ranks ({_first_line(error)}); start all of them anew") from error
     try:
@@ -145,4 +154,5 @@ def _is_collective(error: BaseException) -> bool:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:160]
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    return line.split(". This is typically")[0][:200]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,7 +13,7 @@ import torch
 from gfnet.checkpoint import Checkpoint, TrainingState, load_checkpoint
 from gfnet.config import ModelConfig
 from gfnet.data import Split, open_dataset
-from gfnet.distributed import gather, process_group
+from gfnet.distributed import gather, process_group, restarts
 from gfnet.errors import ConfigError, TrainingError
 from gfnet.model import GFNet, default_device
 from gfnet.training.run_folder import RunFolder
@@ -56,10 +55,9 @@ def launch(
         Stopped: a signal asked for it; the state is saved.
     """
     timeout_s = merge({"timeout_s": _DEFAULT_TIMEOUT_S}, options.get("execution") or {})["timeout_s"]
-    restarted = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
     with process_group(float(timeout_s)) as ranks:
         folder = RunFolder(out, writes=ranks.is_first)
-        if (resume or restarted) and folder.has_state:
+        if (resume or restarts()) and folder.has_state:
             config, splits, model, state = _resumed(folder, options)
         else:
             config, splits = _resolve(out, options)
