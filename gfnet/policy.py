@@ -53,11 +53,13 @@ class Policy(nn.Module):
         self.actor = nn.Sequential(nn.Linear(hidden_size, 2), nn.Sigmoid())
         self.critic = nn.Sequential(nn.Linear(hidden_size, 1))
 
+    def encode(self, feature_map: Tensor) -> Tensor:
+        """``feature_map`` [B,C,h,w] to the encoded state [B,H]; images and steps do not depend on each other."""
+        return self.state_encoder(feature_map.flatten(1) if self.flatten_first else feature_map)
+
     def remember(self, feature_map: Tensor, hidden: Tensor) -> Tensor:
         """Fold ``feature_map`` [B,C,h,w] into the memory ``hidden`` [B,H]; returns the new memory."""
-        if self.flatten_first:
-            feature_map = feature_map.flatten(1)
-        return self.gru(self.state_encoder(feature_map), hidden)
+        return self.gru(self.encode(feature_map), hidden)
 
     def forward(self, feature_map: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """The mean action [B,2], (row, col) in [0, 1], and the new memory [B,H]."""

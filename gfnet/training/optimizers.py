@@ -17,12 +17,13 @@ def make_optimizer(model: GFNet, stage: int, recipe: Recipe) -> Optimizer:
 
     Parameter groups: local encoder, global encoder if it is trained, and in stages 1 and 3 the classifier
     at its own rate.  Weight decay is on all weights, norms and biases included (official ``train.py``).
+    Fused: one pass over the weights' memory instead of five.
 
     Args:
         stage: 0 to 3.
     """
     if stage == 2:
-        return Adam(model.policy.parameters(), lr=recipe.ppo.lr, betas=recipe.ppo.betas)
+        return Adam(model.policy.parameters(), lr=recipe.ppo.lr, betas=recipe.ppo.betas, fused=True)
     if stage == 0:
         groups = [
             {"params": list(encoder.parameters()), "lr": recipe.initial_lr}
@@ -33,7 +34,7 @@ def make_optimizer(model: GFNet, stage: int, recipe: Recipe) -> Optimizer:
         groups = [{"params": list(encoder.parameters()), "lr": recipe.encoder_lr} for encoder in encoders]
         rate = recipe.classifier_lr[0 if stage == 1 else 1]
         groups.append({"params": list(model.classifier.parameters()), "lr": rate})
-    return SGD(groups, momentum=recipe.momentum, nesterov=True, weight_decay=recipe.weight_decay)
+    return SGD(groups, momentum=recipe.momentum, nesterov=True, weight_decay=recipe.weight_decay, fused=True)
 
 
 def rate_factor(stage: int, epoch: int, within: float, epochs: int) -> float:

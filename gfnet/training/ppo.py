@@ -60,12 +60,17 @@ def normalise_returns(parts: Sequence[Tensor]) -> list[Tensor]:
 
 
 def replay(policy: Policy, rollout: Rollout) -> tuple[Tensor, Tensor]:
-    """What the policy now thinks of a rollout: log-probabilities [s,B] and values [s,B], with gradients."""
+    """What the policy now thinks of a rollout: log-probabilities [s,B] and values [s,B], with gradients.
+
+    All steps' feature maps are encoded together: the linear form's 38 million weights (ResNet-50 at 96) are then
+    read once, and their gradient written once.
+    """
     hidden = policy.gru.initial(len(rollout.feature_maps[0]))
+    encoded = policy.encode(at_least_float32(torch.cat(rollout.feature_maps))).chunk(len(rollout.actions))
     log_probs, values = [], []
-    for feature_map, action in zip(rollout.feature_maps, rollout.actions, strict=True):
-        mean, hidden = policy(at_least_float32(feature_map), hidden)
-        log_probs.append(action_log_prob(mean, action))
+    for state, action in zip(encoded, rollout.actions, strict=True):
+        hidden = policy.gru(state, hidden)
+        log_probs.append(action_log_prob(policy.actor(hidden), action))
         values.append(policy.value(hidden))
     return torch.stack(log_probs), torch.stack(values)
 
