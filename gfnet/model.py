@@ -7,6 +7,7 @@ benchmarks ever call.  Nothing is remembered inside the modules.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
 
 import torch
@@ -119,6 +120,12 @@ class GFNet(nn.Module):
         """The patches [B,3,P,P] of images [B,3,S,S] that ``action`` [B,2] points at."""
         origins = patch_origins(action, images.shape[2], self.config.patch_size)
         return crop_patches(images, origins, self.config.patch_size)
+
+    def with_encoders(self, global_encoder: Encoder, local_encoder: Encoder) -> GFNet:
+        """This network, its other parts shared, with other encoders."""
+        other = copy.copy(self)
+        other._modules = {**self._modules, "global_encoder": global_encoder, "local_encoder": local_encoder}
+        return other
 
     @property
     def device(self) -> torch.device:

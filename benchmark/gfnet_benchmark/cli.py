@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -88,6 +89,53 @@ def core(checkpoint: Path | None, bundle: Path | None, images: Path | None, json
         for key, value in figures.items():
             click.echo(f"{name:<18} {key:<28} {value:10.3f}")
     write_result(json_path, results)
+
+
+@bench.command("train")
+@click.option("--arch", default="mobilenetv3_large_100", show_default=True, help="Backbone.")
+@click.option("--patch-size", type=int, default=96, show_default=True)
+@click.option("--steps", type=int, default=3, show_default=True, help="T.")
+@click.option("--batch-size", type=click.IntRange(min=2), default=32, show_default=True)
+@click.option("--stage", "stages", type=click.IntRange(1, 3), multiple=True, default=(1, 2), show_default=True)
+@click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option("--amp", type=click.Choice(["off", "bf16", "fp16"]), default="off", show_default=True)
+@click.option("--compile", "compiled", is_flag=True, help="Let torch compile the encoders.")
+@click.option("--data", type=click.Path(path_type=Path), help="Also time decoding and augmenting this folder's images.")
+@click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="For --data.")
+@json_option
+def bench_train(
+    arch: str,
+    patch_size: int,
+    steps: int,
+    batch_size: int,
+    stages: tuple[int, ...],
+    rounds: int,
+    threads: int,
+    amp: Any,
+    compiled: bool,
+    data: Path | None,
+    workers: int,
+    json_path: Path | None,
+) -> None:
+    """Training iterations on images in memory: images a second, memory, and where the time goes."""
+    import torch
+
+    from gfnet.config import model_config
+    from gfnet_benchmark.train_bench import bench_loading, bench_stage, timing_table
+
+    torch.set_num_threads(threads)
+    config = model_config(arch, patch_size, steps)
+    results = []
+    for stage in stages:
+        timing = bench_stage(config, stage, batch_size=batch_size, rounds=rounds, amp=amp, compiled=compiled)
+        click.echo(timing_table(timing))
+        results.append(timing.to_dict())
+    loading = None
+    if data is not None:
+        loading = bench_loading(data, config, batch_size=batch_size, workers=workers)
+        click.echo(f"decoding and augmenting: {loading:.1f} images/s with {workers} workers")
+    write_result(json_path, {"stages": results, "loading_images_per_second": loading})
 
 
 @click.command()

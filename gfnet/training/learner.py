@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
+from gfnet.backbones.folding import folded_copy
 from gfnet.backbones.stochastic import at_places
 from gfnet.batches import Batch
 from gfnet.distributed import current_ranks, naming_lost_ranks, sum_over_ranks
@@ -65,6 +66,7 @@ class Learner:
     Attributes:
         optimizer: of this stage; its groups' learning rates are the caller's to set.
         precision: holds fp16's scaler.
+        acting: the network that stage 2's rollouts run, with frozen, faster encoders.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Learner:
     ) -> None:
         self.model, self.stage, self.recipe = model, stage, recipe
         prepare_model(model, stage, recipe)
+        self.acting = _with_folded_encoders(model) if stage == 2 else model
         self.optimizer = make_optimizer(model, stage, recipe)
         # Stage 2 differentiates nothing but the policy, which runs in float32: nothing to scale.
         self.precision = Precision(amp, model.device, scale=stage != 2)
@@ -123,7 +126,7 @@ class Learner:
             contrastive = self.recipe.ppo.reward == "contrastive"
             with self.precision.autocast():
                 others = self._draw(torch.rand, part, seed) if contrastive else None
-                rollout, outputs = roll_out(self.model, images, targets, noise, others)
+                rollout, outputs = roll_out(self.acting, images, targets, noise, others)
             sums.add(outputs, part.share, rollout.rewards)
             rollouts.append(rollout)
         discount = self.recipe.ppo.discount
@@ -176,6 +179,11 @@ class Learner:
         if isinstance(self.objective, DistributedDataParallel) and not last:
             return self.objective.no_sync()
         return nullcontext()
+
+
+def _with_folded_encoders(model: GFNet) -> GFNet:
+    size = model.config.patch_size
+    return model.with_encoders(folded_copy(model.global_encoder, size), folded_copy(model.local_encoder, size))
 
 
 @dataclass

@@ -108,14 +108,16 @@ def iteration(request) -> Iteration:
     exploration = torch.from_numpy(golden["actions" if stage == 1 else "eps"]).to(dtype)
     taken: list[Tensor] = []
 
-    def crop(images: Tensor, action: Tensor) -> Tensor:
+    real_crop = GFNet.crop
+
+    def crop(self: GFNet, images: Tensor, action: Tensor) -> Tensor:
         taken.append(action)
-        return GFNet.crop(model, images, action)
+        return real_crop(self, images, action)
 
     with pytest.MonkeyPatch.context() as patch:  # the recorded images and noise in place of pixels and generator
         patch.setattr(learner, "_inputs", lambda _part: (images, targets))
         patch.setattr(learner, "_draw", lambda *_args: exploration)
-        patch.setattr(model, "crop", crop)
+        patch.setattr(GFNet, "crop", crop)
         result = learner.step([whole_batch(images, targets)], seed=0)
     return Iteration(
         golden=golden,
