@@ -1,4 +1,4 @@
-"""The shape of a measured run, written by this package and by the phone's benchmark alike."""
+"""The shape of a measured run, written by ``gfnet bench`` and by the phone's benchmark alike."""
 
 from __future__ import annotations
 
