@@ -31,6 +31,11 @@ CONFIDENCE_ATOL = 2e-5
 ACCURACY_ATOL = 1e-4
 
 
+def answers(confidence: np.ndarray, predicted: np.ndarray, labels: np.ndarray) -> Predictions:
+    """Golden answers; the official code keeps no top-5."""
+    return Predictions(confidence, predicted, predicted == labels, labels)
+
+
 def test_confidences_and_answers_are_the_official_ones(released):
     confidence, predicted = released.logits.softmax(2).max(2)
     np.testing.assert_allclose(confidence, released.expected["softmax_max"], atol=CONFIDENCE_ATOL, rtol=0)
@@ -39,7 +44,7 @@ def test_confidences_and_answers_are_the_official_ones(released):
 
 def test_anytime_accuracy_is_the_official_one(released):
     confidence, predicted = released.logits.softmax(2).max(2)
-    predictions = Predictions(confidence.numpy(), predicted.int().numpy(), released.expected["targets"])
+    predictions = answers(confidence.numpy(), predicted.int().numpy(), released.expected["targets"])
     accuracies = anytime_top1(predictions)
     np.testing.assert_allclose(accuracies, released.expected["anytime_classification"], atol=ACCURACY_ATOL, rtol=0)
 
@@ -54,7 +59,7 @@ def test_quotas_are_the_official_ones_to_the_last_bit(steps):
 def test_thresholds_come_with_what_they_cost_on_the_same_images():
     golden = case("thresholds", "deg_")  # found and evaluated on the same images
     thresholds, budgets = find_thresholds(
-        Predictions(golden["conf"], golden["pred"], golden["label"]), outputs("thresholds")["T3_flops"]
+        answers(golden["conf"], golden["pred"], golden["label"]), outputs("thresholds")["T3_flops"]
     )
     assert (thresholds == golden["thresholds"]).all()
     assert list(budgets) == golden["expected_flops"].tolist()
@@ -167,14 +172,17 @@ def test_no_images_is_an_error(tiny):
 
 
 def test_stored_thresholds_on_the_same_folder_give_the_stored_results(checkpoint, scenes):
-    measured, unreadable = evaluate_folder(checkpoint.model, scenes, checkpoint.evaluation, thresholds="saved")
-    assert measured == checkpoint.evaluation
-    assert unreadable == []
+    measured = evaluate_folder(checkpoint.model, scenes, checkpoint.evaluation, thresholds="saved")
+    assert measured.evaluations == {"saved": checkpoint.evaluation}
+    assert measured.unreadable == []
+    assert measured.search == "stored with the network"
 
 
 def test_searched_thresholds_come_from_the_training_split(checkpoint, scenes):
-    measured, _ = evaluate_folder(checkpoint.model, scenes, checkpoint.evaluation, thresholds="search")
-    few, _ = evaluate_folder(checkpoint.model, scenes, None, search_images=7)  # nothing stored: searched
+    searched = evaluate_folder(checkpoint.model, scenes, checkpoint.evaluation, thresholds="search")
+    assert searched.search == "train (60 images)"
+    measured = searched.evaluation
+    few = evaluate_folder(checkpoint.model, scenes, None, search_images=7).evaluation  # nothing stored: searched
     assert measured.anytime_top1 == few.anytime_top1 == checkpoint.evaluation.anytime_top1
     rows = [
         [point.thresholds for point in evaluation.budgeted] for evaluation in (measured, few, checkpoint.evaluation)
