@@ -98,5 +98,5 @@ def reliability(report: EvaluationReport) -> Figure:
     axes.set_xlim(0, 100)
     axes.set_ylim(0, 100)
     axes.set_aspect("equal")
-    axes.legend(loc="upper left")
+    axes.legend(loc="best")
     return figure

@@ -23,7 +23,7 @@ was found.  The search is exact for two steps; for more it is coordinate-wise an
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +36,8 @@ CANDIDATES = 256
 """Thresholds that are tried for a step, at equal shares of the images; more gain nothing on other images."""
 
 _STARTS = 4  # of each search
+_HELD = 24  # indices at which a step is held in turn
+_LATTICE = 400  # sets of thresholds that are measured before any search
 _MOST_CHORDS = 24  # of one budget
 _ROUNDING = 1e-9  # relative; costs are sums of floats
 
@@ -80,8 +82,8 @@ def optimal_thresholds(
     given = [search.measure(row) for row in np.asarray(starts, np.float32)]
     for row in np.asarray(starts, np.float32):
         search.remember(search.indices(row))
-    for everyone_at in range(len(cost)):
-        search.remember(tuple(0 if step >= everyone_at else search.nobody(step) for step in range(len(cost) - 1)))
+    for indices in search.lattice():
+        search.remember(indices)
     for budget in sorted(budgets):
         search.explore(budget)
     return np.array([search.best(budget, given) for budget in budgets], np.float32).reshape(-1, len(cost))
@@ -123,9 +125,11 @@ class _Search:
         ]
         self.found: dict[tuple[int, ...], tuple[float, float]] = {}  # right answers, total cost
 
-    def nobody(self, step: int) -> int:
-        """The index at which no image stops."""
-        return len(self.edges[step])
+    def lattice(self) -> Iterator[tuple[int, ...]]:
+        """Sets spread evenly over all there are, the ends included, so that no valley hides the best."""
+        each = max(2, int(_LATTICE ** (1 / max(1, self.steps - 1)) + 1e-9))
+        axes = [np.unique(np.linspace(0, len(edges), each).astype(int)).tolist() for edges in self.edges]
+        return itertools.product(*axes)
 
     def indices(self, thresholds: np.ndarray) -> tuple[int, ...]:
         """The candidates nearest to some thresholds from below, or nobody."""
@@ -179,6 +183,16 @@ class _Search:
         beyond = sorted((cost, -right, key) for key, (right, cost) in self.found.items() if cost > total)
         for *_, start in (*within[:_STARTS], *beyond[:_STARTS]):
             self._keep_to(start, total)
+        # Along the budget's edge one step's saving pays for another's: hold one, let the others spend what is left.
+        best = self._best_within(total)
+        for step, edges in enumerate(self.edges if self.steps > 2 else []):
+            for index in np.unique(np.linspace(0, len(edges), _HELD).astype(int)).tolist():
+                self._sweep((*best[:step], index, *best[step + 1 :]), 0.0, total, held=step)
+        self._keep_to(self._best_within(total), total)
+
+    def _best_within(self, total: float) -> tuple[int, ...]:
+        """Of the sets that cost at most ``total``, the one that counts most."""
+        return min((-right, cost, key) for key, (right, cost) in self.found.items() if cost <= total)[2]
 
     def _hull_above(
         self, below: tuple[tuple[int, ...], tuple[float, float]], total: float
@@ -211,8 +225,10 @@ class _Search:
                 return
             indices = improved
 
-    def _sweep(self, indices: tuple[int, ...], price: float, total: float | None) -> tuple[int, ...]:
-        """Set every step's index to its best, from the last step to the first; unchanged unless that is better."""
+    def _sweep(
+        self, indices: tuple[int, ...], price: float, total: float | None, held: int | None = None
+    ) -> tuple[int, ...]:
+        """Set every step's index but a held one to its best, from the last step to the first; ties change nothing."""
         chosen = list(indices)
         arrives = [np.ones(self.images, bool)]
         for step in range(self.steps - 2):
@@ -233,7 +249,7 @@ class _Search:
                 spent = settled[step] + cost[reached].sum() - savings
                 values = np.where(spent <= total, gains + 1e-3 * savings / self.images, -np.inf)  # ties: the cheapest
             best, now = values.max(), values[chosen[step]]
-            if best > now + 1e-9:
+            if best > now + 1e-9 and step != held:
                 chosen[step] = _middle_of_best(values)
             stops = self.codes[step] >= chosen[step]
             right = np.where(stops, self.right[step], right)
@@ -248,7 +264,7 @@ class _Search:
     def best(self, budget: float, given: Sequence[_Point]) -> tuple[float, ...]:
         """The most accurate thresholds within ``budget``, the cheapest of those that tie."""
         total = self._total(budget)
-        _, _, indices = max((right, -cost, indices) for indices, (right, cost) in self.found.items() if cost <= total)
+        indices = self._best_within(total)
         points = [self.measure(np.array(self.thresholds(indices), np.float32)), *given]
         affordable = [point for point in points if point.cost <= total]
         return max(affordable, key=lambda point: (point.right, -point.cost)).thresholds

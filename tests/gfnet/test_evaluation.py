@@ -17,10 +17,13 @@ from gfnet.evaluation import (
     evaluate,
     evaluate_folder,
     exit_quotas,
+    find_optimal_thresholds,
     find_thresholds,
+    join_predictions,
     predict_all_steps,
     run_all_steps,
 )
+from gfnet.exits import exit_steps
 from gfnet.model import GFNet
 from golden_inputs import pictures
 from golden_support import case, official_content, outputs
@@ -188,6 +191,78 @@ def test_searched_thresholds_come_from_the_training_split(checkpoint, scenes):
         [point.thresholds for point in evaluation.budgeted] for evaluation in (measured, few, checkpoint.evaluation)
     ]
     assert rows[0] != rows[1] != rows[2] != rows[0]
+
+
+def test_a_bounded_number_of_values_is_kept_of_an_image(tiny, tiny_batches):
+    found = predict_all_steps(tiny, tiny_batches, 12)
+    assert {values.shape for values in (found.confidence, found.predicted, found.in_top5)} == {(3, 12)}
+    assert (found.in_top5 >= found.correct).all()
+    assert 0 < found.in_top5.mean() < 1
+
+
+def test_joined_predictions_are_those_of_all_images(tiny, tiny_batches):
+    found = predict_all_steps(tiny, tiny_batches, 12)
+    parts = [
+        Predictions(found.confidence[:, i], found.predicted[:, i], found.in_top5[:, i], found.labels[i])
+        for i in (slice(0, 5), slice(5, 12))
+    ]
+    joined = join_predictions(parts)
+    for name in ("confidence", "predicted", "in_top5", "labels"):
+        assert (getattr(joined, name) == getattr(found, name)).all()
+    with pytest.raises(DataError, match="none of the images"):
+        join_predictions([])
+
+
+def test_answers_are_those_of_the_steps_where_images_stop(tiny, tiny_batches):
+    found = predict_all_steps(tiny, tiny_batches, 12)
+    exits = np.arange(12) % 3
+    stopped = found.answers(exits)
+    assert stopped.predicted.shape == (1, 12)
+    assert stopped.confidence[0].tolist() == [found.confidence[step, i] for i, step in enumerate(exits)]
+
+
+def test_optimal_thresholds_come_with_the_geometric_rule_on_the_same_images(checkpoint, scenes):
+    measured = evaluate_folder(checkpoint.model, scenes, checkpoint.evaluation, solver="optimal")
+    geometric = evaluate_folder(checkpoint.model, scenes, None).evaluation
+    assert list(measured.evaluations) == ["optimal", "geometric"]
+    assert measured.evaluations["geometric"] == geometric
+    for ours, theirs in zip(measured.evaluation.budgeted, geometric.budgeted, strict=True):
+        assert ours.budget <= theirs.budget * (1 + 1e-6)
+
+
+def test_budgets_of_time_are_kept_by_optimal_thresholds(tiny, tiny_batches):
+    found, macs, step_ms = predict_all_steps(tiny, tiny_batches, 12), [1.0, 2.0, 3.0], [1.0, 5.0, 5.5]
+    geometric, _ = find_thresholds(found, macs)
+    optimal, budgets = find_optimal_thresholds(found, macs, step_ms)
+
+    def spent(row, cost):
+        return np.array(cost)[exit_steps(found.confidence, row)].mean()
+
+    for ours, theirs, budget in zip(optimal, geometric, budgets, strict=True):
+        assert spent(ours, step_ms) <= spent(theirs, step_ms) * (1 + 1e-9)
+        assert budget == pytest.approx(spent(ours, macs))
+
+
+def test_half_of_val_searches_and_the_other_half_is_evaluated(checkpoint, scenes):
+    measured = evaluate_folder(checkpoint.model, scenes, None, search_split="val")
+    assert measured.evaluation.images == 20
+    assert np.bincount(measured.predictions.labels).tolist() == [2] * 10
+    assert measured.search == "every second image of each class of val, the others evaluated (20 images)"
+
+
+def test_a_split_to_search_must_exist_and_fit(checkpoint, scenes, picture_folder, tmp_path):
+    with pytest.raises(DataError, match="no such folder"):
+        evaluate_folder(checkpoint.model, scenes, None, search_split="held_out")
+    (tmp_path / "val").symlink_to(scenes / "val")
+    (tmp_path / "held_out").symlink_to(picture_folder)
+    with pytest.raises(DataError, match="held_out/ and val/ have different classes"):
+        evaluate_folder(checkpoint.model, tmp_path, None, search_split="held_out")
+
+
+@pytest.mark.parametrize("search", [{"solver": "optimal"}, {"search_split": "val"}])
+def test_saved_thresholds_and_a_search_exclude_one_another(checkpoint, scenes, search):
+    with pytest.raises(BudgetError, match="not searched for"):
+        evaluate_folder(checkpoint.model, scenes, checkpoint.evaluation, thresholds="saved", **search)
 
 
 def test_saved_thresholds_must_exist(checkpoint, scenes):

@@ -57,14 +57,14 @@ def test_two_steps_are_solved_exactly():
 
 
 def test_three_steps_are_solved_nearly_always():
-    missed = shortfalls(3, 30, range(5))
-    assert missed.max() <= 2
+    missed = shortfalls(3, 24, range(3))
+    assert missed.max() <= 1
     assert (missed == 0).mean() > 0.9
 
 
 @pytest.mark.parametrize("smooth", [True, False])
-def test_no_budget_answers_worse_or_costs_more_than_the_geometric_rule_on_the_same_images(smooth):
-    confidence, correct, cost = problem(4, 2000, 0)
+def test_no_budget_is_worse_or_dearer_than_the_geometric_rule_on_the_same_images(smooth):
+    confidence, correct, cost = problem(3, 1000, 0)
     starts, budgets = geometric(confidence, correct, cost)
     rows = optimal_thresholds(confidence, correct, cost, budgets, starts, smooth=smooth)
     assert rows.dtype == np.float32
@@ -74,7 +74,7 @@ def test_no_budget_answers_worse_or_costs_more_than_the_geometric_rule_on_the_sa
         assert spent <= budget * (1 + 1e-9)
         gains.append(right - outcome(confidence, correct, cost, start)[0])
     assert min(gains) >= 0
-    assert max(gains) > 10
+    assert max(gains) > 5
 
 
 def test_a_step_whose_confidence_says_nothing_stops_nobody():
