@@ -249,8 +249,8 @@ def evaluate_folder(
 
     Args:
         stored: results that came with the network.
-        thresholds: ``saved``: the stored ones; ``search``: new ones; ``auto``: saved if there are any, unless a
-            solver or a split to search is asked for.
+        thresholds: ``saved``: the stored ones; ``search``: new ones; ``auto``: saved if there are any, unless
+            ``optimal``, or images to search, are asked for.
         solver: how new ones are found: ``geometric`` (the papers' rule) or ``optimal``.
         search_split: folder beside ``val`` to find them on; ``val`` itself gives every second image of each class
             to the search and evaluates on the others.  By default what suits the solver.
@@ -263,9 +263,9 @@ def evaluate_folder(
         BudgetError: ``saved`` was asked for and nothing is stored, or together with a search.
         ImageError: ``strict``, and an image cannot be read.
     """
-    asks_for_search = solver != "geometric" or search_split is not None
+    asks_for_search = solver != "geometric" or search_split is not None or search_images is not None
     if thresholds == "saved" and asks_for_search:
-        raise BudgetError("saved thresholds are not searched for; drop --solver and --search-split or --thresholds")
+        raise BudgetError("saved thresholds are not searched for; drop `--thresholds saved`, or --solver and --search-...")
     if thresholds == "saved" and stored is None:
         raise BudgetError("no thresholds are stored with this network; use `--thresholds search`")
     searching = thresholds == "search" or asks_for_search or stored is None

@@ -259,7 +259,7 @@ def test_a_split_to_search_must_exist_and_fit(checkpoint, scenes, picture_folder
         evaluate_folder(checkpoint.model, tmp_path, None, search_split="held_out")
 
 
-@pytest.mark.parametrize("search", [{"solver": "optimal"}, {"search_split": "val"}])
+@pytest.mark.parametrize("search", [{"solver": "optimal"}, {"search_split": "val"}, {"search_images": 7}])
 def test_saved_thresholds_and_a_search_exclude_one_another(checkpoint, scenes, search):
     with pytest.raises(BudgetError, match="not searched for"):
         evaluate_folder(checkpoint.model, scenes, checkpoint.evaluation, thresholds="saved", **search)
