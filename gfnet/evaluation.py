@@ -265,7 +265,7 @@ def evaluate_folder(
     """
     asks_for_search = solver != "geometric" or search_split is not None or search_images is not None
     if thresholds == "saved" and asks_for_search:
-        raise BudgetError("saved thresholds are not searched for; drop `--thresholds saved`, or --solver and --search-...")
+        raise BudgetError("saved thresholds are not searched for; drop --thresholds, or --solver and --search-*")
     if thresholds == "saved" and stored is None:
         raise BudgetError("no thresholds are stored with this network; use `--thresholds search`")
     searching = thresholds == "search" or asks_for_search or stored is None
