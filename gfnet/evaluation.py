@@ -15,35 +15,68 @@ from torch import Tensor
 from gfnet.batches import Batches, PixelDataset
 from gfnet.cost import cumulative_macs
 from gfnet.data import FolderSplit, open_split, open_splits
+from gfnet.distributed import current_ranks
 from gfnet.errors import BudgetError, DataError
 from gfnet.exits import exit_steps, mean_cost, measure_thresholds, search_thresholds
 from gfnet.images import every_nth
 from gfnet.model import GFNet
+from gfnet.optimal import optimal_thresholds
 from gfnet.progress import Progress
 from gfnet.results import Evaluation
 
 BUDGETS = 39
 """Number of exit distributions that are searched: q = 0.05, 0.10 .. 1.95 (official ``inference.py``)."""
 
+Solver = Literal["geometric", "optimal"]
+SEARCH_SPLITS: dict[Solver, str] = {"geometric": "train", "optimal": "train"}
+"""Where thresholds are found by default."""
+
+TOP_K = 5
+"""An answer is nearly right if the truth is among so many classes."""
+
 
 @dataclass(frozen=True)
 class Predictions:
     """Every image's answer at every step; no logits, so memory does not grow with the classes.
 
+    Plain arrays, the images on the last axis; everything after the network is computed from them alone.
+
     Attributes:
         confidence: float32 [T, n].
         predicted: int32 [T, n], class indices.
+        in_top5: bool [T, n], whether the truth is among the five likeliest classes, or all if there are fewer.
         labels: int64 [n].
     """
 
     confidence: np.ndarray
     predicted: np.ndarray
+    in_top5: np.ndarray
     labels: np.ndarray
 
     @property
     def correct(self) -> np.ndarray:
         """bool [T, n], whether each step's answer is right."""
         return self.predicted == self.labels
+
+    def answers(self, exits: np.ndarray) -> Predictions:
+        """What images answer at the steps ``exits`` int [n] (0 .. T-1) where they stop, as a single step."""
+        confidence, predicted, in_top5 = (
+            np.take_along_axis(values, exits[None], axis=0)
+            for values in (self.confidence, self.predicted, self.in_top5)
+        )
+        return Predictions(confidence, predicted, in_top5, self.labels)
+
+
+def join_predictions(parts: Sequence[Predictions]) -> Predictions:
+    """The predictions of several sets of images as those of all, in order.
+
+    Raises:
+        DataError: there are none.
+    """
+    if not parts:
+        raise DataError("none of the images could be read")
+    fields = [field.name for field in dataclasses.fields(Predictions)]
+    return Predictions(*(np.concatenate([getattr(part, name) for part in parts], axis=-1) for name in fields))
 
 
 @torch.no_grad()
@@ -90,8 +123,8 @@ def predict_all_steps(
     """
     was_training = model.training
     model.eval()
-    confidences, predictions, labels = [], [], []
-    with Progress(title, total, "images") as progress:
+    parts = []
+    with Progress(title, total, "images", quiet=not current_ranks().is_first) as progress:
         for pixels, targets in batches:
             images = model.normalise(pixels.to(model.device))
             actions = None
@@ -99,15 +132,21 @@ def predict_all_steps(
                 drawn = torch.rand(model.config.steps - 1, len(images), 2, generator=random_patches)
                 actions = list(drawn.to(model.device))
             all_logits, _ = run_all_steps(model, images, actions)
-            best = [logits.softmax(1).max(1) for logits in all_logits]
-            confidences.append(torch.stack([value for value, _ in best]).cpu().numpy())
-            predictions.append(torch.stack([index for _, index in best]).int().cpu().numpy())
-            labels.append(targets.numpy())
+            parts.append(summarise(all_logits, targets))
             progress.advance(len(images))
     model.train(was_training)
-    if not labels:
-        raise DataError("none of the images could be read")
-    return Predictions(np.concatenate(confidences, axis=1), np.concatenate(predictions, axis=1), np.concatenate(labels))
+    return join_predictions(parts)
+
+
+def summarise(all_logits: Sequence[Tensor], targets: Tensor) -> Predictions:
+    """What is kept of the T logits [B,num_classes] of a batch."""
+    logits = torch.stack(list(all_logits))
+    confidence, predicted = logits.softmax(2).max(2)
+    truth = targets.to(logits.device)[:, None]
+    in_top5 = (logits.topk(min(TOP_K, logits.shape[2]), dim=2).indices == truth).any(2)
+    return Predictions(
+        confidence.cpu().numpy(), predicted.int().cpu().numpy(), in_top5.cpu().numpy(), targets.cpu().numpy()
+    )
 
 
 def anytime_top1(predictions: Predictions) -> tuple[float, ...]:
@@ -127,10 +166,30 @@ def exit_quotas(steps: int, budgets: int = BUDGETS) -> np.ndarray:
 def find_thresholds(predictions: Predictions, macs: Sequence[float]) -> tuple[np.ndarray, tuple[float, ...]]:
     """Thresholds for all budgets, float32 [K,T], and the average multiply-adds each costs on this split."""
     thresholds = search_thresholds(predictions.confidence, exit_quotas(len(macs)))
-    budgets = [
-        mean_cost(np.bincount(exit_steps(predictions.confidence, row), minlength=len(macs)), macs) for row in thresholds
-    ]
-    return thresholds, tuple(budgets)
+    return thresholds, _mean_costs(predictions, thresholds, macs)
+
+
+def find_optimal_thresholds(
+    predictions: Predictions, macs: Sequence[float], step_ms: Sequence[float] | None = None
+) -> tuple[np.ndarray, tuple[float, ...]]:
+    """The most accurate thresholds found that cost no more than the geometric ones, and what they cost here.
+
+    Args:
+        step_ms: cumulative milliseconds of the steps; the budgets are then times, the geometric rule's.
+
+    Returns:
+        float32 [K,T], and the average multiply-adds of each on this split.
+    """
+    geometric, _ = find_thresholds(predictions, macs)
+    cost = np.asarray(macs if step_ms is None else step_ms, np.float64)
+    budgets = [float(cost[exit_steps(predictions.confidence, row)].mean()) for row in geometric]
+    thresholds = optimal_thresholds(predictions.confidence, predictions.correct, cost.tolist(), budgets, geometric)
+    return thresholds, _mean_costs(predictions, thresholds, macs)
+
+
+def _mean_costs(predictions: Predictions, thresholds: np.ndarray, macs: Sequence[float]) -> tuple[float, ...]:
+    exits = (exit_steps(predictions.confidence, row) for row in thresholds)
+    return tuple(mean_cost(np.bincount(steps, minlength=len(macs)), macs) for steps in exits)
 
 
 def evaluate(
@@ -149,37 +208,71 @@ def evaluate(
     )
 
 
+@dataclass(frozen=True)
+class FolderEvaluation:
+    """What a network achieves on an image folder.
+
+    Attributes:
+        evaluations: by solver of the thresholds, the one that was asked for first; ``optimal`` brings the
+            geometric rule's along, found and measured on the same images.
+        predictions: the answers that were evaluated.
+        classes: class names.
+        search: which images the thresholds were found on, in words.
+        unreadable: one message for each image that could not be read.
+    """
+
+    evaluations: dict[str, Evaluation]
+    predictions: Predictions
+    classes: tuple[str, ...]
+    search: str
+    unreadable: list[str]
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """The one that was asked for."""
+        return next(iter(self.evaluations.values()))
+
+
 def evaluate_folder(
     model: GFNet,
     root: str | Path,
     stored: Evaluation | None,
     *,
     thresholds: Literal["auto", "saved", "search"] = "auto",
+    solver: Solver = "geometric",
+    search_split: str | None = None,
     search_images: int | None = None,
+    step_ms: Sequence[float] | None = None,
     batch_size: int = 64,
     workers: int = 0,
     strict: bool = False,
-) -> tuple[Evaluation, list[str]]:
-    """Evaluate on ``root/val``, with stored thresholds or with new ones found on ``root/train``.
+) -> FolderEvaluation:
+    """Evaluate on ``root/val``, with stored thresholds or with new ones.
 
     Args:
         stored: results that came with the network.
-        thresholds: ``saved``: the stored ones; ``search``: found on ``train``; ``auto``: saved if any.
-        search_images: use this many training images, drawn evenly, for the search.
+        thresholds: ``saved``: the stored ones; ``search``: new ones; ``auto``: saved if there are any, unless
+            ``optimal``, or images to search, are asked for.
+        solver: how new ones are found: ``geometric`` (the papers' rule) or ``optimal``.
+        search_split: folder beside ``val`` to find them on; ``val`` itself gives every second image of each class
+            to the search and evaluates on the others.  By default what suits the solver.
+        search_images: use this many images, drawn evenly, for the search.
+        step_ms: cumulative milliseconds of the steps; ``optimal`` then meets budgets of time.
         strict: stop at the first image that cannot be read.
-
-    Returns:
-        The results, and one message for each image that could not be read.
 
     Raises:
         DataError: a split is missing or does not fit the network's classes.
-        BudgetError: ``saved`` was asked for and nothing is stored.
+        BudgetError: ``saved`` was asked for and nothing is stored, or together with a search.
         ImageError: ``strict``, and an image cannot be read.
     """
+    asks_for_search = solver != "geometric" or search_split is not None or search_images is not None
+    if thresholds == "saved" and asks_for_search:
+        raise BudgetError("saved thresholds are not searched for; drop --thresholds, or --solver and --search-*")
     if thresholds == "saved" and stored is None:
         raise BudgetError("no thresholds are stored with this network; use `--thresholds search`")
-    search = thresholds == "search" or stored is None
-    train, val = open_splits(root) if search else (None, open_split(Path(root) / "val"))
+    searching = thresholds == "search" or asks_for_search or stored is None
+    name = search_split or SEARCH_SPLITS[solver]
+    search, val = _open_for_search(Path(root), name) if searching else (None, open_split(Path(root) / "val"))
     if len(val.classes) != model.config.num_classes:
         raise DataError(
             f"{val.root}: {len(val.classes)} classes, but the network tells {model.config.num_classes} apart"
@@ -193,17 +286,52 @@ def evaluate_folder(
         unreadable.extend(batches.unreadable)
         return predictions
 
-    if train is not None:
+    tables: dict[str, tuple[np.ndarray, tuple[float, ...]]] = {}
+    if search is not None:
         macs: Sequence[float] = cumulative_macs(model)
         if search_images is not None:
-            train = dataclasses.replace(train, samples=tuple(every_nth(train.samples, search_images)))
-        table, budgets = find_thresholds(predict(train, "thresholds"), macs)
+            search = dataclasses.replace(search, samples=tuple(every_nth(search.samples, search_images)))
+        answers = predict(search, "thresholds")
+        if solver == "optimal":
+            tables["optimal"] = find_optimal_thresholds(answers, macs, step_ms)
+        tables["geometric"] = find_thresholds(answers, macs)
+        part = "every second image of each class of val, the others evaluated" if name == "val" else name
+        found_on = f"{part} ({len(answers.labels)} images)"
     else:
         assert stored is not None
-        macs = stored.macs
-        table = np.array([point.thresholds for point in stored.budgeted], np.float32)
-        budgets = tuple(point.budget for point in stored.budgeted)
-    return evaluate(predict(val, "evaluate"), macs, table, budgets), unreadable
+        macs, found_on = stored.macs, "stored with the network"
+        tables["saved"] = (
+            np.array([point.thresholds for point in stored.budgeted], np.float32),
+            tuple(point.budget for point in stored.budgeted),
+        )
+    predictions = predict(val, "evaluate")
+    evaluations = {name: evaluate(predictions, macs, *table) for name, table in tables.items()}
+    return FolderEvaluation(evaluations, predictions, val.classes, found_on, unreadable)
+
+
+def _open_for_search(root: Path, name: str) -> tuple[FolderSplit, FolderSplit]:
+    """The images to find thresholds on, and those to evaluate."""
+    if name == "val":
+        return _halves(open_split(root / "val"))
+    if name == "train":
+        return open_splits(root)
+    search, val = open_split(root / name), open_split(root / "val")
+    if search.classes != val.classes:
+        raise DataError(f"{root}: {name}/ and val/ have different classes; make them alike")
+    return search, val
+
+
+def _halves(split: FolderSplit) -> tuple[FolderSplit, FolderSplit]:
+    """Every second image of each class, from the first, and the others."""
+    seen: dict[int, int] = {}
+    halves: tuple[list[tuple[str, int]], list[tuple[str, int]]] = ([], [])
+    for path, label in split.samples:
+        halves[seen.get(label, 0) % 2].append((path, label))
+        seen[label] = seen.get(label, 0) + 1
+    if not halves[1]:
+        raise DataError(f"{split.root}: one image a class cannot be halved; search on another split")
+    first, second = (dataclasses.replace(split, samples=tuple(half)) for half in halves)
+    return first, second
 
 
 @torch.no_grad()

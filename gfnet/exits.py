@@ -175,14 +175,19 @@ def resolve_thresholds(
             raise BudgetError(f"--thresholds {thresholds!r}: give comma-separated numbers, e.g. 0.8,0.7") from None
         return check_thresholds(values, steps)
     if budget is not None:
-        return choose_point(points, _multiply_adds(budget)).thresholds
+        return choose_point(points, parse_budget(budget)).thresholds
     return default_point(points).thresholds if points else None
 
 
 _UNITS = {"K": 1e3, "M": 1e6, "G": 1e9}
 
 
-def _multiply_adds(text: str) -> float:
+def parse_budget(text: str) -> float:
+    """Multiply-adds as given by a person, with K, M or G behind the number if liked.
+
+    Raises:
+        BudgetError: it is no number.
+    """
     factor = _UNITS.get(text[-1:].upper())
     try:
         return float(text[:-1]) * factor if factor else float(text)

@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from gfnet.batches import Batches, PixelDataset
 from gfnet.distributed import current_ranks, gather
 from gfnet.errors import DataError
-from gfnet.evaluation import Predictions, predict_all_steps
+from gfnet.evaluation import Predictions, join_predictions, predict_all_steps, summarise
 from gfnet.model import GFNet
 from gfnet.progress import Progress
-
-
-def join_predictions(parts: Sequence[Predictions]) -> Predictions:
-    """The predictions of several sets of images as those of all, in order.
-
-    Raises:
-        DataError: there are none.
-    """
-    if not parts:
-        raise DataError("none of the images could be read")
-    return Predictions(
-        *(np.concatenate([getattr(p, n) for p in parts], axis=-1) for n in ("confidence", "predicted", "labels"))
-    )
 
 
 def predict_split(
@@ -81,13 +67,6 @@ def predict_encoders(
         for pixels, targets in batches:
             images = model.normalise(pixels.to(model.device))
             views = ((model.global_encoder, model.shrink(images)), (model.local_encoder, images))
-            best = [encoder.classify(encoder(view)[1]).softmax(1).max(1) for encoder, view in views]
-            parts.append(
-                Predictions(
-                    torch.stack([value for value, _ in best]).cpu().numpy(),
-                    torch.stack([index for _, index in best]).int().cpu().numpy(),
-                    targets.numpy(),
-                )
-            )
+            parts.append(summarise([encoder.classify(encoder(view)[1]) for encoder, view in views], targets))
             progress.advance(len(images))
     return join_predictions(parts)

@@ -10,8 +10,8 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from gfnet.drawing import step_colour
+from gfnet.measurement import Result
 from gfnet.results import BudgetPoint, Evaluation
-from gfnet_benchmark.result import Result
 
 _INK, _GRID, _ACCENT, _QUIET = "#101010", "#c0c0c1", "#3b82f6", "#808081"
 _VARIABLES = {_INK: "var(--ink)", _GRID: "var(--line)", _QUIET: "var(--faint)"}

@@ -138,6 +138,29 @@ def bench_train(
     write_result(json_path, {"stages": results, "loading_images_per_second": loading})
 
 
+@bench.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder of the two below.")
+@click.option("--search-split", default="train", show_default=True, help="Folder in it to find thresholds on.")
+@click.option("--report-split", default="val", show_default=True, help="Folder in it to compare them on.")
+@click.option("--resamples", type=click.IntRange(min=2), default=200, show_default=True, help="For standard errors.")
+@json_option
+def solvers(
+    checkpoint: Path, data: Path, search_split: str, report_split: str, resamples: int, json_path: Path | None
+) -> None:
+    """Optimal thresholds against the papers' rule: accuracy at the same average cost."""
+    from gfnet.checkpoint import load_checkpoint
+    from gfnet.model import default_device
+    from gfnet_benchmark.solver_bench import bench_solvers
+
+    model = load_checkpoint(checkpoint).model.to(default_device())
+    result = bench_solvers(model, data / search_split, data / report_split, resamples=resamples)
+    click.echo(f"{result['search_images']} images searched in {result['seconds']:.2f} s, {result['images']} compared")
+    for name in ("mean_gain", "largest_gain", "largest_loss"):
+        click.echo(f"{name.replace('_', ' '):<14} {result[name]:6.2f} ± {result[name + '_error']:.2f} points of top-1")
+    write_result(json_path, result)
+
+
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/demo"), show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)

@@ -22,6 +22,7 @@ from gfnet.evaluation import anytime_top1, full_image_top1, predict_all_steps
 from gfnet.exits import default_point
 from gfnet.files import write_json
 from gfnet.images import every_nth
+from gfnet.measurement import write_result_file
 from gfnet.model import GFNet
 from gfnet.synth import SceneConfig, write_scenes
 from gfnet.training.recipe import PPORecipe, Recipe
@@ -29,7 +30,6 @@ from gfnet.training.settings import Execution
 from gfnet.training.trainer import Trainer
 from gfnet_benchmark.onnx_bench import bench_onnx
 from gfnet_benchmark.report import Example, Facts, write_report
-from gfnet_benchmark.result import write_result_file
 from gfnet_export.bundle import Bundle
 from gfnet_export.exporting import export_coreml, export_onnx
 from gfnet_export.pictures import draw_seen

@@ -16,9 +16,9 @@ import onnxruntime as ort
 from gfnet.adaptive import classify
 from gfnet.errors import DataError, ImageError
 from gfnet.images import load_image
+from gfnet.measurement import Loop, Machine, Result, SubgraphTiming
 from gfnet.predictor import Predictor
 from gfnet.progress import Progress
-from gfnet_benchmark.result import Loop, Machine, Result, SubgraphTiming
 from gfnet_benchmark.timing import Clock, Stopwatch, median_ratio, round_means, summarise
 from gfnet_export import names
 from gfnet_export.bundle import MANIFEST, Bundle, sha256_of

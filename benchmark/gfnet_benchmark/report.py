@@ -12,9 +12,9 @@ from typing import Any
 import jinja2
 
 from gfnet.files import write_text
+from gfnet.measurement import Result
 from gfnet.results import BudgetPoint, Evaluation
 from gfnet_benchmark import charts
-from gfnet_benchmark.result import Result
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from gfnet_benchmark.result import Timing
+from gfnet.measurement import Timing
 
 T = TypeVar("T")
 

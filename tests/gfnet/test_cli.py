@@ -74,6 +74,49 @@ def test_evaluate_finds_new_thresholds_and_saves_them(checkpoint_file, scenes, t
         np.testing.assert_array_equal(value.numpy(), new.model.state_dict()[key].numpy())
 
 
+def test_evaluate_writes_a_report_of_optimal_thresholds_that_other_commands_take(checkpoint_file, scenes, tmp_path):
+    saved, folder = tmp_path / "optimal.safetensors", tmp_path / "report"
+    result = gfnet(
+        "evaluate",
+        checkpoint_file,
+        "--data",
+        scenes,
+        "--solver",
+        "optimal",
+        "--search-split",
+        "val",
+        "--save",
+        saved,
+        "--report",
+        folder,
+    )
+    assert result.exit_code == 0, result.output
+    assert "optimal thresholds, from: every second image of each class of val" in result.output
+    assert {path.name for path in folder.iterdir()} >= {"curve.csv", "curve.png", "calibration.png", "classes.csv"}
+    stored = load_checkpoint(saved).evaluation
+    assert stored is not None
+    budget = f"{stored.budgeted[20].budget / 1e6:.6f}M"
+    assert gfnet("predict", saved, scenes / "val" / "star", "--budget", budget).exit_code == 0
+    again = gfnet("evaluate", saved, "--data", scenes, "--thresholds", "saved", "--budget", budget)
+    assert "at the budget of" in again.output
+
+
+def test_evaluate_counts_in_milliseconds_of_the_same_network(checkpoint_file, onnx_bundle, scenes, tmp_path):
+    bench = tmp_path / "bench.json"
+    photos = ("--images", scenes / "val", "--limit", "3", "--rounds", "1")
+    assert gfnet("bench", "onnx", onnx_bundle.folder, *photos, "--json", bench).exit_code == 0
+    evaluate = ("evaluate", checkpoint_file, "--data", scenes, "--latency", bench)
+    result = gfnet(*evaluate, "--solver", "optimal", "--json", tmp_path / "out.json")
+    assert result.exit_code == 0, result.output
+    out = json.loads((tmp_path / "out.json").read_text())
+    assert 0 < out["step_ms"][0] < out["step_ms"][1] < out["step_ms"][2]
+    for point in out["budgeted"]:
+        assert point["mean_ms"] == pytest.approx(np.dot(point["exit_distribution"], out["step_ms"]))
+    other = json.loads(bench.read_text()) | {"network": "resnet50_p96_T5"}
+    bench.write_text(json.dumps(other))
+    assert "measures resnet50_p96_T5" in one_line(gfnet(*evaluate))
+
+
 def test_evaluate_reports_unreadable_images_and_exits_1(checkpoint_file, scenes, tmp_path):
     copy = shutil.copytree(scenes, tmp_path / "scenes")
     broken = next((copy / "val" / "star").iterdir())

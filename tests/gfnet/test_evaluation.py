@@ -18,10 +18,13 @@ from gfnet.evaluation import (
     evaluate,
     evaluate_folder,
     exit_quotas,
+    find_optimal_thresholds,
     find_thresholds,
+    join_predictions,
     predict_all_steps,
     run_all_steps,
 )
+from gfnet.exits import exit_steps
 from gfnet.model import GFNet
 from golden_inputs import pictures
 from golden_support import case, official_content, outputs
@@ -32,6 +35,11 @@ CONFIDENCE_ATOL = 2e-5
 ACCURACY_ATOL = 1e-4
 
 
+def answers(confidence: np.ndarray, predicted: np.ndarray, labels: np.ndarray) -> Predictions:
+    """Golden answers; the official code keeps no top-5."""
+    return Predictions(confidence, predicted, predicted == labels, labels)
+
+
 def test_confidences_and_answers_are_the_official_ones(released):
     confidence, predicted = released.logits.softmax(2).max(2)
     np.testing.assert_allclose(confidence, released.expected["softmax_max"], atol=CONFIDENCE_ATOL, rtol=0)
@@ -40,7 +48,7 @@ def test_confidences_and_answers_are_the_official_ones(released):
 
 def test_anytime_accuracy_is_the_official_one(released):
     confidence, predicted = released.logits.softmax(2).max(2)
-    predictions = Predictions(confidence.numpy(), predicted.int().numpy(), released.expected["targets"])
+    predictions = answers(confidence.numpy(), predicted.int().numpy(), released.expected["targets"])
     accuracies = anytime_top1(predictions)
     np.testing.assert_allclose(accuracies, released.expected["anytime_classification"], atol=ACCURACY_ATOL, rtol=0)
 
@@ -55,7 +63,7 @@ def test_quotas_are_the_official_ones_to_the_last_bit(steps):
 def test_thresholds_come_with_what_they_cost_on_the_same_images():
     golden = case("thresholds", "deg_")  # found and evaluated on the same images
     thresholds, budgets = find_thresholds(
-        Predictions(golden["conf"], golden["pred"], golden["label"]), outputs("thresholds")["T3_flops"]
+        answers(golden["conf"], golden["pred"], golden["label"]), outputs("thresholds")["T3_flops"]
     )
     assert (thresholds == golden["thresholds"]).all()
     assert list(budgets) == golden["expected_flops"].tolist()
@@ -168,19 +176,94 @@ def test_no_images_is_an_error(tiny):
 
 
 def test_stored_thresholds_on_the_same_folder_give_the_stored_results(checkpoint, scenes):
-    measured, unreadable = evaluate_folder(checkpoint.model, scenes, checkpoint.evaluation, thresholds="saved")
-    assert measured == checkpoint.evaluation
-    assert unreadable == []
+    measured = evaluate_folder(checkpoint.model, scenes, checkpoint.evaluation, thresholds="saved")
+    assert measured.evaluations == {"saved": checkpoint.evaluation}
+    assert measured.unreadable == []
+    assert measured.search == "stored with the network"
 
 
 def test_searched_thresholds_come_from_the_training_split(checkpoint, scenes):
-    measured, _ = evaluate_folder(checkpoint.model, scenes, checkpoint.evaluation, thresholds="search")
-    few, _ = evaluate_folder(checkpoint.model, scenes, None, search_images=7)  # nothing stored: searched
+    searched = evaluate_folder(checkpoint.model, scenes, checkpoint.evaluation, thresholds="search")
+    assert searched.search == "train (60 images)"
+    measured = searched.evaluation
+    few = evaluate_folder(checkpoint.model, scenes, None, search_images=7).evaluation  # nothing stored: searched
     assert measured.anytime_top1 == few.anytime_top1 == checkpoint.evaluation.anytime_top1
     rows = [
         [point.thresholds for point in evaluation.budgeted] for evaluation in (measured, few, checkpoint.evaluation)
     ]
     assert rows[0] != rows[1] != rows[2] != rows[0]
+
+
+def test_a_bounded_number_of_values_is_kept_of_an_image(tiny, tiny_batches):
+    found = predict_all_steps(tiny, tiny_batches, 12)
+    assert {values.shape for values in (found.confidence, found.predicted, found.in_top5)} == {(3, 12)}
+    assert (found.in_top5 >= found.correct).all()
+    assert 0 < found.in_top5.mean() < 1
+
+
+def test_joined_predictions_are_those_of_all_images(tiny, tiny_batches):
+    found = predict_all_steps(tiny, tiny_batches, 12)
+    parts = [
+        Predictions(found.confidence[:, i], found.predicted[:, i], found.in_top5[:, i], found.labels[i])
+        for i in (slice(0, 5), slice(5, 12))
+    ]
+    joined = join_predictions(parts)
+    for name in ("confidence", "predicted", "in_top5", "labels"):
+        assert (getattr(joined, name) == getattr(found, name)).all()
+    with pytest.raises(DataError, match="none of the images"):
+        join_predictions([])
+
+
+def test_answers_are_those_of_the_steps_where_images_stop(tiny, tiny_batches):
+    found = predict_all_steps(tiny, tiny_batches, 12)
+    exits = np.arange(12) % 3
+    stopped = found.answers(exits)
+    assert stopped.predicted.shape == (1, 12)
+    assert stopped.confidence[0].tolist() == [found.confidence[step, i] for i, step in enumerate(exits)]
+
+
+def test_optimal_thresholds_come_with_the_geometric_rule_on_the_same_images(checkpoint, scenes):
+    measured = evaluate_folder(checkpoint.model, scenes, checkpoint.evaluation, solver="optimal")
+    geometric = evaluate_folder(checkpoint.model, scenes, None).evaluation
+    assert list(measured.evaluations) == ["optimal", "geometric"]
+    assert measured.evaluations["geometric"] == geometric
+    for ours, theirs in zip(measured.evaluation.budgeted, geometric.budgeted, strict=True):
+        assert ours.budget <= theirs.budget * (1 + 1e-6)
+
+
+def test_budgets_of_time_are_kept_by_optimal_thresholds(tiny, tiny_batches):
+    found, macs, step_ms = predict_all_steps(tiny, tiny_batches, 12), [1.0, 2.0, 3.0], [1.0, 5.0, 5.5]
+    geometric, _ = find_thresholds(found, macs)
+    optimal, budgets = find_optimal_thresholds(found, macs, step_ms)
+
+    def spent(row, cost):
+        return np.array(cost)[exit_steps(found.confidence, row)].mean()
+
+    for ours, theirs, budget in zip(optimal, geometric, budgets, strict=True):
+        assert spent(ours, step_ms) <= spent(theirs, step_ms) * (1 + 1e-9)
+        assert budget == pytest.approx(spent(ours, macs))
+
+
+def test_half_of_val_searches_and_the_other_half_is_evaluated(checkpoint, scenes):
+    measured = evaluate_folder(checkpoint.model, scenes, None, search_split="val")
+    assert measured.evaluation.images == 20
+    assert np.bincount(measured.predictions.labels).tolist() == [2] * 10
+    assert measured.search == "every second image of each class of val, the others evaluated (20 images)"
+
+
+def test_a_split_to_search_must_exist_and_fit(checkpoint, scenes, picture_folder, tmp_path):
+    with pytest.raises(DataError, match="no such folder"):
+        evaluate_folder(checkpoint.model, scenes, None, search_split="held_out")
+    (tmp_path / "val").symlink_to(scenes / "val")
+    (tmp_path / "held_out").symlink_to(picture_folder)
+    with pytest.raises(DataError, match="held_out/ and val/ have different classes"):
+        evaluate_folder(checkpoint.model, tmp_path, None, search_split="held_out")
+
+
+@pytest.mark.parametrize("search", [{"solver": "optimal"}, {"search_split": "val"}, {"search_images": 7}])
+def test_saved_thresholds_and_a_search_exclude_one_another(checkpoint, scenes, search):
+    with pytest.raises(BudgetError, match="not searched for"):
+        evaluate_folder(checkpoint.model, scenes, checkpoint.evaluation, thresholds="saved", **search)
 
 
 def test_saved_thresholds_must_exist(checkpoint, scenes):

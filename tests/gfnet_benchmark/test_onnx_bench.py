@@ -6,8 +6,8 @@ import shutil
 import pytest
 
 from gfnet.images import find_images
+from gfnet.measurement import read_result
 from gfnet_benchmark.onnx_bench import bench_onnx, result_table
-from gfnet_benchmark.result import read_result
 from network_support import gfnet, one_line
 
 

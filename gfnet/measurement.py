@@ -1,4 +1,4 @@
-"""The shape of a measured run, written by this package and by the phone's benchmark alike."""
+"""The shape of a measured run, written by ``gfnet bench`` and by the phone's benchmark alike."""
 
 from __future__ import annotations
 
@@ -114,3 +114,32 @@ def read_result(path: str | Path) -> Result:
         first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
         where = ".".join(map(str, first["loc"])) or "file"
         raise DataError(f"{path}: no benchmark result ({where}: {first['msg']}); measure it again") from error
+
+
+def cumulative_latency(result: Result, network: str, steps: int) -> tuple[float, ...]:
+    """Milliseconds of sequences of 1 .. T steps: the glance, then policy and focus for every step.
+
+    Medians of the subgraphs' steady runs; cropping and resizing are not in them.
+
+    Args:
+        network: name of the network that was measured, as in ``ModelConfig.name``.
+        steps: T.
+
+    Raises:
+        DataError: the result is of another network, or lacks a subgraph.
+    """
+    if result.network != network:
+        raise DataError(f"the result measures {result.network}, not {network}; measure this network")
+    medians = {graph.name: graph.steady.median_ms for graph in result.subgraphs}
+
+    def median(*names: str) -> float:
+        for name in names:
+            if name in medians:
+                return medians[name]
+        raise DataError(f"the result of {network} has no subgraph {names[0]}; measure it again")
+
+    totals = [median("glance")]
+    for step in range(2, steps + 1):
+        # A recurrent classifier's focus is one subgraph for all steps; a cascade's has one for each.
+        totals.append(totals[-1] + median("policy") + median(f"focus_{step}", "focus"))
+    return tuple(totals)

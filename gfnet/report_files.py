@@ -1,0 +1,106 @@
+"""``gfnet evaluate --report``: an evaluation as tables and charts."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from gfnet.errors import ConfigError
+from gfnet.evaluation_report import EvaluationReport
+from gfnet.files import write_text
+
+
+def check_report(folder: Path) -> None:
+    """Fail now rather than after the evaluation.
+
+    Raises:
+        ConfigError: ``folder`` is a file, or the charts' library is missing.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder}: is a file; choose a folder for the report")
+    if find_spec("matplotlib") is None:
+        raise ConfigError("--report draws charts with matplotlib, which is missing; run `pip install gfnet[report]`")
+
+
+def write_report_files(folder: Path, report: EvaluationReport) -> list[Path]:
+    """Write ``curve``, ``classes``, ``confusion`` and ``calibration`` as CSV, two of them as PNG too.
+
+    Files of these names are replaced; others in ``folder`` stay.
+
+    Returns:
+        The files.
+
+    Raises:
+        GFNetError: the place is not writable or the disk is full.
+    """
+    from gfnet import evaluation_charts
+
+    labels = [row.label for row in report.classes]
+    tables: dict[str, tuple[Sequence[str], Iterable[Sequence[object]]]] = {
+        "curve": (_curve_header(len(report.macs)), _curve_rows(report)),
+        "classes": (
+            ("class", "images", "top1", "last_step_top1"),
+            ((row.label, row.images, row.top1, row.last_top1) for row in report.classes),
+        ),
+        "confusion": (
+            ("truth", "answer", "images"),
+            ((labels[pair.truth], labels[pair.answer], pair.images) for pair in report.confusions),
+        ),
+        "calibration": (("step", "lower", "upper", "images", "confidence", "top1"), _calibration_rows(report)),
+    }
+    written = []
+    for name, (header, rows) in tables.items():
+        written.append(folder / f"{name}.csv")
+        write_text(written[-1], _csv_text(header, rows))
+    for name, draw in (
+        ("curve", evaluation_charts.accuracy_against_cost),
+        ("calibration", evaluation_charts.reliability),
+    ):
+        written.append(folder / f"{name}.png")
+        evaluation_charts.write_png(written[-1], draw, report)
+    return written
+
+
+def _csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Comma-separated lines; an unknown value is an empty cell."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _curve_header(steps: int) -> tuple[str, ...]:
+    return (
+        "solver",
+        "step",
+        "budget_macs",
+        "mean_macs",
+        "mean_ms",
+        "top1",
+        "top5",
+        *(f"threshold_{i}" for i in range(1, steps + 1)),
+        *(f"exit_share_{i}" for i in range(1, steps + 1)),
+    )
+
+
+def _curve_rows(report: EvaluationReport) -> Iterator[tuple[object, ...]]:
+    """Every step as if all images stopped there (solver ``anytime``), then every budget of every solver."""
+    steps = len(report.macs)
+    for index, (macs, step) in enumerate(zip(report.macs, report.steps, strict=True)):
+        shares = [float(i == index) for i in range(steps)]
+        ms = None if report.step_ms is None else report.step_ms[index]
+        yield ("anytime", index + 1, None, macs, ms, step.top1, step.top5, *([None] * steps), *shares)
+    for solver, curve in report.curves.items():
+        for point, top5, ms in zip(curve.points, curve.top5, curve.mean_ms or [None] * len(curve.points), strict=True):
+            shares = list(point.exit_distribution)
+            yield (solver, None, point.budget, point.mean_macs, ms, point.top1, top5, *point.thresholds, *shares)
+
+
+def _calibration_rows(report: EvaluationReport) -> Iterator[tuple[object, ...]]:
+    for index, step in enumerate(report.steps, start=1):
+        for part in step.bins:
+            yield (index, part.lower, part.upper, part.images, part.confidence, part.top1)
