@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -18,18 +19,22 @@ from gfnet.errors import ConfigError, GFNetError
 from gfnet.files import write_json
 
 COMMAND_GROUP = "gfnet.commands"
+_OWN_COMMANDS = ("evaluate", "pack", "train")  # a module each in gfnet.commands
 
 
 class _Group(click.Group):
     """The top-level group: commands from entry points, errors in one line."""
 
     def list_commands(self, context: click.Context) -> list[str]:
-        return sorted({*super().list_commands(context), *(e.name for e in entry_points(group=COMMAND_GROUP))})
+        registered = (entry.name for entry in entry_points(group=COMMAND_GROUP))
+        return sorted({*super().list_commands(context), *_OWN_COMMANDS, *registered})
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         own = super().get_command(context, name)
         if own is not None:
             return own
+        if name in _OWN_COMMANDS:
+            return getattr(import_module(f"gfnet.commands.{name}"), name)
         for entry in entry_points(group=COMMAND_GROUP, name=name):
             return entry.load()
         return None
@@ -185,159 +190,6 @@ def synth(
         json_path,
         {"out": str(out), "train": train, "val": val, "size": config.size, "seed": seed, "classes": list(CLASSES)},
     )
-
-
-@main.command()
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
-@click.option("--shard-size", type=float, metavar="MB", help="Megabytes a shard.  [default: 256]")
-@click.option("--shard-images", type=int, help="Images a shard, in place of a size.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the order; same seed, same bytes.")
-@click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
-@click.option("--strict", is_flag=True, help="Stop at the first image that cannot be read.")
-@json_option
-def pack(
-    folder: Path,
-    out: Path,
-    shard_size: float | None,
-    shard_images: int | None,
-    seed: int,
-    overwrite: bool,
-    strict: bool,
-    json_path: Path | None,
-) -> None:
-    """Pack FOLDER/{train,val}/<class> into tar shards OUT/train-000000.tar ..., as WebDataset reads them."""
-    import dataclasses
-
-    from gfnet.packing import pack_folder
-
-    classes, splits = pack_folder(
-        folder,
-        out,
-        shard_mb=shard_size,
-        shard_images=shard_images,
-        seed=seed,
-        overwrite=overwrite,
-        strict=strict,
-    )
-    for split in splits:
-        click.echo(
-            f"{out}: {split.images} {split.name} images of {len(classes)} classes, shards: {split.shards}, "
-            f"{split.bytes / 1e6:.1f} MB"
-        )
-    write_result(
-        json_path,
-        {
-            "out": str(out),
-            "seed": seed,
-            "classes": list(classes),
-            "splits": [dataclasses.asdict(split) for split in splits],
-        },
-    )
-    report_unreadable([message for split in splits for message in split.unreadable])
-
-
-@main.command()
-@click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder with train/ and val/.")
-@click.option(
-    "--thresholds",
-    type=click.Choice(["auto", "saved", "search"]),
-    default="auto",
-    show_default=True,
-    help="Those in the checkpoint, or new ones; auto: saved if there are any and no other option asks for a search.",
-)
-@click.option(
-    "--solver",
-    type=click.Choice(["geometric", "optimal"]),
-    default="geometric",
-    show_default=True,
-    help="New thresholds by the papers' rule, or the most accurate at the same cost.",
-)
-@click.option("--search-split", help="Folder of --data to find thresholds on; val: one half of it.  [default: train]")
-@click.option("--search-images", type=int, help="Search on this many images only.")
-@click.option(
-    "--latency",
-    type=click.Path(path_type=Path),
-    metavar="RESULT.json",
-    help="Cost of steps in milliseconds, from `gfnet bench onnx --json`.",
-)
-@click.option("--budget", help="Report exits, classes and confusions at this budget, e.g. 60M; else the most accurate.")
-@click.option("--report", "report_dir", type=click.Path(path_type=Path), metavar="DIR", help="Write tables and charts.")
-@click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True)
-@click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Decoding processes.")
-@click.option("--save", type=click.Path(path_type=Path), help="Write a checkpoint with these results to FILE.")
-@click.option("--strict", is_flag=True, help="Stop at the first image that cannot be read.")
-@official_options
-@json_option
-def evaluate(
-    checkpoint: Path,
-    data: Path,
-    thresholds: Any,
-    solver: Any,
-    search_split: str | None,
-    search_images: int | None,
-    latency: Path | None,
-    budget: str | None,
-    report_dir: Path | None,
-    batch_size: int,
-    workers: int,
-    save: Path | None,
-    strict: bool,
-    arch: str | None,
-    patch_size: int | None,
-    steps: int | None,
-    json_path: Path | None,
-) -> None:
-    """Accuracy after every step and under every budget, on val/; calibration, classes and confusions."""
-    import dataclasses
-
-    from gfnet.checkpoint import load_checkpoint, save_checkpoint
-    from gfnet.evaluation import evaluate_folder
-    from gfnet.evaluation_report import report_evaluation
-    from gfnet.exits import choose_point, default_point, parse_budget
-    from gfnet.measurement import cumulative_latency, read_result
-    from gfnet.model import default_device
-    from gfnet.report_files import check_report, write_report_files
-    from gfnet.summary import evaluation_result, report_table
-
-    multiply_adds = None if budget is None else parse_budget(budget)
-    if report_dir is not None:
-        check_report(report_dir)
-    loaded = load_checkpoint(checkpoint, arch=arch, patch_size=patch_size, steps=steps)
-    config = loaded.model.config
-    step_ms = None if latency is None else cumulative_latency(read_result(latency), config.name, config.steps)
-    measured = evaluate_folder(
-        loaded.model.to(default_device()),
-        data,
-        loaded.evaluation,
-        thresholds=thresholds,
-        solver=solver,
-        search_split=search_split,
-        search_images=search_images,
-        step_ms=step_ms,
-        batch_size=batch_size,
-        workers=workers,
-        strict=strict,
-    )
-    evaluation = measured.evaluation
-    points = evaluation.budgeted
-    report = report_evaluation(
-        measured.predictions,
-        measured.evaluations,
-        default_point(points) if multiply_adds is None else choose_point(points, multiply_adds),
-        measured.classes,
-        search=measured.search,
-        step_ms=step_ms,
-    )
-    click.echo(report_table(report))
-    write_result(json_path, evaluation_result(report))
-    if report_dir is not None:
-        write_report_files(report_dir, report)
-        click.echo(f"wrote the report to {report_dir}")
-    if save is not None:
-        save_checkpoint(save, dataclasses.replace(loaded, evaluation=evaluation))
-    report_unreadable(measured.unreadable)
 
 
 def report_unreadable(messages: list[str]) -> None:

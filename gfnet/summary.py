@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gfnet.checkpoint import Checkpoint
-from gfnet.evaluation_report import Curve, EvaluationReport
+from gfnet.evaluation.report import Curve, EvaluationReport
 from gfnet.results import BudgetPoint, Evaluation
 
 _SHOWN_BUDGETS = 8

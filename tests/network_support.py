@@ -10,12 +10,12 @@ import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from gfnet.batches import Batches, PixelDataset
 from gfnet.checkpoint import Checkpoint
 from gfnet.cli import main
 from gfnet.config import ModelConfig, model_config
 from gfnet.cost import cumulative_macs
 from gfnet.data import open_split
+from gfnet.data.batches import Batches, PixelDataset
 from gfnet.evaluation import evaluate, find_thresholds, predict_all_steps
 from gfnet.model import GFNet
 from gfnet.synth import CLASSES

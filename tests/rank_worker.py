@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gfnet.batches import Batch, PixelDataset, TrainingBatches
 from gfnet.config import model_config
 from gfnet.data import FolderSplit
+from gfnet.data.batches import Batch, PixelDataset, TrainingBatches
 from gfnet.distributed import current_ranks, gather, process_group
 from gfnet.model import GFNet
 from gfnet.training.learner import IterationResult, Learner

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from gfnet.batches import Batches, PixelDataset
 from gfnet.checkpoint import Checkpoint, load_checkpoint
 from gfnet.config import model_config
 from gfnet.cost import encoder_macs
 from gfnet.data import FolderSplit, open_splits
+from gfnet.data.batches import Batches, PixelDataset
 from gfnet.errors import ConfigError, GFNetError
 from gfnet.evaluation import anytime_top1, full_image_top1, predict_all_steps
 from gfnet.exits import default_point

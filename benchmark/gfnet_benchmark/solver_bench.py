@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from gfnet.batches import Batches, PixelDataset
 from gfnet.cost import cumulative_macs
 from gfnet.data import open_split
+from gfnet.data.batches import Batches, PixelDataset
 from gfnet.errors import DataError
 from gfnet.evaluation import Predictions, find_optimal_thresholds, find_thresholds, predict_all_steps
 from gfnet.exits import exit_steps

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from gfnet.batches import Batch, PixelDataset, TrainingBatches
 from gfnet.config import ModelConfig
 from gfnet.data import open_splits
+from gfnet.data.batches import Batch, PixelDataset, TrainingBatches
 from gfnet.model import GFNet, default_device
 from gfnet.patches import patch_origins
 from gfnet.training.learner import Learner

@@ -18,7 +18,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from gfnet.backbones.folding import folded_copy
 from gfnet.backbones.stochastic import at_places
-from gfnet.batches import Batch
+from gfnet.data.batches import Batch
 from gfnet.distributed import current_ranks, naming_lost_ranks, sum_over_ranks
 from gfnet.model import GFNet
 from gfnet.training.objectives import Outputs, make_objective, prepare_model, roll_out

@@ -19,15 +19,22 @@ from typing import Any
 import torch
 from timm.layers import convert_sync_batchnorm
 
-from gfnet.batches import PixelDataset, TrainingBatches
 from gfnet.checkpoint import Checkpoint, TrainingState
 from gfnet.cost import cumulative_macs, encoder_macs
 from gfnet.data import Split
+from gfnet.data.batches import PixelDataset, TrainingBatches
 from gfnet.distributed import current_ranks, naming_lost_ranks, synchronise_buffers
 from gfnet.errors import ConfigError, TrainingError
-from gfnet.evaluation import Predictions, anytime_top1, evaluate, find_thresholds, predict_all_steps
+from gfnet.evaluation import (
+    Predictions,
+    anytime_top1,
+    evaluate,
+    find_thresholds,
+    predict_all_steps,
+    predict_encoders,
+    predict_split,
+)
 from gfnet.model import GFNet
-from gfnet.prediction import predict_encoders, predict_split
 from gfnet.progress import Progress
 from gfnet.results import Evaluation
 from gfnet.training.interruption import Interruption, Stopped

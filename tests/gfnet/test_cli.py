@@ -26,7 +26,19 @@ def test_help_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for command in ("bench", "convert", "demo", "evaluate", "export", "info", "pack", "predict", "synth", "train"):
+    for command in (
+        "bench",
+        "convert",
+        "demo",
+        "evaluate",
+        "export",
+        "info",
+        "pack",
+        "predict",
+        "synth",
+        "train",
+        "visualize",
+    ):
         assert f"\n  {command} " in done.stdout
 
 
@@ -188,7 +200,7 @@ BAD = {
     "no batch": (("evaluate", "{checkpoint}", "--data", "{scenes}", "--batch-size", "0"), "0 is not in the range"),
     "negative workers": (
         ("train", "--data", "{scenes}", "--out", "{tmp}/run", "--workers", "-1"),
-        "-1 is not in the range",
+        "workers is -1; use 0 or more",
     ),
     "unknown command": (("nonsense",), "No such command"),
     "scenes of no class": (("synth", "{tmp}/out", "--train", "3"), "do not cover 10 classes"),

@@ -5,14 +5,14 @@ import json
 import pytest
 
 from gfnet.cost import cumulative_macs
-from gfnet.evaluation import evaluate_folder
-from gfnet.evaluation_report import report_evaluation
+from gfnet.evaluation import evaluate_dataset
+from gfnet.evaluation.report import report_evaluation
 from gfnet.exits import default_point
 from gfnet.summary import checkpoint_table, describe_checkpoint, evaluation_result, evaluation_table, report_table
 
 
 def report_on(checkpoint, scenes, **options):
-    measured = evaluate_folder(checkpoint.model, scenes, checkpoint.evaluation, **options)
+    measured = evaluate_dataset(checkpoint.model, scenes, checkpoint.evaluation, **options)
     return report_evaluation(
         measured.predictions,
         measured.evaluations,

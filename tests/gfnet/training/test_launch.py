@@ -20,7 +20,7 @@ from click.testing import CliRunner
 
 from gfnet.checkpoint import load_checkpoint, load_training_state
 from gfnet.cli import main
-from gfnet.packing import pack_folder
+from gfnet.data.packing import pack_folder
 from gfnet.training.learner import Learner
 from network_support import gfnet, one_line
 

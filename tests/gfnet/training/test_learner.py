@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gfnet.batches import Batch
 from gfnet.config import model_config
+from gfnet.data.batches import Batch
 from gfnet.model import GFNet
 from gfnet.training.learner import IterationResult, Learner
 from gfnet.training.objectives import roll_out

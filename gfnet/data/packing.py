@@ -1,4 +1,4 @@
-"""Image folders as tar shards, which :mod:`gfnet.shards` and WebDataset read.
+"""Image folders as tar shards, which :mod:`gfnet.data.shards` and WebDataset read.
 
 The files go in byte for byte.  The order is shuffled over all shards, so that every shard mixes classes, and the
 same folder, options and seed give the same bytes.
@@ -17,12 +17,12 @@ from typing import BinaryIO
 
 import numpy as np
 
-from gfnet.data import FolderSplit, open_split, open_splits
+from gfnet.data.shards import CLASSES_FILE, index_shard, save_index
+from gfnet.data.splits import FolderSplit, open_split, open_splits
 from gfnet.errors import ConfigError, DataError, GFNetError, ImageError
 from gfnet.files import atomic_folder, write_json
 from gfnet.images import load_image
 from gfnet.progress import Progress
-from gfnet.shards import CLASSES_FILE, index_shard, save_index
 
 SPLITS = ("train", "val")
 DEFAULT_SHARD_MB = 256.0

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from gfnet.data import open_split
+from gfnet.data.packing import pack_folder, sample_keys
+from gfnet.data.shards import load_index, open_shards
 from gfnet.errors import ConfigError, DataError, GFNetError, ImageError
-from gfnet.packing import pack_folder, sample_keys
-from gfnet.shards import load_index, open_shards
 from network_support import gfnet, one_line, photograph, write_odd_images
 
 
@@ -124,7 +124,7 @@ def test_a_full_disk_or_an_interruption_leaves_nothing(scenes, tmp_path, monkeyp
         def fail(*arguments, trouble=trouble):
             raise trouble
 
-        monkeypatch.setattr("gfnet.packing.os.fsync", fail)
+        monkeypatch.setattr("gfnet.data.packing.os.fsync", fail)
         with pytest.raises((GFNetError, KeyboardInterrupt)) as raised:
             pack_folder(scenes, tmp_path / "out", shard_images=20)
         if isinstance(trouble, OSError):

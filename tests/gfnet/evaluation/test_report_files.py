@@ -5,16 +5,15 @@ import csv
 import pytest
 from PIL import Image
 
-from gfnet import report_files
 from gfnet.errors import ConfigError
-from gfnet.evaluation import evaluate_folder
-from gfnet.evaluation_report import report_evaluation
-from gfnet.report_files import check_report, write_report_files
+from gfnet.evaluation import evaluate_dataset, report_files
+from gfnet.evaluation.report import report_evaluation
+from gfnet.evaluation.report_files import check_report, write_report_files
 
 
 @pytest.fixture(scope="module")
 def report(checkpoint, scenes):
-    measured = evaluate_folder(checkpoint.model, scenes, None, solver="optimal", search_images=30)
+    measured = evaluate_dataset(checkpoint.model, scenes, None, solver="optimal", search_images=30)
     evaluation = measured.evaluation
     return report_evaluation(
         measured.predictions, measured.evaluations, evaluation.budgeted[0], measured.classes, search=measured.search

@@ -10,7 +10,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from gfnet.drawing import step_colour
-from gfnet.evaluation_report import EvaluationReport
+from gfnet.evaluation.report import EvaluationReport
 from gfnet.files import atomic_file
 
 _INK, _GRID, _QUIET = "#101010", "#c0c0c1", "#808081"

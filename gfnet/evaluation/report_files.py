@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from gfnet.errors import ConfigError
-from gfnet.evaluation_report import EvaluationReport
+from gfnet.evaluation.report import EvaluationReport
 from gfnet.files import write_text
 
 
@@ -36,7 +36,7 @@ def write_report_files(folder: Path, report: EvaluationReport) -> list[Path]:
     Raises:
         GFNetError: the place is not writable or the disk is full.
     """
-    from gfnet import evaluation_charts
+    from gfnet.evaluation import charts
 
     labels = [row.label for row in report.classes]
     tables: dict[str, tuple[Sequence[str], Iterable[Sequence[object]]]] = {
@@ -56,11 +56,11 @@ def write_report_files(folder: Path, report: EvaluationReport) -> list[Path]:
         written.append(folder / f"{name}.csv")
         write_text(written[-1], _csv_text(header, rows))
     for name, draw in (
-        ("curve", evaluation_charts.accuracy_against_cost),
-        ("calibration", evaluation_charts.reliability),
+        ("curve", charts.accuracy_against_cost),
+        ("calibration", charts.reliability),
     ):
         written.append(folder / f"{name}.png")
-        evaluation_charts.write_png(written[-1], draw, report)
+        charts.write_png(written[-1], draw, report)
     return written
 
 

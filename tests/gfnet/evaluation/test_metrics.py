@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from gfnet.metrics import (
+from gfnet.evaluation.metrics import (
     Confusion,
     ReliabilityBin,
     calibration_error,

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision.transforms import InterpolationMode, RandomResizedCrop
 
 from gfnet.config import Augmentation, ModelConfig
-from gfnet.data import Split
+from gfnet.data.splits import Split
 from gfnet.distributed import Ranks
 from gfnet.errors import DataError, ImageError
 from gfnet.images import Preprocessing

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from gfnet.evaluation import Predictions, evaluate
-from gfnet.evaluation_report import report_evaluation
+from gfnet.evaluation.metrics import Confusion
+from gfnet.evaluation.report import report_evaluation
 from gfnet.exits import ALWAYS
-from gfnet.metrics import Confusion
 
 LABELS = np.array([0, 0, 1, 1])
 # Under a threshold of 0.8 the first two images stop at step 1, the others go on.

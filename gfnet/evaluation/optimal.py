@@ -13,8 +13,8 @@ budget.
 
 Single labels are noise: a threshold that was fitted to them does not carry over to other images.  The search
 therefore counts an answer half with its label and half with how likely its confidence makes it right
-(:func:`gfnet.metrics.isotonic_accuracy`).  On three demo networks that gained 0.18 points on other images, labels
-alone 0.13; the number of candidates made no difference from 32 upwards.
+(:func:`gfnet.evaluation.metrics.isotonic_accuracy`).  On three demo networks that gained 0.18 points on
+other images, labels alone 0.13; the number of candidates made no difference from 32 upwards.
 
 One pass over the steps takes O(T·(n + candidates)); a budget takes about 100 of them, and budgets share what was
 found.  With every candidate the search is exact for two steps; for more it goes by coordinates.  It found the
@@ -31,8 +31,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from gfnet.errors import BudgetError
+from gfnet.evaluation.metrics import isotonic_accuracy
 from gfnet.exits import ALWAYS, NEVER, exit_steps
-from gfnet.metrics import isotonic_accuracy
 
 CANDIDATES = 256
 """Thresholds that are tried for a step, at equal shares of the images; more gain nothing on other images."""

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from gfnet.batches import Batches, Draw, PixelDataset, TrainingBatches
 from gfnet.data import open_split
+from gfnet.data.batches import Batches, Draw, PixelDataset, TrainingBatches
 from gfnet.distributed import Ranks
 from gfnet.errors import DataError, ImageError
 from network_support import SMALL, photograph, write_odd_images

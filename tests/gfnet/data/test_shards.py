@@ -12,8 +12,8 @@ import tarfile
 import numpy as np
 import pytest
 
+from gfnet.data.shards import INDEX_SUFFIX, find_shards, index_shard, load_index, open_shards
 from gfnet.errors import DataError, ImageError
-from gfnet.shards import INDEX_SUFFIX, find_shards, index_shard, load_index, open_shards
 from network_support import photograph
 
 
@@ -105,7 +105,7 @@ def test_an_index_is_kept_and_made_anew_when_the_shard_changes(folder):
 
 def test_a_second_opening_reads_no_tar(folder, monkeypatch):
     first = open_shards(folder, "train")
-    monkeypatch.setattr("gfnet.shards.tarfile.open", None)
+    monkeypatch.setattr("gfnet.data.shards.tarfile.open", None)
     np.testing.assert_array_equal(open_shards(folder, "train").index, first.index)
 
 
@@ -135,7 +135,7 @@ def test_other_processes_read_with_files_of_their_own(folder):
 
 
 def test_few_shards_are_open_at_a_time(tmp_path, monkeypatch):
-    monkeypatch.setattr("gfnet.shards._MOST_OPEN", 2)
+    monkeypatch.setattr("gfnet.data.shards._MOST_OPEN", 2)
     for shard in range(9):
         write_tar(tmp_path / f"{shard}.tar", samples(shard, 1))
     shards = open_shards(tmp_path / "*.tar")

@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image
 from torchvision.datasets import ImageFolder
 
+from gfnet.data.shards import ShardSet, find_shards, open_shards
 from gfnet.errors import DataError
 from gfnet.images import load_image
-from gfnet.shards import ShardSet, find_shards, open_shards
 
 
 class Split(Protocol):
@@ -119,7 +119,7 @@ def open_split(root: str | Path) -> FolderSplit:
 
 
 def open_splits(root: str | Path) -> tuple[FolderSplit, FolderSplit]:
-    """The ``train`` and ``val`` splits under ``root``.
+    """The ``train`` and ``val`` splits of an image folder.
 
     Raises:
         DataError: one is missing or empty, or their classes differ.
@@ -128,7 +128,7 @@ def open_splits(root: str | Path) -> tuple[FolderSplit, FolderSplit]:
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; expected train/ and val/ in it (`gfnet synth` makes an example)")
     train, val = open_split(root / "train"), open_split(root / "val")
-    _check_same_classes(root, train, val)
+    check_same_classes(root, train, val)
     return train, val
 
 
@@ -143,33 +143,57 @@ def open_dataset(data: str | Path, val_data: str | Path | None = None) -> tuple[
     Raises:
         DataError: a split is missing, empty or damaged, or the two have different classes.
     """
-    data = Path(data)
-    in_shards = val_data is not None or not data.is_dir() or any(data.glob("train-*.tar"))
-    if not in_shards or (not data.exists() and ".tar" not in data.name):
+    if not _in_shards(Path(data), "train") and val_data is None:
         return open_splits(data)
-    train = open_shards(data, "train" if data.is_dir() else None)
-    val_spec = Path(val_data) if val_data is not None else _beside(data)
-    val = open_shards(val_spec, "val" if val_spec.is_dir() else None, num_classes=train.num_classes)
-    splits = ShardSplit(data, train), ShardSplit(val_spec, val)
-    _check_same_classes(data, *splits)
-    return splits
+    train, val = open_named_split(data, "train"), open_named_split(data, "val", val_data)
+    check_same_classes(data, train, val)
+    return train, val
 
 
-def _beside(data: Path) -> Path:
-    """Where the validation shards of the training shards ``data`` are looked for."""
-    folder = data if data.is_dir() else data.parent
-    try:
-        find_shards(folder, "val")
-    except DataError:
-        raise DataError(f"{folder}: no validation shards val-*.tar in it; pass --val-data") from None
-    return folder
+def open_named_split(data: str | Path, name: str, val_data: str | Path | None = None) -> Split:
+    """One split of what :func:`open_dataset` takes.
+
+    Args:
+        name: ``train``, ``val``, or any other folder beside these.
+
+    Raises:
+        DataError: it is missing, empty or damaged.
+    """
+    data = Path(data)
+    if name == "val" and val_data is not None:
+        return _open_shards(Path(val_data), name)
+    if not _in_shards(data, name):
+        return open_split(data / name)
+    if name == "val" and not data.is_dir():
+        data = data.parent
+        try:
+            find_shards(data, "val")
+        except DataError:
+            raise DataError(f"{data}: no validation shards val-*.tar in it; pass --val-data") from None
+    return _open_shards(data, name)
 
 
-def _check_same_classes(root: Path, train: Split, val: Split) -> None:
+def check_same_classes(root: str | Path, train: Split, val: Split, name: str = "train") -> None:
+    """Refuse two splits, ``name`` and ``val``, that do not tell the same classes apart.
+
+    Raises:
+        DataError: the message says which classes only one of them has.
+    """
     if train.classes != val.classes:
         only_train = sorted(set(train.classes) - set(val.classes))[:3]
         only_val = sorted(set(val.classes) - set(train.classes))[:3]
         raise DataError(
-            f"{root}: train/ and val/ have different classes (only in train: {only_train}, only in val: "
+            f"{root}: {name}/ and val/ have different classes (only in {name}: {only_train}, only in val: "
             f"{only_val}); make them alike"
         )
+
+
+def _in_shards(data: Path, name: str) -> bool:
+    """Whether a split is looked for in tar shards rather than in a folder of classes."""
+    if data.is_dir():
+        return not (data / name).is_dir() and any(data.glob(f"{name}-*.tar"))
+    return ".tar" in data.name
+
+
+def _open_shards(spec: Path, name: str) -> ShardSplit:
+    return ShardSplit(spec, open_shards(spec, name if spec.is_dir() else None))

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gfnet.evaluation import Predictions
-from gfnet.exits import exit_steps
-from gfnet.metrics import (
+from gfnet.evaluation.metrics import (
     Confusion,
     ReliabilityBin,
     calibration_error,
@@ -18,6 +16,8 @@ from gfnet.metrics import (
     percent_true,
     reliability_bins,
 )
+from gfnet.evaluation.predictions import Predictions
+from gfnet.exits import exit_steps
 from gfnet.results import BudgetPoint, Evaluation
 
 

@@ -1,0 +1,214 @@
+"""Every image's answers, over whole splits and by however many ranks there are."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gfnet.data.batches import Batches, PixelDataset
+from gfnet.distributed import current_ranks, gather
+from gfnet.errors import DataError
+from gfnet.model import GFNet
+from gfnet.progress import Progress
+
+TOP_K = 5
+"""An answer is nearly right if the truth is among so many classes."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Every image's answer at every step; no logits, so memory does not grow with the classes.
+
+    Plain arrays, the images on the last axis; everything after the network is computed from them alone.
+
+    Attributes:
+        confidence: float32 [T, n].
+        predicted: int32 [T, n], class indices.
+        in_top5: bool [T, n], whether the truth is among the five likeliest classes, or all if there are fewer.
+        labels: int64 [n].
+    """
+
+    confidence: np.ndarray
+    predicted: np.ndarray
+    in_top5: np.ndarray
+    labels: np.ndarray
+
+    @property
+    def correct(self) -> np.ndarray:
+        """bool [T, n], whether each step's answer is right."""
+        return self.predicted == self.labels
+
+    def answers(self, exits: np.ndarray) -> Predictions:
+        """What images answer at the steps ``exits`` int [n] (0 .. T-1) where they stop, as a single step."""
+        confidence, predicted, in_top5 = (
+            np.take_along_axis(values, exits[None], axis=0)
+            for values in (self.confidence, self.predicted, self.in_top5)
+        )
+        return Predictions(confidence, predicted, in_top5, self.labels)
+
+
+def join_predictions(parts: Sequence[Predictions]) -> Predictions:
+    """The predictions of several sets of images as those of all, in order.
+
+    Raises:
+        DataError: there are none.
+    """
+    if not parts:
+        raise DataError("none of the images could be read")
+    fields = [field.name for field in dataclasses.fields(Predictions)]
+    return Predictions(*(np.concatenate([getattr(part, name) for part in parts], axis=-1) for name in fields))
+
+
+@torch.no_grad()
+def run_all_steps(
+    model: GFNet, images: Tensor, actions: Sequence[Tensor] | None = None
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Run every step on normalised ``images`` [B,3,S,S].
+
+    Args:
+        actions: T-1 actions [B,2] to take instead of the policy's own.
+
+    Returns:
+        T logits [B,num_classes], and the T-1 actions [B,2] that were taken.
+    """
+    logits, state = model.glance(model.shrink(images))
+    all_logits, taken = [logits], []
+    for step in range(1, model.config.steps):
+        action, state = model.propose(state)
+        if actions is not None:
+            action = actions[step - 1]
+        logits, state = model.focus(model.crop(images, action), state)
+        all_logits.append(logits)
+        taken.append(action)
+    return all_logits, taken
+
+
+def predict_all_steps(
+    model: GFNet,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    total: int,
+    *,
+    title: str = "evaluate",
+    random_patches: torch.Generator | None = None,
+) -> Predictions:
+    """Run all steps over a dataset, in eval mode.
+
+    Args:
+        batches: pairs of pixels uint8 [B,3,S,S] and labels int64 [B].
+        total: number of images, for the progress line.
+        random_patches: look at uniformly random patches drawn from this generator instead of the policy's.
+
+    Raises:
+        DataError: no batch came.
+    """
+    was_training = model.training
+    model.eval()
+    parts = []
+    with Progress(title, total, "images", quiet=not current_ranks().is_first) as progress:
+        for pixels, targets in batches:
+            images = model.normalise(pixels.to(model.device))
+            actions = None
+            if random_patches is not None:
+                drawn = torch.rand(model.config.steps - 1, len(images), 2, generator=random_patches)
+                actions = list(drawn.to(model.device))
+            all_logits, _ = run_all_steps(model, images, actions)
+            parts.append(summarise(all_logits, targets))
+            progress.advance(len(images))
+    model.train(was_training)
+    return join_predictions(parts)
+
+
+def summarise(all_logits: Sequence[Tensor], targets: Tensor) -> Predictions:
+    """What is kept of the T logits [B,num_classes] of a batch."""
+    logits = torch.stack(list(all_logits))
+    confidence, predicted = logits.softmax(2).max(2)
+    truth = targets.to(logits.device)[:, None]
+    in_top5 = (logits.topk(min(TOP_K, logits.shape[2]), dim=2).indices == truth).any(2)
+    return Predictions(
+        confidence.cpu().numpy(), predicted.int().cpu().numpy(), in_top5.cpu().numpy(), targets.cpu().numpy()
+    )
+
+
+@torch.no_grad()
+def predict_encoders(
+    model: GFNet, batches: Iterable[tuple[Tensor, Tensor]], total: int, *, title: str = "evaluate"
+) -> Predictions:
+    """Stage 0's two answers: the global encoder's head on shrunk images, the local encoder's on full ones.
+
+    Args:
+        batches: pairs of pixels uint8 [B,3,S,S] and labels int64 [B].
+        total: number of images, for the progress line.
+    """
+    model.eval()
+    parts = []
+    with Progress(title, total, "images", quiet=not current_ranks().is_first) as progress:
+        for pixels, targets in batches:
+            images = model.normalise(pixels.to(model.device))
+            views = ((model.global_encoder, model.shrink(images)), (model.local_encoder, images))
+            parts.append(summarise([encoder.classify(encoder(view)[1]) for encoder, view in views], targets))
+            progress.advance(len(images))
+    return join_predictions(parts)
+
+
+@torch.no_grad()
+def full_image_top1(model: GFNet, batches: Iterable[tuple[Tensor, Tensor]], total: int) -> float:
+    """Accuracy in percent of the local encoder and its own head, run once on full images.
+
+    Args:
+        batches: pairs of pixels uint8 [B,3,S,S] and labels int64 [B].
+        total: number of images, for the progress line.
+    """
+    model.eval()
+    correct = images = 0
+    with Progress("full images", total, "images") as progress:
+        for pixels, targets in batches:
+            _, feature = model.local_encoder(model.normalise(pixels.to(model.device)))
+            answers = model.local_encoder.classify(feature).argmax(1).cpu()
+            correct += int((answers == targets).sum())
+            images += len(targets)
+            progress.advance(len(targets))
+    return 100.0 * correct / images
+
+
+def predict_split(
+    model: GFNet,
+    dataset: PixelDataset,
+    *,
+    batch_size: int,
+    indices: Sequence[int] | None = None,
+    workers: int = 0,
+    strict: bool = False,
+    title: str = "evaluate",
+    watch: Callable[[Iterable[Any]], Iterable[Any]] = iter,
+    predict: Callable[..., Predictions] = predict_all_steps,
+) -> tuple[Predictions, list[str]]:
+    """Run a network over a dataset, each rank over its share; every rank gets all predictions, in order.
+
+    Args:
+        indices: which images; all of them by default.
+        strict: stop at the first image that cannot be read.
+        watch: what the batches are passed through; it may stop the work.
+        predict: like :func:`predict_all_steps`.
+
+    Returns:
+        The predictions, and one message for each image that could not be read.
+
+    Raises:
+        DataError: no image can be read.
+        ImageError: ``strict``, and an image cannot be read.
+    """
+    indices = range(len(dataset)) if indices is None else indices
+    share = indices[current_ranks().share(len(indices))]
+    batches = Batches(dataset, batch_size, workers=workers, strict=strict, indices=share)
+    mine = []
+    with contextlib.suppress(DataError):  # nothing readable in this share; others may have something
+        mine.append(predict(model, watch(batches), len(share), title=title))
+    parts = gather((mine, list(batches.unreadable)))
+    return join_predictions([p for ours, _ in parts for p in ours]), [m for _, messages in parts for m in messages]
