@@ -122,9 +122,11 @@ def bench_train(
     import torch
 
     from gfnet.config import model_config
+    from gfnet.training.launch import keep_freed_memory
     from gfnet_benchmark.train_bench import bench_loading, bench_stage, timing_table
 
     torch.set_num_threads(threads)
+    keep_freed_memory()
     config = model_config(arch, patch_size, steps)
     results = []
     for stage in stages:

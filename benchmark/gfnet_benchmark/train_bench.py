@@ -32,6 +32,7 @@ PARTS = ("encoders", "classifier", "cropping", "shrinking", "policy and PPO", "o
 """What an iteration's time is divided into."""
 
 _LABEL = "part: "
+_CLEAR_REFS = Path("/proc/self/clear_refs")
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,7 @@ class TrainTiming:
         images_per_second: median over the rounds.
         over_plain: the plain way's time over ours, median over interleaved rounds: contiguous tensors, patches
             cropped image by image, an optimiser that is not fused, and frozen encoders as they are.
-        memory_mb: most memory of the process (of the GPU if there is one), MB; over what it held before the
-            first iteration.
+        memory_mb: most memory of the whole process during the first iteration (of the GPU if there is one), MB.
         shares: fraction of an iteration's time in each of :data:`PARTS`, forward and backward together.
     """
 
@@ -81,7 +81,7 @@ def bench_stage(
     """
     device = device or default_device()
     batch = _random_batch(config, batch_size)
-    before = _memory_mb(device)
+    _reset_peak(device)
     learner = _learner(config, stage, device, amp)
     learner.model.to(memory_format=torch.channels_last)
     if compiled:
@@ -89,7 +89,7 @@ def bench_stage(
         learner.model.local_encoder.compile()
     ours = _iteration(learner, batch)
     ours()
-    memory = _memory_mb(device) - before
+    memory = _peak_mb(device)
     plain_learner = _learner(config, stage, device, amp)
     for group in plain_learner.optimizer.param_groups:
         group["fused"] = False
@@ -241,7 +241,18 @@ def _is_outermost_label(event: Any) -> bool:
     return event.name.startswith(_LABEL) and (event.cpu_parent is None or _part_of(event.cpu_parent) is None)
 
 
-def _memory_mb(device: torch.device) -> float:
+def _reset_peak(device: torch.device) -> None:
+    """Begin to look for the most memory anew, where the system lets us."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    elif _CLEAR_REFS.exists():
+        _CLEAR_REFS.write_text("5")  # Linux: forget the peak of the resident set
+
+
+def _peak_mb(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
+    if _CLEAR_REFS.exists():
+        status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+        return int(status["VmHWM"].split()[0]) * 1024 / 1e6
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3

