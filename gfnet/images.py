@@ -70,8 +70,9 @@ def _load_file(file: Path | io.BytesIO, name: str) -> Image.Image:
         raise ImageError(f"{name}: not an image that can be read; replace or remove it") from None
     except Image.DecompressionBombError as error:
         raise ImageError(f"{name}: too many pixels ({error})") from error
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, OverflowError) as error:
-        # Pillow's decoders raise all of these on damaged files.
+    except (ImageError, MemoryError):
+        raise
+    except Exception as error:  # on damaged files Pillow's decoders raise whatever they stumble over
         raise ImageError(f"{name}: damaged ({error}); replace or remove it") from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -115,7 +116,8 @@ def train(
     try:
         checkpoint, reports = launch(out, options, resume=resume, overwrite=overwrite)
     except Stopped as stop:
-        click.echo(f"gfnet: stopped by {stop}; go on with `gfnet train --resume --out {out}`", err=True)
+        if os.environ.get("RANK", "0") == "0":  # all ranks stop together
+            click.echo(f"gfnet: stopped by {stop}; go on with `gfnet train --resume --out {out}`", err=True)
         sys.exit(stop.exit_code)
     if not reports:
         return

@@ -162,7 +162,7 @@ class Batches:
         return len(self.loader)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for samples in self.loader:
+        for samples in _loaded(self.loader, self.dataset):
             broken = [message for sample in samples for message in sample.unreadable]
             if broken and self.strict:
                 raise ImageError(broken[0])
@@ -251,7 +251,7 @@ class TrainingBatches:
         seeds = generator.integers(2**62, size=len(order))
         places = [self._places(number) for number in range(start, self._length)]
         self._plan.batches = ([Draw(int(order[i]), int(seeds[i])) for i in mine] for mine, _ in places)
-        for (mine, first), samples in zip(places, self.loader, strict=True):
+        for (mine, first), samples in zip(places, _loaded(self.loader, self.dataset), strict=True):
             self.unreadable.update(dict.fromkeys(message for sample in samples for message in sample.unreadable))
             if samples[0].pixels is None:
                 raise DataError(f"{self.dataset.split.root}: none of its images could be read")
@@ -273,6 +273,23 @@ class _Plan(Sampler):
 
     def __iter__(self) -> Iterator[list[Draw]]:
         return iter(self.batches)
+
+
+def _loaded(loader: DataLoader, dataset: PixelDataset) -> Iterator[list[Sample]]:
+    """What the loader gives.
+
+    Raises:
+        DataError: a decoding process died; images that merely cannot be read do not do that.
+    """
+    try:
+        yield from loader
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise DataError(
+            f"{dataset.split.root}: a decoding process died ({str(error).splitlines()[0]}); is memory or shared memory "
+            "full? use fewer --workers"
+        ) from error
 
 
 def _stack(samples: Sequence[Sample]) -> tuple[Tensor, Tensor]:

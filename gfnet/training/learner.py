@@ -22,7 +22,7 @@ from gfnet.data.batches import Batch
 from gfnet.distributed import current_ranks, naming_lost_ranks, sum_over_ranks
 from gfnet.model import GFNet
 from gfnet.training.objectives import Outputs, make_objective, prepare_model, roll_out
-from gfnet.training.optimizers import make_optimizer
+from gfnet.training.optimizers import leave_fused_where_layouts_differ, make_optimizer
 from gfnet.training.ppo import discounted_returns, normalise_returns
 from gfnet.training.precision import Amp, Precision
 from gfnet.training.recipe import Recipe
@@ -82,6 +82,7 @@ class Learner:
         objective = make_objective(model, stage, recipe)
         self.objective = DistributedDataParallel(objective) if self.ranks.size > 1 else objective
         self.keep_statistics = keep_statistics
+        self._layouts_checked = False
         self._parameters = [p for group in self.optimizer.param_groups for p in group["params"] if p.requires_grad]
 
     def step(self, parts: Sequence[Batch], seed: int) -> IterationResult:
@@ -153,6 +154,9 @@ class Learner:
         # Under fp16 gradients overflow now and then: the scaler skips that step and lowers its scale.
         finite = math.isfinite(loss) and (scaler.is_enabled() or bool(norm.isfinite()))
         if finite:
+            if not self._layouts_checked:
+                leave_fused_where_layouts_differ(self.optimizer)
+                self._layouts_checked = True
             if self.recipe.clip_grad_norm is not None:
                 clip_grads_with_norm_(self._parameters, self.recipe.clip_grad_norm, norm)
             scaler.step(self.optimizer)

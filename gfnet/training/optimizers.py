@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from torch import Tensor
 from torch.optim import SGD, Adam, Optimizer
 
 from gfnet.model import GFNet
@@ -35,6 +36,23 @@ def make_optimizer(model: GFNet, stage: int, recipe: Recipe) -> Optimizer:
         rate = recipe.classifier_lr[0 if stage == 1 else 1]
         groups.append({"params": list(model.classifier.parameters()), "lr": rate})
     return SGD(groups, momentum=recipe.momentum, nesterov=True, weight_decay=recipe.weight_decay, fused=True)
+
+
+def leave_fused_where_layouts_differ(optimizer: Optimizer) -> None:
+    """Step one by one where a gradient lies in memory otherwise than its weights.
+
+    The fused kernels walk both as flat arrays and would pair the wrong values.  Autograd gives gradients their
+    weights' layout, so this is for whoever breaks that rule.
+    """
+    for group in optimizer.param_groups:
+        pairs = ((p, p.grad) for p in group["params"] if p.grad is not None)
+        if not all(_same_layout(parameter, gradient) for parameter, gradient in pairs):
+            group["fused"] = False
+
+
+def _same_layout(first: Tensor, second: Tensor) -> bool:
+    strides = zip(first.shape, first.stride(), second.stride(), strict=True)
+    return all(a == b for size, a, b in strides if size > 1)
 
 
 def rate_factor(stage: int, epoch: int, within: float, epochs: int) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from gfnet.checkpoint import TrainingState
@@ -76,10 +77,14 @@ def pack_learner(learner: Learner) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 def unpack_learner(learner: Learner, state: TrainingState) -> None:
     """Give a new learner of the same stage what :func:`pack_learner` took from an old one."""
+    parameters = [p for group in learner.optimizer.param_groups for p in group["params"]]
     stored = state.values["optimizer"]
     entries: dict[int, dict[str, Any]] = {int(index): dict(values) for index, values in stored["state"].items()}
     for key, value in state.tensors.items():
         _, index, name = key.split(".", 2)
+        parameter = parameters[int(index)]
+        if value.shape == parameter.shape:  # files are contiguous; fused optimisers need the weights' own layout
+            value = torch.empty_like(parameter, requires_grad=False).copy_(value)
         entries.setdefault(int(index), {})[name] = value
     learner.optimizer.load_state_dict({"state": entries, "param_groups": stored["param_groups"]})
     if state.values["scaler"] and learner.precision.scaler.is_enabled():

@@ -8,10 +8,9 @@
 from __future__ import annotations
 
 import math
-import resource
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,9 @@ from timm.layers import convert_sync_batchnorm
 from gfnet.checkpoint import Checkpoint, TrainingState
 from gfnet.cost import cumulative_macs, encoder_macs
 from gfnet.data import Split
-from gfnet.data.batches import PixelDataset, TrainingBatches
+from gfnet.data.batches import Batch, PixelDataset, TrainingBatches
 from gfnet.distributed import current_ranks, naming_lost_ranks, synchronise_buffers
-from gfnet.errors import ConfigError, TrainingError
+from gfnet.errors import ConfigError, DataError, TrainingError
 from gfnet.evaluation import (
     Predictions,
     anytime_top1,
@@ -44,12 +43,10 @@ from gfnet.training.optimizers import rate_factor
 from gfnet.training.position import Position, pack_learner, unpack_learner
 from gfnet.training.recipe import STAGE_NAMES, STAGES, Recipe
 from gfnet.training.run_folder import RunFolder
+from gfnet.training.run_log import RunLog
 from gfnet.training.seeds import derive_seed
 from gfnet.training.settings import Execution
-from gfnet.training.tensorboard import TensorBoard
 from gfnet.training.totals import Totals
-
-_CURVES_INTERVAL_S = 60.0
 
 
 class Trainer:
@@ -104,7 +101,7 @@ class Trainer:
         self._train_pixels = PixelDataset(train, model.config, augmentation=recipe.augmentation, keep=keep)
         self._val_pixels = PixelDataset(val, model.config, keep=workers == 0)
         self._batches = TrainingBatches(self._train_pixels, recipe.batch_size, self.ranks, workers)
-        self._saved_at = self._drawn_at = self._line_at = time.monotonic()
+        self._saved_at = time.monotonic()
 
     def run(self, stages: tuple[int, ...] = STAGES, state: TrainingState | None = None) -> Checkpoint:
         """Train ``stages`` in order, evaluate, and save.
@@ -128,14 +125,13 @@ class Trainer:
             position = Position.from_dict(state.values["position"])
             self.folder.truncate_metrics(state.values["metrics_bytes"])
         self.folder.path.mkdir(parents=True, exist_ok=True)
-        with self.interruption, naming_lost_ranks(), TensorBoard(self.folder, position.iteration) as board:
-            self._board = board
+        with self.interruption, naming_lost_ranks(), RunLog(self.folder, position.iteration) as self._log:
             for stage in (stage for stage in stages if stage >= position.stage):
                 if stage > position.stage:
                     position, state = position.next_stage(stage), None
                 self._run_stage(position, state)
                 self.folder.save(self.folder.after_stage(stage), self._checkpoint())
-                self.folder.draw_curves()
+                self._log.draw_curves()
             position = position.next_stage(stages[-1] + 1)
             self._save_state(position, None)
             evaluation = self._evaluate()
@@ -164,9 +160,7 @@ class Trainer:
                 position.epoch, position.batch, position.epoch_totals = position.epoch + 1, 0, Totals()
                 if position.epoch < epochs:
                     self._save_state(position, learner)
-                if time.monotonic() - self._drawn_at > _CURVES_INTERVAL_S:
-                    self.folder.draw_curves()
-                    self._drawn_at = time.monotonic()
+                self._log.draw_curves(now=False)
 
     def _make_learner(self, stage: int) -> Learner:
         keep_statistics = self.execution.on_nan == "skip"
@@ -175,8 +169,8 @@ class Trainer:
     def _run_epoch(self, position: Position, learner: Learner, rates: list[float], progress: Progress) -> None:
         stage, epoch, epochs = position.stage, position.epoch, self.recipe.epochs[position.stage]
         seed = derive_seed(self.recipe.seed, stage, epoch)
-        self._line_at = time.monotonic()
-        for batch in self._batches.epoch(seed, start=position.batch):
+        self._log.restart_clock()
+        for batch in self._saving_first(self._batches.epoch(seed, start=position.batch), position, learner):
             self._stop_if_asked(position, learner)
             factor = rate_factor(stage, epoch, position.batch / len(self._batches), epochs)
             for group, rate in zip(learner.optimizer.param_groups, rates, strict=True):
@@ -193,10 +187,18 @@ class Trainer:
             note = f"epoch {epoch + 1}/{epochs}, {position.epoch_totals.describe()}"
             progress.advance(result.images, note)
             if position.iteration % self.execution.log_every == 0 or position.batch == len(self._batches):
-                self._log_training(position, learner, result)
+                self._log.training(position, learner, result)
             if position.batch < len(self._batches) and self._save_is_due(position):
                 self._save_state(position, learner)
         self._note_unreadable(self._batches.unreadable)
+
+    def _saving_first(self, batches: Iterable[Batch], position: Position, learner: Learner) -> Iterator[Batch]:
+        """``batches``; if the next one cannot be had, the state is saved before anybody hears of it."""
+        try:
+            yield from batches
+        except DataError:
+            self._save_state(position, learner)
+            raise
 
     def _skip(self, position: Position, learner: Learner, result: IterationResult) -> None:
         """A loss that is no number: stop, or drop the batch and count it.
@@ -233,7 +235,7 @@ class Trainer:
             self._save_state(position, learner)
             raise
         prepare_model(self.model, position.stage, self.recipe)
-        self._log(position, {"event": "validation", "top1": list(top1)})
+        self._log.validation(position, top1)
         mean = sum(top1) / len(top1)
         if position.best is None or mean > position.best:
             position.best = mean
@@ -295,29 +297,6 @@ class Trainer:
     def _checkpoint(self, evaluation: Evaluation | None = None) -> Checkpoint:
         return Checkpoint(self.model, self.train.classes, evaluation, self.config)
 
-    def _log_training(self, position: Position, learner: Learner, result: IterationResult) -> None:
-        now = time.monotonic()
-        means = position.line_totals.means()
-        self._log(
-            position,
-            {
-                "event": "training",
-                **means,
-                "learning_rates": [group["lr"] for group in learner.optimizer.param_groups],
-                "grad_norm": result.grad_norm,
-                "skipped": position.skipped,
-                "images_per_second": means.get("images", 0) / max(now - self._line_at, 1e-9),
-                "memory_mb": _peak_memory_mb(),
-            },
-        )
-        position.line_totals, self._line_at = Totals(), now
-
-    def _log(self, position: Position, values: Mapping[str, Any]) -> None:
-        place = {"stage": position.stage, "epoch": position.epoch + 1, "iteration": position.iteration}
-        line = {**place, **values}
-        self.folder.log(line)
-        self._board.add(line)
-
     def _check(self) -> None:
         config = self.model.config
         for split in (self.train, self.val):
@@ -352,11 +331,3 @@ class Trainer:
                 f"arch {config.arch!r} takes inputs of {config.patch_size} pixels only, so stage 0 cannot train it on "
                 f"full images of {config.image_size}; start from trained weights with --init-global and --init-local"
             ) from error
-
-
-def _peak_memory_mb() -> float:
-    """Most memory that this process has used so far, MB: the GPU's if there is one."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 1e6
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1e6 if sys.platform == "darwin" else 1e3)

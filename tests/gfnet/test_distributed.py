@@ -102,6 +102,16 @@ def test_the_command_trains_and_evaluates_alike_under_torchrun(scenes, initialis
     assert len((tmp_path / "two" / "metrics.jsonl").read_text().splitlines()) == 4
 
 
+def test_evaluation_by_two_ranks_is_that_of_one(scenes, checkpoint_file, tmp_path):
+    command = ("evaluate", checkpoint_file, "--data", scenes, "--thresholds", "search", "--batch-size", "20")
+    assert gfnet(*command, "--json", tmp_path / "one.json").exit_code == 0
+    output = finished(start("-m", "gfnet", *command, "--json", tmp_path / "two.json"))
+    assert output.count("multiply-adds") == output.count("budget (average)") == 1  # the first rank reports
+    one, two = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("one", "two"))
+    assert two["anytime_top1"] == one["anytime_top1"]
+    assert [point["top1"] for point in two["budgeted"]] == [point["top1"] for point in one["budgeted"]]
+
+
 def wait_for_iteration(run, iteration, process):
     """Until the run's metrics tell of that iteration."""
     deadline = time.monotonic() + 120

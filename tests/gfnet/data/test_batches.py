@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 
 import numpy as np
 import pytest
 import torch
 
-from gfnet.data import open_split
+from gfnet.data import FolderSplit, open_split
 from gfnet.data.batches import Batches, Draw, PixelDataset, TrainingBatches
 from gfnet.distributed import Ranks
 from gfnet.errors import DataError, ImageError
@@ -138,3 +139,19 @@ def test_too_few_images_for_the_ranks_are_refused(scenes):
     dataset = PixelDataset(open_split(scenes / "val"), SMALL)
     with pytest.raises(DataError, match="too few"):
         TrainingBatches(dataset, 100, Ranks(0, 50))
+
+
+class DyingSplit(FolderSplit):
+    """Ends the process that decodes its fifth image."""
+
+    def load(self, index):
+        if index == 5:
+            os._exit(1)
+        return super().load(index)
+
+
+def test_a_decoding_process_that_dies_is_an_error_and_no_traceback(scenes):
+    split = open_split(scenes / "train")
+    dataset = PixelDataset(DyingSplit(split.root, split.classes, split.samples), SMALL)
+    with pytest.raises(DataError, match="a decoding process died"):
+        list(TrainingBatches(dataset, 16, workers=1).epoch(0))

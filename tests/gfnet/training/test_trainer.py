@@ -98,7 +98,7 @@ def test_a_run_leaves_its_configuration_curves_and_events(run):
 
 
 def test_tensorboard_and_matplotlib_are_not_needed(scenes, tmp_path, monkeypatch):
-    monkeypatch.setattr("gfnet.training.tensorboard.find_spec", lambda _name: None)
+    monkeypatch.setattr("gfnet.training.run_log.find_spec", lambda _name: None)
     monkeypatch.setattr("gfnet.training.run_folder.find_spec", lambda _name: None)
     assert train(scenes, tmp_path, "--epochs", "1,0,0,0").exit_code == 0
     assert not (tmp_path / "run" / "curves.png").exists()
