@@ -9,29 +9,16 @@ import matplotlib as mpl
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from gfnet.chart_style import ACCENT, GRID, INK, QUIET, STYLE
 from gfnet.drawing import step_colour
 from gfnet.measurement import Result
 from gfnet.results import BudgetPoint, Evaluation
 
-_INK, _GRID, _ACCENT, _QUIET = "#101010", "#c0c0c1", "#3b82f6", "#808081"
-_VARIABLES = {_INK: "var(--ink)", _GRID: "var(--line)", _QUIET: "var(--faint)"}
+_VARIABLES = {INK: "var(--ink)", GRID: "var(--line)", QUIET: "var(--faint)"}
 _STYLE: Any = {
+    **STYLE,
     "svg.fonttype": "none",  # text stays text: searchable, and in the page's own font
     "svg.hashsalt": "gfnet",  # the same chart is the same file
-    "font.family": "sans-serif",
-    "font.size": 11,
-    "text.color": _INK,
-    "axes.edgecolor": _QUIET,
-    "axes.labelcolor": _INK,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "grid.color": _GRID,
-    "grid.linewidth": 0.6,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "legend.frameon": False,
 }
 
 
@@ -45,7 +32,7 @@ def accuracy_against_cost(
         axes.plot(
             [point.mean_macs / 1e6 for point in points],
             [point.top1 for point in points],
-            color=_ACCENT,
+            color=ACCENT,
             linewidth=2.4,
             label="GFNet, one point a budget",
             marker="o",
@@ -54,7 +41,7 @@ def accuracy_against_cost(
         axes.plot(
             [macs / 1e6 for macs in evaluation.macs],
             evaluation.anytime_top1,
-            color=_QUIET,
+            color=QUIET,
             linestyle="--",
             marker="s",
             markersize=6,
@@ -66,7 +53,7 @@ def accuracy_against_cost(
             marker="o",
             markersize=11,
             markerfacecolor="none",
-            markeredgecolor=_ACCENT,
+            markeredgecolor=ACCENT,
             markeredgewidth=2,
             linestyle="none",
             label="measured below",
@@ -91,18 +78,18 @@ def latency_by_step(result: Result) -> Markup:
     """Median latency of every subgraph, the adaptive loop's mean, and the baseline; whiskers reach p90."""
     rows: list[tuple[str, float, float, str]] = []
     for graph in result.subgraphs:
-        colour = _QUIET if graph.role == "policy" else step_colour(1 if graph.role == "glance" else 2)
+        colour = QUIET if graph.role == "policy" else step_colour(1 if graph.role == "glance" else 2)
         rows.append((graph.name, graph.steady.median_ms, graph.steady.p90_ms, colour))
     loop = result.loop.latency
-    rows.append(("adaptive loop (mean)", loop.mean_ms, max(loop.p90_ms, loop.mean_ms), _ACCENT))
+    rows.append(("adaptive loop (mean)", loop.mean_ms, max(loop.p90_ms, loop.mean_ms), ACCENT))
     if result.baseline is not None:
         steady = result.baseline.steady
-        rows.append(("baseline, full image", steady.median_ms, steady.p90_ms, _INK))
+        rows.append(("baseline, full image", steady.median_ms, steady.p90_ms, INK))
     with mpl.rc_context(_STYLE):
         figure, axes = _figure(7.2, 0.5 * len(rows) + 0.9)
         for position, (_, value, p90, colour) in enumerate(rows):
             axes.barh(position, value, color=colour, height=0.62)
-            axes.plot([value, p90], [position, position], color=_INK, linewidth=1)
+            axes.plot([value, p90], [position, position], color=INK, linewidth=1)
             axes.annotate(f"{value:.2f}", (p90, position), xytext=(6, 0), textcoords="offset points", va="center")
         axes.set_yticks(range(len(rows)), [name for name, *_ in rows])
         axes.invert_yaxis()

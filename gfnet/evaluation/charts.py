@@ -4,33 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from gfnet.chart_style import ACCENT, INK, QUIET, STYLE
 from gfnet.drawing import step_colour
 from gfnet.evaluation.report import EvaluationReport
 from gfnet.files import atomic_file
 
-_INK, _GRID, _QUIET = "#101010", "#c0c0c1", "#808081"
-_COLOURS = {"geometric": "#3b82f6", "saved": "#3b82f6", "optimal": "#d97706"}
-_STYLE: Any = {
-    "font.family": "sans-serif",
-    "font.size": 11,
-    "text.color": _INK,
-    "axes.edgecolor": _QUIET,
-    "axes.labelcolor": _INK,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "grid.color": _GRID,
-    "grid.linewidth": 0.6,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "legend.frameon": False,
-}
+_COLOURS = {"geometric": ACCENT, "saved": ACCENT, "optimal": "#d97706"}
 _DPI = 144
 
 
@@ -40,7 +23,7 @@ def write_png(path: Path, draw: Callable[[EvaluationReport], Figure], report: Ev
     Raises:
         GFNetError: the place is not writable or the disk is full.
     """
-    with mpl.rc_context(_STYLE), atomic_file(path) as temporary:
+    with mpl.rc_context(STYLE), atomic_file(path) as temporary:
         draw(report).savefig(temporary, format="png", dpi=_DPI, metadata={"Software": None})
 
 
@@ -55,7 +38,7 @@ def accuracy_against_cost(report: EvaluationReport) -> Figure:
         axes.plot(
             [cost for cost, _ in points],
             [top1 for _, top1 in points],
-            color=_COLOURS.get(solver, _INK),
+            color=_COLOURS.get(solver, INK),
             linewidth=2.0,
             marker="o",
             markersize=3,
@@ -64,7 +47,7 @@ def accuracy_against_cost(report: EvaluationReport) -> Figure:
     axes.plot(
         list(report.step_ms or [macs / 1e6 for macs in report.macs]),
         [step.top1 for step in report.steps],
-        color=_QUIET,
+        color=QUIET,
         linestyle="--",
         marker="s",
         markersize=6,
@@ -81,7 +64,7 @@ def reliability(report: EvaluationReport) -> Figure:
     """Accuracy over confidence of every step, beside the diagonal where they agree."""
     figure = Figure(figsize=(5.2, 5.0), layout="constrained")
     axes = figure.add_subplot()
-    axes.plot([0, 100], [0, 100], color=_QUIET, linewidth=1, linestyle="--")
+    axes.plot([0, 100], [0, 100], color=QUIET, linewidth=1, linestyle="--")
     for index, step in enumerate(report.steps, start=1):
         filled = [(part.confidence or 0.0, part.top1 or 0.0) for part in step.bins if part.images]
         axes.plot(

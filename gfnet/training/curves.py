@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from gfnet.chart_style import INK, STYLE
 from gfnet.drawing import step_colour
 
 
@@ -16,38 +17,36 @@ def draw_curves(metrics: Path, out: Path) -> None:
         metrics: a run's ``metrics.jsonl``.
         out: the picture.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
     lines = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
     training = [line for line in lines if line["event"] == "training"]
     validation = [line for line in lines if line["event"] == "validation"]
-    figure, (loss, accuracy, reward) = pyplot.subplots(3, 1, figsize=(9, 9), sharex=True, layout="constrained")
-    for stage in sorted({line["stage"] for line in lines}):
-        of_stage = [line for line in training if line["stage"] == stage]
-        if not of_stage:
-            continue
-        first, last = of_stage[0]["iteration"], of_stage[-1]["iteration"]
-        for axes in (loss, accuracy, reward):
-            axes.axvspan(first, last, color="#000000", alpha=0.04 * (stage % 2), linewidth=0)
-        loss.text(first, 1.01, f"stage {stage}", transform=loss.get_xaxis_transform(), fontsize=9)
-        _plot(loss, of_stage, "loss", None, "-")
-        _plot(accuracy, of_stage, "top1", step_colour, ":")
-        _plot(accuracy, [line for line in validation if line["stage"] == stage], "top1", step_colour, "o-")
-        _plot(reward, of_stage, "rewards", lambda index: step_colour(index + 1), "-")
-    loss.set_ylabel("training loss")
-    accuracy.set_ylabel("top-1, %\n(dotted: training, dots: validation)")
-    reward.set_ylabel("mean reward")
-    reward.set_xlabel("iteration")
-    steps = max((len(line["top1"]) for line in lines), default=0)
-    handles = [pyplot.Line2D([], [], color=step_colour(step)) for step in range(1, steps + 1)]
-    accuracy.legend(handles, [f"step {step}" for step in range(1, steps + 1)], fontsize=8, loc="lower right")
-    for axes in (loss, accuracy, reward):
-        axes.grid(alpha=0.25)
-    figure.savefig(out, dpi=110, format="png")
-    pyplot.close(figure)
+    with rc_context(STYLE):
+        figure = Figure(figsize=(9, 9), layout="constrained")
+        loss, accuracy, reward = figure.subplots(3, 1, sharex=True)
+        for stage in sorted({line["stage"] for line in lines}):
+            of_stage = [line for line in training if line["stage"] == stage]
+            if not of_stage:
+                continue
+            first, last = of_stage[0]["iteration"], of_stage[-1]["iteration"]
+            for axes in (loss, accuracy, reward):
+                axes.axvspan(first, last, color=INK, alpha=0.04 * (stage % 2), linewidth=0)
+            loss.text(first, 1.01, f"stage {stage}", transform=loss.get_xaxis_transform(), fontsize=9)
+            _plot(loss, of_stage, "loss", None, "-")
+            _plot(accuracy, of_stage, "top1", step_colour, ":")
+            _plot(accuracy, [line for line in validation if line["stage"] == stage], "top1", step_colour, "o-")
+            _plot(reward, of_stage, "rewards", lambda index: step_colour(index + 1), "-")
+        loss.set_ylabel("training loss")
+        accuracy.set_ylabel("top-1, %\n(dotted: training, dots: validation)")
+        reward.set_ylabel("mean reward")
+        reward.set_xlabel("iteration")
+        steps = max((len(line["top1"]) for line in lines), default=0)
+        handles = [Line2D([], [], color=step_colour(step)) for step in range(1, steps + 1)]
+        accuracy.legend(handles, [f"step {step}" for step in range(1, steps + 1)], fontsize=8, loc="lower right")
+        figure.savefig(out, dpi=110, format="png")
 
 
 def _plot(axes: Any, lines: list[dict[str, Any]], name: str, colour: Any, style: str) -> None:
@@ -57,7 +56,7 @@ def _plot(axes: Any, lines: list[dict[str, Any]], name: str, colour: Any, style:
         return
     x = [iteration for iteration, _ in rows]
     if colour is None:
-        axes.plot(x, [value for _, value in rows], style, color="#1f2937", linewidth=1.2)
+        axes.plot(x, [value for _, value in rows], style, color=INK, linewidth=1.2)
         return
     for index in range(len(rows[0][1])):
         axes.plot(x, [values[index] for _, values in rows], style, color=colour(index + 1), linewidth=1.2, markersize=4)
