@@ -11,7 +11,10 @@ from gfnet.drawing import step_colour
 
 
 def draw_curves(metrics: Path, out: Path) -> None:
-    """Draw loss, accuracy of every step and rewards over the iterations as a PNG.
+    """Draw loss, accuracy of every step and, once there are some, rewards over the iterations as a PNG.
+
+    In stage 0 the global encoder's accuracy on shrunk images stands for step 1, the local one's on full images for
+    step 2.
 
     Args:
         metrics: a run's ``metrics.jsonl``.
@@ -25,24 +28,27 @@ def draw_curves(metrics: Path, out: Path) -> None:
     training = [line for line in lines if line["event"] == "training"]
     validation = [line for line in lines if line["event"] == "validation"]
     with rc_context(STYLE):
-        figure = Figure(figsize=(9, 9), layout="constrained")
-        loss, accuracy, reward = figure.subplots(3, 1, sharex=True)
+        rewarded = any("rewards" in line for line in training)
+        figure = Figure(figsize=(9, 9 if rewarded else 6), layout="constrained")
+        panels = figure.subplots(3 if rewarded else 2, 1, sharex=True)
+        loss, accuracy = panels[:2]
         for stage in sorted({line["stage"] for line in lines}):
             of_stage = [line for line in training if line["stage"] == stage]
             if not of_stage:
                 continue
             first, last = of_stage[0]["iteration"], of_stage[-1]["iteration"]
-            for axes in (loss, accuracy, reward):
+            for axes in panels:
                 axes.axvspan(first, last, color=INK, alpha=0.04 * (stage % 2), linewidth=0)
             loss.text(first, 1.01, f"stage {stage}", transform=loss.get_xaxis_transform(), fontsize=9)
             _plot(loss, of_stage, "loss", None, "-")
             _plot(accuracy, of_stage, "top1", step_colour, ":")
             _plot(accuracy, [line for line in validation if line["stage"] == stage], "top1", step_colour, "o-")
-            _plot(reward, of_stage, "rewards", lambda index: step_colour(index + 1), "-")
+            if rewarded:
+                _plot(panels[2], of_stage, "rewards", lambda index: step_colour(index + 1), "-")
+                panels[2].set_ylabel("mean reward")
         loss.set_ylabel("training loss")
         accuracy.set_ylabel("top-1, %\n(dotted: training, dots: validation)")
-        reward.set_ylabel("mean reward")
-        reward.set_xlabel("iteration")
+        panels[-1].set_xlabel("iteration")
         steps = max((len(line["top1"]) for line in lines), default=0)
         handles = [Line2D([], [], color=step_colour(step)) for step in range(1, steps + 1)]
         accuracy.legend(handles, [f"step {step}" for step in range(1, steps + 1)], fontsize=8, loc="lower right")
