@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import pytest
+import safetensors.torch
+import timm
+import torch
+import yaml
+
+from gfnet.backbones import create_encoder, family_of
+from gfnet.checkpoint import load_checkpoint
+from gfnet.errors import CheckpointError
+from gfnet.training.weights import load_encoder_weights
+from network_support import gfnet, one_line
+
+ARCH = "test_resnet"
+
+
+def published(classes=10, arch=ARCH):
+    """What a backbone's authors would publish."""
+    torch.manual_seed(3)
+    return timm.create_model(family_of(arch).timm_names[arch], num_classes=classes).state_dict()
+
+
+def encoder(classes=10, arch=ARCH):
+    torch.manual_seed(0)
+    return create_encoder(arch, classes, 64)
+
+
+def same(found, expected):
+    return all(torch.equal(value, expected[key]) for key, value in found.net.state_dict().items())
+
+
+LAYOUTS = {
+    "bare": lambda state: state,
+    "under state_dict": lambda state: {"state_dict": state, "epoch": 3},
+    "of DataParallel": lambda state: {"model": {f"module.{key}": value for key, value in state.items()}},
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
+def test_weights_are_found_however_they_are_wrapped(tmp_path, layout):
+    torch.save(layout(published()), tmp_path / "weights.pth")
+    found = encoder()
+    assert load_encoder_weights(found, tmp_path / "weights.pth", ARCH) == []
+    assert same(found, published())
+
+
+def test_safetensors_are_read_too(tmp_path):
+    safetensors.torch.save_file(published(), tmp_path / "model.safetensors")
+    found = encoder()
+    load_encoder_weights(found, tmp_path / "model.safetensors", ARCH)
+    assert same(found, published())
+
+
+def test_official_names_are_understood(tmp_path):
+    arch = "regnety_600m"
+    state = {family_of(arch).official_key(key): value for key, value in published(arch=arch).items()}
+    assert "fc.weight" in state  # timm calls it head.fc.weight
+    torch.save(state, tmp_path / "weights.pth")
+    found = encoder(arch=arch)
+    load_encoder_weights(found, tmp_path / "weights.pth", arch)
+    assert same(found, published(arch=arch))
+
+
+def test_a_head_for_other_classes_stays_as_it_is(tmp_path):
+    torch.save(published(classes=1000), tmp_path / "weights.pth")
+    found, before = encoder(), encoder().net.state_dict()
+    assert load_encoder_weights(found, tmp_path / "weights.pth", ARCH) == ["fc.bias", "fc.weight"]
+    after, expected = found.net.state_dict(), published(classes=1000)
+    for key in after:
+        assert torch.equal(after[key], before[key] if key.startswith("fc.") else expected[key])
+
+
+class Anything:
+    """Not a tensor."""
+
+
+BAD = {
+    "missing": (lambda path: None, "no such file"),
+    "another backbone": (lambda path: torch.save(published(arch="resnet50"), path), "no weights of test_resnet: "),
+    "code": (lambda path: torch.save({"state_dict": Anything()}, path), "holds more than weights"),
+    "no state dict": (lambda path: torch.save({"epoch": 3}, path), "no state dict"),
+    "no file of torch": (lambda path: path.write_bytes(b"nothing"), "damaged|more than weights"),
+}
+
+
+@pytest.mark.parametrize(("write", "message"), BAD.values(), ids=BAD.keys())
+def test_what_is_no_weights_is_refused(tmp_path, write, message):
+    write(tmp_path / "weights.pth")
+    found, before = encoder(), encoder().net.state_dict()
+    with pytest.raises(CheckpointError, match=message):
+        load_encoder_weights(found, tmp_path / "weights.pth", ARCH)
+    assert same(found, before)
+
+
+def test_training_starts_from_weights_of_both_encoders_and_skips_stage_0(scenes, tmp_path):
+    torch.save(published(), tmp_path / "weights.pth")
+    options = ("--data", scenes, "--arch", ARCH, "--patch-size", "40", "--image-size", "96", "--batch-size", "16")
+    init = ("--init-global", tmp_path / "weights.pth", "--init-local", tmp_path / "weights.pth")
+    planned = gfnet("train", *options, *init, "--out", tmp_path / "run", "--dry-run")
+    assert yaml.safe_load(planned.stdout)["recipe"]["epochs"][0] == 0
+    result = gfnet("train", *options, *init, "--out", tmp_path / "run", "--stage", "0")
+    assert result.exit_code == 0, result.output
+    model = load_checkpoint(tmp_path / "run" / "stage0.safetensors").model
+    assert same(model.global_encoder, published())
+    assert same(model.local_encoder, published())
+    again = gfnet("train", *options, "--init-local", tmp_path / "nowhere", "--out", tmp_path / "other")
+    assert "nowhere: no such file" in one_line(again)
