@@ -13,7 +13,6 @@ import numpy as np
 import torch
 
 from gfnet.checkpoint import Checkpoint, load_checkpoint
-from gfnet.config import model_config
 from gfnet.cost import encoder_macs
 from gfnet.data import FolderSplit, open_splits
 from gfnet.data.batches import Batches, PixelDataset
@@ -23,11 +22,9 @@ from gfnet.exits import default_point
 from gfnet.files import write_json
 from gfnet.images import every_nth
 from gfnet.measurement import write_result_file
-from gfnet.model import GFNet
 from gfnet.synth import SceneConfig, write_scenes
-from gfnet.training.recipe import PPORecipe, Recipe
-from gfnet.training.settings import Execution
-from gfnet.training.trainer import Trainer
+from gfnet.training.launch import launch
+from gfnet.training.run_folder import RunFolder
 from gfnet_benchmark.onnx_bench import bench_onnx
 from gfnet_benchmark.report import Example, Facts, write_report
 from gfnet_export.bundle import Bundle
@@ -65,20 +62,31 @@ The patch is a third of a scene: a glance loses what is on a small badge, and it
 """
 
 
-def demo_recipe(epochs: tuple[int, int, int, int], seed: int) -> Recipe:
-    """What trains the demo network: far shorter than the published recipes, so with higher rates."""
-    return Recipe(
-        epochs=epochs,
-        batch_size=64,
-        initial_lr=0.1,
-        encoder_lr=0.02,
-        classifier_lr=(0.05, 0.02),
-        weight_decay=5e-4,
-        train_global=False,
-        augmentation="flip",  # a crop would lose the badge
-        ppo=PPORecipe(lr=1e-3),
-        seed=seed,
-    )
+def training_options(scenes: Path, epochs: tuple[int, int, int, int], seed: int) -> dict[str, Any]:
+    """What ``gfnet train`` would be told: a recipe far shorter than the published ones, so with higher rates."""
+    return {
+        "data": str(scenes),
+        "model": {
+            "arch": ARCH,
+            "patch_size": PATCH_SIZE,
+            "steps": STEPS,
+            "image_size": SceneConfig().size,
+            "crop_ratio": 1.0,
+        },
+        "recipe": {
+            "epochs": list(epochs),
+            "batch_size": 64,
+            "initial_lr": 0.1,
+            "encoder_lr": 0.02,
+            "classifier_lr": [0.05, 0.02],
+            "weight_decay": 5e-4,
+            "train_global": False,
+            "augmentation": "flip",  # a crop would lose the badge
+            "ppo": {"lr": 1e-3},
+            "seed": seed,
+        },
+        "execution": {"validate_every": 0},  # one look at the validation scenes at the end is enough for a page
+    }
 
 
 def run_demo(out: Path, *, seed: int = 0, overwrite: bool = False, config: DemoConfig | None = None) -> dict[str, Any]:
@@ -102,23 +110,14 @@ def run_demo(out: Path, *, seed: int = 0, overwrite: bool = False, config: DemoC
 
     steps.announce("drawing scenes")
     write_scenes(out / "scenes", train=config.train, val=config.val, seed=seed)
-    train, val = open_splits(out / "scenes")
 
     steps.announce("training the network in four stages")
-    torch.manual_seed(seed)
-    model = GFNet(
-        model_config(
-            ARCH, PATCH_SIZE, STEPS, num_classes=len(train.classes), image_size=SceneConfig().size, crop_ratio=1.0
-        )
-    )
-    run = out / "run"
-    # One look at the validation scenes at the end is enough for a page.
-    checkpoint = Trainer(
-        model, demo_recipe(config.epochs, seed), train, val, run, execution=Execution(validate_every=0)
-    ).run()
+    run = RunFolder(out / "run")
+    checkpoint, _ = launch(run.path, training_options(out / "scenes", config.epochs, seed))
 
     steps.announce("comparing with random patches and with the full image")
-    comparison = _compare(checkpoint, val, out / "run" / "stage0.safetensors", seed)
+    _, val = open_splits(out / "scenes")
+    comparison = _compare(checkpoint, val, run.after_stage(0), seed)
 
     steps.announce("exporting to ONNX and Core ML")
     onnx = export_onnx(checkpoint, out / "onnx")
