@@ -21,6 +21,8 @@ from gfnet.files import write_json
 COMMAND_GROUP = "gfnet.commands"
 _OWN_COMMANDS = ("evaluate", "pack", "train")  # a module each in gfnet.commands
 
+_MENDABLE = (GFNetError, OSError)
+
 
 class _Group(click.Group):
     """The top-level group: commands from entry points, errors in one line."""
@@ -42,8 +44,8 @@ class _Group(click.Group):
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
-        except (GFNetError, OSError, MemoryError) as error:
-            if context.params.get("debug"):
+        except (GFNetError, OSError, MemoryError, RuntimeError) as error:
+            if context.params.get("debug") or not (isinstance(error, _MENDABLE) or _is_out_of_memory(error)):
                 raise
             click.echo(f"gfnet: {_one_line(error)}", err=True)
             context.exit(2)
@@ -66,13 +68,22 @@ class _Group(click.Group):
         sys.exit(code if isinstance(code, int) else 0)
 
 
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Also torch's own way to say so, which is known by name as torch may not be imported here."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "can't allocate memory" in str(error)
+    )
+
+
 def _one_line(error: BaseException) -> str:
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}; check the path, its permissions and the free space"
     if isinstance(error, click.UsageError):
         return " ".join(error.format_message().split())
-    if isinstance(error, MemoryError):
-        return "out of memory; use a smaller batch or image"
+    if _is_out_of_memory(error):
+        return "out of memory; use a smaller --batch-size or image, or train with --accumulate"
     return " ".join(str(error).split())
 
 

@@ -6,7 +6,7 @@ Without ``torchrun`` there is one rank, and everything here is the identity.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -89,13 +89,14 @@ def process_group(timeout_s: float = 600.0) -> Iterator[Ranks]:
     except (dist.DistError, RuntimeError, ValueError) as error:
         raise RankError(f"cannot join the other ranks ({_first_line(error)}); start all of them anew") from error
     try:
-        yield current_ranks()
+        with _naming_lost_ranks():
+            yield current_ranks()
     finally:
         dist.destroy_process_group()
 
 
 @contextmanager
-def naming_lost_ranks() -> Iterator[None]:
+def _naming_lost_ranks() -> Iterator[None]:
     """Turn a collective's failure into a :class:`RankError`: somebody else's end, not a defect here."""
     try:
         yield
@@ -134,6 +135,31 @@ def gather(value: T) -> list[T]:
     values: list[Any] = [None] * ranks.size
     dist.all_gather_object(values, value)
     return values
+
+
+def on_all_ranks(work: Callable[[], T]) -> T:
+    """What ``work`` gives on this rank; if it fails on one rank, it fails on all of them.
+
+    For work that the ranks do apart from each other: were one to fail alone, the others would wait for it.
+
+    Raises:
+        Exception: what ``work`` raised, on the first rank where it did.
+    """
+    if current_ranks().size == 1:
+        return work()
+    value: Any = None
+    failure: Exception | None = None
+    try:
+        value = work()
+    except Exception as error:
+        failure = error
+    failures = gather(failure)
+    first = next((rank for rank, other in enumerate(failures) if other is not None), None)
+    if first is not None:
+        cause = failure if first == current_ranks().rank else failures[first]
+        assert cause is not None
+        raise cause
+    return value
 
 
 def synchronise_buffers(module: torch.nn.Module) -> None:

@@ -1,7 +1,8 @@
 """Files that are either whole or absent.
 
-Everything is written under a temporary name beside its target, synced, and renamed, so an
-interrupted command or a full disk never leaves half a file under the final name.
+Everything is written under a temporary name beside its target and renamed, so an interrupted command or a
+full disk never leaves half a file under the final name.  Single files are synced first, so that a power failure
+does not either; of the many files of a folder that is left to the system.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
             os.fsync(stream.fileno())
         os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes private files
         os.replace(temporary, path)
+        _sync_folder(path.parent)
     except OSError as error:
         raise _unwritable(path, error) from error
     finally:
@@ -93,6 +95,16 @@ def write_text(path: str | Path, text: str) -> None:
 def write_json(path: str | Path, value: Any) -> None:
     """Write ``value`` as indented JSON, whole or not at all; NaN and infinity are refused."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def _sync_folder(path: Path) -> None:
+    """Make renames in ``path`` last."""
+    if os.name == "posix":
+        folder = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def _umask() -> int:

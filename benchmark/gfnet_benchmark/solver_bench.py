@@ -11,9 +11,9 @@ import numpy as np
 
 from gfnet.cost import cumulative_macs
 from gfnet.data import open_split
-from gfnet.data.batches import Batches, PixelDataset
+from gfnet.data.batches import PixelDataset
 from gfnet.errors import DataError
-from gfnet.evaluation import Predictions, find_optimal_thresholds, find_thresholds, predict_all_steps
+from gfnet.evaluation import Predictions, find_optimal_thresholds, find_thresholds, predict_split
 from gfnet.exits import exit_steps
 from gfnet.model import GFNet
 
@@ -37,8 +37,7 @@ def _predict(model: GFNet, folder: Path, batch_size: int) -> Predictions:
     split = open_split(folder)
     if len(split.classes) != model.config.num_classes:
         raise DataError(f"{folder}: {len(split.classes)} classes, the network tells {model.config.num_classes} apart")
-    batches = Batches(PixelDataset(split, model.config), batch_size)
-    return predict_all_steps(model, batches, len(split.samples), title=folder.name)
+    return predict_split(model, PixelDataset(split, model.config), batch_size=batch_size, title=folder.name)[0]
 
 
 def compare_solvers(

@@ -40,6 +40,13 @@ from gfnet.cli import json_option, official_options, report_unreadable, write_re
 @click.option("--report", "report_dir", type=click.Path(path_type=Path), metavar="DIR", help="Write tables and charts.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True)
 @click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Decoding processes.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=600.0,
+    show_default=True,
+    help="Seconds that a rank waits for the others.",
+)
 @click.option("--save", type=click.Path(path_type=Path), help="Write a checkpoint with these results to FILE.")
 @click.option("--strict", is_flag=True, help="Stop at the first image that cannot be read.")
 @official_options
@@ -57,6 +64,7 @@ def evaluate(
     report_dir: Path | None,
     batch_size: int,
     workers: int,
+    timeout: float,
     save: Path | None,
     strict: bool,
     arch: str | None,
@@ -70,7 +78,8 @@ def evaluate(
     """
     import dataclasses
 
-    from gfnet.checkpoint import load_checkpoint, save_checkpoint
+    from gfnet.checkpoint import imagenet_labels, load_checkpoint, save_checkpoint
+    from gfnet.data.splits import other_class
     from gfnet.distributed import process_group
     from gfnet.evaluation import evaluate_dataset
     from gfnet.evaluation.report import report_evaluation
@@ -86,7 +95,7 @@ def evaluate(
     loaded = load_checkpoint(checkpoint, arch=arch, patch_size=patch_size, steps=steps)
     config = loaded.model.config
     step_ms = None if latency is None else cumulative_latency(read_result(latency), config.name, config.steps)
-    with process_group() as ranks:
+    with process_group(timeout) as ranks:
         measured = evaluate_dataset(
             loaded.model.to(default_device()),
             data,
@@ -103,6 +112,10 @@ def evaluate(
         )
     if not ranks.is_first:
         return
+    number = other_class(loaded.labels, measured.classes)
+    if number is not None and loaded.labels is not None and loaded.labels != imagenet_labels():
+        known, found = loaded.labels[number], measured.classes[number]
+        click.echo(f"gfnet: class {number} is {found!r} in the data, but {known!r} to the network", err=True)
     evaluation = measured.evaluation
     points = evaluation.budgeted
     report = report_evaluation(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -47,6 +49,20 @@ class Sample(NamedTuple):
     pixels: np.ndarray | None
     label: int
     unreadable: tuple[str, ...] = ()
+
+
+class _Stack(NamedTuple):
+    """The readable ones of some samples, put together where they were decoded.
+
+    Attributes:
+        pixels: uint8 [B,S,S,3], or ``None`` where no image can be read.
+        labels: int64 [B].
+        unreadable: messages of all of them, those that cannot be read included.
+    """
+
+    pixels: Tensor | None
+    labels: Tensor
+    unreadable: tuple[str, ...]
 
 
 class PixelDataset(Dataset):
@@ -149,27 +165,19 @@ class Batches:
 
     def __post_init__(self) -> None:
         self.unreadable: dict[str, None] = {}  # ordered, without repeats
-        self.loader = DataLoader(
-            self.dataset,
-            batch_size=self.batch_size,
-            sampler=range(len(self.dataset)) if self.indices is None else list(self.indices),
-            num_workers=self.workers,
-            collate_fn=list,
-            persistent_workers=self.workers > 0,
-        )
+        indices = range(len(self.dataset)) if self.indices is None else list(self.indices)
+        self.loader = _make_loader(self.dataset, self.workers, batch_size=self.batch_size, sampler=indices)
 
     def __len__(self) -> int:
         return len(self.loader)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for samples in _loaded(self.loader, self.dataset):
-            broken = [message for sample in samples for message in sample.unreadable]
-            if broken and self.strict:
-                raise ImageError(broken[0])
-            self.unreadable.update(dict.fromkeys(broken))
-            readable = [sample for sample in samples if sample.pixels is not None]
-            if readable:
-                yield _stack(readable)
+        for pixels, labels, unreadable in _loaded(self.loader, self.dataset):
+            if unreadable and self.strict:
+                raise ImageError(unreadable[0])
+            self.unreadable.update(dict.fromkeys(unreadable))
+            if pixels is not None:
+                yield pixels.permute(0, 3, 1, 2), labels
 
 
 @dataclass(frozen=True)
@@ -181,12 +189,14 @@ class Batch:
         labels: int64 [b].
         places: int64 [b], where these images stand in the whole batch.
         total: images in the whole batch, over all ranks.
+        ranks: between whom the whole batch is shared.
     """
 
     pixels: Tensor
     labels: Tensor
     places: Tensor
     total: int
+    ranks: int = 1
 
     @property
     def share(self) -> float:
@@ -194,10 +204,14 @@ class Batch:
         return len(self.labels) / self.total
 
     def divided(self, count: int) -> list[Batch]:
-        """The batch as ``count`` parts, fewer if it has fewer images."""
+        """The batch as ``count`` parts, fewer if the smallest rank's share has fewer images."""
         columns = (self.pixels, self.labels, self.places)
-        parts = (column.tensor_split(min(count, len(self.labels))) for column in columns)
-        return [Batch(pixels, labels, places, self.total) for pixels, labels, places in zip(*parts, strict=True)]
+        # All ranks need equally many: each part's forward pass may wait for the others' (BatchNorm over ranks).
+        count = min(count, self.total // self.ranks)
+        parts = (column.tensor_split(count) for column in columns)
+        return [
+            Batch(pixels, labels, places, self.total, self.ranks) for pixels, labels, places in zip(*parts, strict=True)
+        ]
 
 
 class TrainingBatches:
@@ -228,13 +242,7 @@ class TrainingBatches:
                 f"on {self.ranks.size} ranks; add images"
             )
         self._plan = _Plan()
-        self.loader = DataLoader(
-            dataset,
-            batch_sampler=self._plan,
-            num_workers=workers,
-            collate_fn=list,
-            persistent_workers=workers > 0,
-        )
+        self.loader = _make_loader(dataset, workers, batch_sampler=self._plan)
 
     def __len__(self) -> int:
         """Batches of an epoch."""
@@ -251,13 +259,12 @@ class TrainingBatches:
         seeds = generator.integers(2**62, size=len(order))
         places = [self._places(number) for number in range(start, self._length)]
         self._plan.batches = ([Draw(int(order[i]), int(seeds[i])) for i in mine] for mine, _ in places)
-        for (mine, first), samples in zip(places, _loaded(self.loader, self.dataset), strict=True):
-            self.unreadable.update(dict.fromkeys(message for sample in samples for message in sample.unreadable))
-            if samples[0].pixels is None:
+        for (mine, first), (pixels, labels, unreadable) in zip(places, _loaded(self.loader, self.dataset), strict=True):
+            self.unreadable.update(dict.fromkeys(unreadable))
+            if pixels is None:
                 raise DataError(f"{self.dataset.split.root}: none of its images could be read")
             total = min(self.batch_size, len(order) - first)
-            pixels, labels = _stack(samples)
-            yield Batch(pixels, labels, torch.tensor(mine) - first, total)
+            yield Batch(pixels.permute(0, 3, 1, 2), labels, torch.tensor(mine) - first, total, self.ranks.size)
 
     def _places(self, number: int) -> tuple[range, int]:
         """Positions in the epoch's order of this rank's share of a batch, and where the batch begins."""
@@ -275,14 +282,32 @@ class _Plan(Sampler):
         return iter(self.batches)
 
 
-def _loaded(loader: DataLoader, dataset: PixelDataset) -> Iterator[list[Sample]]:
+def _make_loader(dataset: PixelDataset, workers: int, **order: Any) -> DataLoader:
+    return DataLoader(
+        dataset,
+        num_workers=workers,
+        collate_fn=_stack,
+        persistent_workers=workers > 0,
+        worker_init_fn=_leave_signals_to_parent,
+        pin_memory=torch.cuda.is_available(),
+        **order,
+    )
+
+
+def _loaded(loader: DataLoader, dataset: PixelDataset) -> Iterator[_Stack]:
     """What the loader gives.
 
     Raises:
         DataError: a decoding process died; images that merely cannot be read do not do that.
     """
+    on_child_exit = signal.getsignal(signal.SIGCHLD)
     try:
-        yield from loader
+        batches = iter(loader)
+        if loader.num_workers and threading.current_thread() is threading.main_thread():
+            # torch's handler would raise wherever training is when a process dies; asked for its batch, the loader
+            # finds out as well.
+            signal.signal(signal.SIGCHLD, on_child_exit)
+        yield from batches
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
@@ -292,6 +317,14 @@ def _loaded(loader: DataLoader, dataset: PixelDataset) -> Iterator[list[Sample]]
         ) from error
 
 
-def _stack(samples: Sequence[Sample]) -> tuple[Tensor, Tensor]:
-    pixels = torch.from_numpy(np.stack([sample.pixels for sample in samples if sample.pixels is not None]))  # [B,S,S,3]
-    return pixels.permute(0, 3, 1, 2), torch.tensor([sample.label for sample in samples])
+def _leave_signals_to_parent(_worker: int) -> None:
+    """Decode on when a whole process group is told to stop: training first saves, then ends its processes."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+
+
+def _stack(samples: Sequence[Sample]) -> _Stack:
+    readable = [sample for sample in samples if sample.pixels is not None]
+    labels = torch.tensor([sample.label for sample in readable], dtype=torch.int64)
+    unreadable = tuple(message for sample in samples for message in sample.unreadable)
+    pixels = [sample.pixels for sample in readable if sample.pixels is not None]
+    return _Stack(torch.from_numpy(np.stack(pixels)) if pixels else None, labels, unreadable)

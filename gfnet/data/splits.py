@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -186,6 +187,23 @@ def check_same_classes(root: str | Path, train: Split, val: Split, name: str = "
             f"{root}: {name}/ and val/ have different classes (only in {name}: {only_train}, only in val: "
             f"{only_val}); make them alike"
         )
+
+
+def other_class(known: Sequence[str] | None, found: Sequence[str]) -> int | None:
+    """The first class, by number, that a network knows under another name than the data.
+
+    Answers and labels are numbers: the same classes in another order are another task.
+
+    Args:
+        known: the network's class names, if it has any.
+        found: the data's.
+
+    Returns:
+        Its number, or ``None``; always ``None`` where one of them has no names, or not as many classes.
+    """
+    if known is None or len(known) != len(found) or any(all(map(str.isdigit, names)) for names in (known, found)):
+        return None
+    return next((number for number, names in enumerate(zip(known, found, strict=True)) if len(set(names)) > 1), None)
 
 
 def _in_shards(data: Path, name: str) -> bool:

@@ -21,7 +21,7 @@ from gfnet.model import GFNet
 from gfnet.results import Evaluation
 
 Solver = Literal["geometric", "optimal"]
-SEARCH_SPLITS: dict[Solver, str] = {"geometric": "train", "optimal": "train"}
+SEARCH_SPLIT = "train"
 """Where thresholds are found by default."""
 
 
@@ -74,7 +74,7 @@ def evaluate_dataset(
             ``optimal``, or images to search, are asked for.
         solver: how new ones are found: ``geometric`` (the papers' rule) or ``optimal``.
         search_split: folder beside ``val`` to find them on; ``val`` itself gives every second image of each class
-            to the search and evaluates on the others.  By default what suits the solver.
+            to the search and evaluates on the others.  ``train`` by default: the more images the better.
         search_images: use this many images, drawn evenly, for the search.
         step_ms: cumulative milliseconds of the steps; ``optimal`` then meets budgets of time.
         strict: stop at the first image that cannot be read.
@@ -90,7 +90,7 @@ def evaluate_dataset(
     if thresholds == "saved" and stored is None:
         raise BudgetError("no thresholds are stored with this network; use `--thresholds search`")
     searching = thresholds == "search" or asks_for_search or stored is None
-    name = search_split or SEARCH_SPLITS[solver]
+    name = search_split or SEARCH_SPLIT
     search, val = _open(data, val_data, name if searching else None)
     if len(val.split.classes) != model.config.num_classes:
         raise DataError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gfnet.data.batches import Batches, PixelDataset
-from gfnet.distributed import current_ranks, gather
+from gfnet.distributed import current_ranks, gather, on_all_ranks
 from gfnet.errors import DataError
 from gfnet.model import GFNet
 from gfnet.progress import Progress
@@ -55,15 +54,16 @@ class Predictions:
 
 
 def join_predictions(parts: Sequence[Predictions]) -> Predictions:
-    """The predictions of several sets of images as those of all, in order.
-
-    Raises:
-        DataError: there are none.
-    """
-    if not parts:
-        raise DataError("none of the images could be read")
+    """The predictions of one or more sets of images as those of all, in order."""
     fields = [field.name for field in dataclasses.fields(Predictions)]
     return Predictions(*(np.concatenate([getattr(part, name) for part in parts], axis=-1) for name in fields))
+
+
+def _no_predictions(steps: int) -> Predictions:
+    shape = (steps, 0)
+    return Predictions(
+        np.empty(shape, np.float32), np.empty(shape, np.int32), np.empty(shape, bool), np.empty(0, np.int64)
+    )
 
 
 @torch.no_grad()
@@ -104,13 +104,10 @@ def predict_all_steps(
         batches: pairs of pixels uint8 [B,3,S,S] and labels int64 [B].
         total: number of images, for the progress line.
         random_patches: look at uniformly random patches drawn from this generator instead of the policy's.
-
-    Raises:
-        DataError: no batch came.
     """
     was_training = model.training
     model.eval()
-    parts = []
+    parts = [_no_predictions(model.config.steps)]
     with Progress(title, total, "images", quiet=not current_ranks().is_first) as progress:
         for pixels, targets in batches:
             images = model.normalise(pixels.to(model.device))
@@ -147,7 +144,7 @@ def predict_encoders(
         total: number of images, for the progress line.
     """
     model.eval()
-    parts = []
+    parts = [_no_predictions(2)]
     with Progress(title, total, "images", quiet=not current_ranks().is_first) as progress:
         for pixels, targets in batches:
             images = model.normalise(pixels.to(model.device))
@@ -207,8 +204,9 @@ def predict_split(
     indices = range(len(dataset)) if indices is None else indices
     share = indices[current_ranks().share(len(indices))]
     batches = Batches(dataset, batch_size, workers=workers, strict=strict, indices=share)
-    mine = []
-    with contextlib.suppress(DataError):  # nothing readable in this share; others may have something
-        mine.append(predict(model, watch(batches), len(share), title=title))
+    mine = on_all_ranks(lambda: predict(model, watch(batches), len(share), title=title))
     parts = gather((mine, list(batches.unreadable)))
-    return join_predictions([p for ours, _ in parts for p in ours]), [m for _, messages in parts for m in messages]
+    predictions = join_predictions([part for part, _ in parts])
+    if not len(predictions.labels):
+        raise DataError(f"{dataset.split.root}: none of the images could be read")
+    return predictions, [message for _, messages in parts for message in messages]

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from gfnet.chart_style import INK, STYLE
 from gfnet.drawing import step_colour
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The lines of a ``metrics.jsonl``; the last one may be half of one after a power failure, and is left out."""
+    lines = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        with suppress(json.JSONDecodeError):
+            lines.append(json.loads(line))
+    return lines
 
 
 def draw_curves(metrics: Path, out: Path) -> None:
@@ -24,7 +34,7 @@ def draw_curves(metrics: Path, out: Path) -> None:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-    lines = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
+    lines = read_metrics(metrics)
     training = [line for line in lines if line["event"] == "training"]
     validation = [line for line in lines if line["event"] == "validation"]
     with rc_context(STYLE):

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from types import FrameType, TracebackType
 from typing import Any, TypeVar
 
-from gfnet.distributed import sum_over_ranks
+from gfnet.distributed import RankError, sum_over_ranks
+from gfnet.errors import GFNetError
 
 T = TypeVar("T")
 
@@ -23,8 +24,11 @@ class Stopped(Exception):  # noqa: N818  no error: the run did as it was told
     """
 
     def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
+        super().__init__(number)
         self.exit_code = 128 + number
+
+    def __str__(self) -> str:
+        return signal.Signals(self.exit_code - 128).name
 
 
 class Interruption:
@@ -45,11 +49,24 @@ class Interruption:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
-    def check_all_ranks(self) -> None:
-        """Raise :class:`Stopped` on every rank if any of them was asked to stop."""
-        asked, number = sum_over_ranks([bool(self.number), self.number])
-        if asked:
-            raise Stopped(round(number / asked))
+    def check_all_ranks(self, failure: GFNetError | None = None) -> None:
+        """Raise on every rank if any of them cannot go on or was asked to stop.
+
+        Args:
+            failure: why this rank cannot go on.
+
+        Raises:
+            GFNetError: ``failure``, or that another rank has one.
+            Stopped: a rank was asked to stop; by SIGTERM, where signals differ.
+        """
+        failed, *asked = sum_over_ranks([failure is not None, *(self.number == number for number in _SIGNALS)])
+        if failure is not None:
+            raise failure
+        if failed:
+            raise RankError("another rank cannot go on; see its own message")
+        for number, ranks in zip(_SIGNALS, asked, strict=True):
+            if ranks:
+                raise Stopped(number)
 
     def watch(self, items: Iterable[T]) -> Iterator[T]:
         """``items``, until this rank is asked to stop; for work that the ranks do apart from each other."""

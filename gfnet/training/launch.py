@@ -4,29 +4,38 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from gfnet.checkpoint import Checkpoint, TrainingState, load_checkpoint
 from gfnet.config import ModelConfig
 from gfnet.data import Split, open_dataset
-from gfnet.distributed import gather, process_group, restarts
+from gfnet.data.splits import other_class
+from gfnet.distributed import current_ranks, gather, on_all_ranks, process_group, restarts
 from gfnet.errors import ConfigError, TrainingError
 from gfnet.model import GFNet, default_device
 from gfnet.training.run_folder import RunFolder
-from gfnet.training.settings import RunConfig, merge, parse_stages, read_options, refuse_changes, resolve
+from gfnet.training.settings import (
+    Options,
+    RunConfig,
+    both_encoders_given,
+    check_options,
+    execution_of,
+    merge,
+    parse_stages,
+    read_options,
+    refuse_changes,
+    resolve,
+)
 from gfnet.training.trainer import Trainer
 from gfnet.training.weights import load_encoder_weights
 
-_DEFAULT_TIMEOUT_S = 600.0
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # <malloc.h>
 
 
-def plan(out: Path, options: Mapping[str, Any]) -> RunConfig:
+def plan(out: Path, options: Options) -> RunConfig:
     """The resolved configuration of a new run, without starting it; only the data's class folders are listed.
 
     Raises:
@@ -35,9 +44,7 @@ def plan(out: Path, options: Mapping[str, Any]) -> RunConfig:
     return _resolve(out, options)[0]
 
 
-def launch(
-    out: Path, options: Mapping[str, Any], *, resume: bool = False, overwrite: bool = False
-) -> tuple[Checkpoint, bool]:
+def launch(out: Path, options: Options, *, resume: bool = False, overwrite: bool = False) -> tuple[Checkpoint, bool]:
     """Train as the options say; what they leave out is the family's published recipe.
 
     Under ``torchrun`` every rank calls this with the same arguments.
@@ -57,26 +64,23 @@ def launch(
         Stopped: a signal asked for it; the state is saved.
     """
     keep_freed_memory()
-    timeout_s = merge({"timeout_s": _DEFAULT_TIMEOUT_S}, options.get("execution") or {})["timeout_s"]
-    with process_group(float(timeout_s)) as ranks:
-        folder = RunFolder(out, writes=ranks.is_first)
-        if (resume or restarts()) and folder.has_state:
-            config, splits, model, state = _resumed(folder, options)
-        else:
-            config, splits = _resolve(out, options)
-            torch.manual_seed(config.recipe.seed)
-            model, state = _starting_model(config, out, talks=ranks.is_first), None
-            folder.begin(config.to_yaml(), config.stages, overwrite=overwrite)
-        gather(None)  # nobody writes before everybody has looked
-        checkpoint = Trainer(
-            model.to(default_device()),
-            config.recipe,
-            *splits,
-            out,
-            execution=config.execution,
-            config={k: v for k, v in config.to_dict().items() if k != "model"},
-        ).run(config.stages, state)
-        return checkpoint, ranks.is_first
+    folder = RunFolder(out)
+    again = (resume or restarts() > 0) and folder.config.is_file()
+    if again:
+        options = _stored_options(folder, options)
+    with process_group(execution_of(options).timeout_s) as ranks:
+        folder = replace(folder, writes=ranks.is_first)
+        goes_on = again and folder.has_state
+        start = on_all_ranks(lambda: _goes_on(folder, options) if goes_on else _begins(folder, options, overwrite))
+        _check_alike(start)
+        if start.state is not None and start.state.values["finished"] and folder.result.is_file():
+            if ranks.is_first:
+                print(f"gfnet: {out}: finished already", file=sys.stderr)
+            return load_checkpoint(folder.result), ranks.is_first
+        trainer = on_all_ranks(lambda: _make_trainer(start, folder))
+        if start.state is None:
+            on_all_ranks(lambda: folder.begin(start.config.to_yaml(), start.config.stages))
+        return trainer.run(start.state), ranks.is_first
 
 
 def keep_freed_memory() -> None:
@@ -93,7 +97,98 @@ def keep_freed_memory() -> None:
         mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
-def _resolve(out: Path, options: Mapping[str, Any]) -> tuple[RunConfig, tuple[Split, Split]]:
+@dataclass(frozen=True)
+class _Start:
+    """What a run starts from on this rank."""
+
+    config: RunConfig
+    splits: tuple[Split, Split]
+    model: GFNet
+    state: TrainingState | None = None
+
+
+def _begins(folder: RunFolder, options: Options, overwrite: bool) -> _Start:
+    """A new run; nothing is written yet."""
+    config, splits = _resolve(folder.path, options)
+    sources = [Path(source) for source in (config.init, config.init_global, config.init_local) if source]
+    folder.check_room(config.stages, overwrite=overwrite, sources=sources)
+    torch.manual_seed(config.recipe.seed)
+    return _Start(config, splits, _starting_model(config, splits[0], folder))
+
+
+def _goes_on(folder: RunFolder, options: Options) -> _Start:
+    """The run in ``folder``, where it stopped."""
+    splits = open_dataset(options["data"], options.get("val_data"))
+    checkpoint, state = folder.load_last()
+    _check_labels(checkpoint, splits[0], folder.last)
+    stored = read_options(folder.config)["model"]
+    if ModelConfig.from_dict(stored) != checkpoint.model.config:
+        raise TrainingError(f"{folder.config}: describes another network than {folder.last}; restore the file")
+    config = resolve({**options, "init": None}, len(splits[0].classes), checkpoint.model.config)
+    return _Start(replace(config, init=options.get("init")), splits, checkpoint.model, state)
+
+
+def _stored_options(folder: RunFolder, options: Options) -> Options:
+    """The configuration of the run in ``folder``, with what may change as ``options`` say.
+
+    Raises:
+        ConfigError: they contradict it, or it is not complete.
+    """
+    check_options(options)
+    stored = read_options(folder.config)
+    missing = [name for name in ("data", "stages", "model", "recipe") if not stored.get(name)]
+    if missing:
+        raise ConfigError(f"{folder.config}: says nothing about {missing[0]}; restore the file, or use --overwrite")
+    check_options(stored)
+    for section in ("model", "recipe"):
+        refuse_changes(options.get(section) or {}, stored[section], section, f"the run in {folder.path}")
+    if options.get("stages") is not None:
+        asked = list(parse_stages(options["stages"]))
+        if asked != stored["stages"]:
+            raise ConfigError(
+                f"the run in {folder.path} is of stages {stored['stages']}, but {asked} was asked for; leave it out"
+            )
+    return merge(stored, {name: options.get(name) for name in ("data", "val_data", "execution")})
+
+
+def _check_alike(start: _Start) -> None:
+    """Ranks that start from different things would average unrelated gradients, or wait for each other for ever.
+
+    Raises:
+        TrainingError: names the first difference.
+    """
+    everything = start.config.to_dict()
+    position = start.state.values["position"] if start.state else {}
+    facts = {
+        **{name: everything[name] for name in ("stages", "model", "recipe", "execution")},
+        "classes": start.splits[0].classes,
+        "number of images": [len(split) for split in start.splits],
+        "position": {name: position.get(name) for name in ("stage", "epoch", "batch")},
+    }
+    for rank, theirs in enumerate(gather(facts)):
+        for name, value in facts.items():
+            if theirs[name] != value:
+                raise TrainingError(
+                    f"ranks {current_ranks().rank} and {rank} start with different {name}; give all of them the same "
+                    "command, data and run folder"
+                )
+
+
+def _make_trainer(start: _Start, folder: RunFolder) -> Trainer:
+    config = start.config
+    return Trainer(
+        start.model.to(default_device()),
+        config.recipe,
+        *start.splits,
+        folder,
+        stages=config.stages,
+        execution=config.execution,
+        config={name: value for name, value in config.to_dict().items() if name != "model"},
+    )
+
+
+def _resolve(out: Path, options: Options) -> tuple[RunConfig, tuple[Split, Split]]:
+    check_options(options)
     if not options.get("data"):
         raise ConfigError("no data given; pass --data DIR, a folder with train/ and val/, or shards")
     splits = open_dataset(options["data"], options.get("val_data"))
@@ -109,54 +204,54 @@ def _resolve(out: Path, options: Mapping[str, Any]) -> tuple[RunConfig, tuple[Sp
     return resolve(options, len(splits[0].classes), network), splits
 
 
-def _starting_point(out: Path, options: Mapping[str, Any]) -> Path | None:
+def _starting_point(out: Path, options: Options) -> Path | None:
     """The checkpoint that training starts from: given, or what the run's stage before left."""
     if options.get("init"):
         return Path(options["init"])
-    stages = options.get("stages", "all")
-    first = stages if isinstance(stages, int | str) else stages[0]
-    if str(first) in ("all", "0"):
+    first = parse_stages(options.get("stages", "all"))[0]
+    if first == 0:
         return None
-    before = RunFolder(out).after_stage(int(first) - 1)
+    before = RunFolder(out).after_stage(first - 1)
     if not before.is_file():
         raise TrainingError(
-            f"{before}: no such file; stage {first} starts from it: train stage {int(first) - 1} first or pass --init"
+            f"{before}: no such file; stage {first} starts from it: train stage {first - 1} first or pass --init"
         )
     return before
 
 
-def _starting_model(config: RunConfig, out: Path, *, talks: bool) -> GFNet:
-    start = _starting_point(out, config.to_dict())
+def _starting_model(config: RunConfig, train: Split, folder: RunFolder) -> GFNet:
+    notes = []
+    start = _starting_point(folder.path, config.to_dict())
     if start is not None:
-        return load_checkpoint(start).model
-    model = GFNet(config.model)
+        checkpoint = load_checkpoint(start)
+        if config.init is None:  # the run's own stage before
+            _check_labels(checkpoint, train, start)
+        elif other_class(checkpoint.labels, train.classes) is not None:
+            notes.append(f"{start}: learned classes of other names than those in {train.root}; the data's are taken")
+        model = checkpoint.model
+    else:
+        model = GFNet(config.model)
     for encoder, path in ((model.global_encoder, config.init_global), (model.local_encoder, config.init_local)):
         if path is not None:
             left = load_encoder_weights(encoder, path, config.model.arch)
-            if left and talks:
-                print(f"gfnet: {path}: its head is for other classes; {', '.join(left)} start anew", file=sys.stderr)
+            if left:
+                notes.append(f"{path}: its head is for other classes; {', '.join(left)} start anew")
+    if config.stages[0] == 0 and not config.recipe.epochs[0] and both_encoders_given(config.to_dict()):
+        notes.append("stage 0 takes no epochs, since both encoders come from files; --epochs says otherwise")
+    for note in notes if folder.writes else ():
+        print(f"gfnet: {note}", file=sys.stderr)
     return model
 
 
-def _resumed(
-    folder: RunFolder, options: Mapping[str, Any]
-) -> tuple[RunConfig, tuple[Split, Split], GFNet, TrainingState]:
-    stored = read_options(folder.config)
-    for section in ("model", "recipe"):
-        refuse_changes(options.get(section) or {}, stored[section], section, f"the run in {folder.path}")
-    given_stages = options.get("stages")
-    if given_stages is not None:
-        asked = list(parse_stages(given_stages))
-        if asked != stored["stages"]:
-            raise ConfigError(
-                f"the run in {folder.path} is of stages {stored['stages']}, but {asked} was asked for; leave it out"
-            )
-    moved = {name: options.get(name) for name in ("data", "val_data", "execution")}
-    merged = merge(stored, moved)
-    splits = open_dataset(merged["data"], merged.get("val_data"))
-    model, state = folder.load_last()
-    network = ModelConfig.from_dict(stored["model"])
-    if network != model.config:
-        raise TrainingError(f"{folder.config}: describes another network than {folder.last}; restore the file")
-    config = resolve({**merged, "init": None}, len(splits[0].classes), model.config)
-    return replace(config, init=stored.get("init")), splits, model, state
+def _check_labels(checkpoint: Checkpoint, split: Split, path: Path) -> None:
+    """Refuse to go on with other classes.
+
+    Raises:
+        TrainingError: names the first one.
+    """
+    number = other_class(checkpoint.labels, split.classes)
+    if number is not None and checkpoint.labels is not None:
+        raise TrainingError(
+            f"{split.root}: class {number} is {split.classes[number]!r}, but {checkpoint.labels[number]!r} in {path}; "
+            "give it the same classes"
+        )

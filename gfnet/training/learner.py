@@ -19,13 +19,18 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from gfnet.backbones.folding import folded_copy
 from gfnet.backbones.stochastic import at_places
 from gfnet.data.batches import Batch
-from gfnet.distributed import current_ranks, naming_lost_ranks, sum_over_ranks
+from gfnet.distributed import current_ranks, sum_over_ranks
 from gfnet.model import GFNet
 from gfnet.training.objectives import Outputs, make_objective, prepare_model, roll_out
 from gfnet.training.optimizers import leave_fused_where_layouts_differ, make_optimizer
 from gfnet.training.ppo import discounted_returns, normalise_returns
 from gfnet.training.precision import Amp, Precision
 from gfnet.training.recipe import Recipe
+from gfnet.training.seeds import derive_seed
+
+# What an iteration draws besides patches and noise, which take its seed itself: with one seed for all, a normal and a
+# uniform draw would be functions of each other.
+_OTHERS, _MASKS = 1, 2
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,8 @@ class IterationResult:
         encoder_losses: mean cross-entropy of the encoder's own head at each step.
         rewards: mean reward of each focus step; stage 2 only.
         grad_norm: norm of all gradients together, before clipping.
-        finite: whether loss and gradients were numbers; if not, no optimiser step was made.
+        finite: whether loss and gradients were numbers; if not, no optimiser step was made (in stage 2, none after the
+            update that failed).
     """
 
     images: int
@@ -93,8 +99,7 @@ class Learner:
             seed: of this iteration, the same on all ranks.
         """
         saved = {name: buffer.clone() for name, buffer in self.model.named_buffers()} if self.keep_statistics else {}
-        with naming_lost_ranks():
-            result = (self._learn_policy if self.stage == 2 else self._learn_encoders)(parts, seed)
+        result = (self._learn_policy if self.stage == 2 else self._learn_encoders)(parts, seed)
         if not result.finite:
             for name, value in saved.items():
                 self.model.get_buffer(name).copy_(value)
@@ -108,7 +113,9 @@ class Learner:
             inputs = [*self._inputs(part)]
             if self.stage != 0:
                 inputs.append(self._draw(draw, part, seed))
-            torch.manual_seed(seed)  # dropout: the same masks for the whole batch in every part and on every rank
+            torch.manual_seed(
+                derive_seed(seed, _MASKS)
+            )  # dropout: the same masks for the whole batch in every part and on every rank
             with self._synchronised(part is parts[-1]), at_places(part.places, part.total):
                 with self.precision.autocast():
                     outputs: Outputs = self.objective(*inputs)
@@ -126,7 +133,7 @@ class Learner:
             noise = self._draw(torch.randn, part, seed)
             contrastive = self.recipe.ppo.reward == "contrastive"
             with self.precision.autocast():
-                others = self._draw(torch.rand, part, seed) if contrastive else None
+                others = self._draw(torch.rand, part, derive_seed(seed, _OTHERS)) if contrastive else None
                 rollout, outputs = roll_out(self.acting, images, targets, noise, others)
             sums.add(outputs, part.share, rollout.rewards)
             rollouts.append(rollout)
@@ -144,6 +151,8 @@ class Learner:
             (loss,) = sum_over_ranks([loss])
             grad_norm, finite = self._update(loss)
             mean_loss += loss / self.recipe.ppo.updates
+            if not finite:
+                break
         return sums.over_ranks().result(parts[0].total, mean_loss, grad_norm, finite)
 
     def _update(self, loss: float) -> tuple[float, bool]:
@@ -151,8 +160,10 @@ class Learner:
         scaler = self.precision.scaler
         scaler.unscale_(self.optimizer)
         norm = get_total_norm([p.grad for p in self._parameters if p.grad is not None])
-        # Under fp16 gradients overflow now and then: the scaler skips that step and lowers its scale.
-        finite = math.isfinite(loss) and (scaler.is_enabled() or bool(norm.isfinite()))
+        # Under fp16 gradients overflow now and then: the scaler skips that step and lowers its scale.  Where the scale
+        # is not to blame any more, they are no numbers for another reason.
+        overflows = scaler.is_enabled() and scaler.get_scale() > 1
+        finite = math.isfinite(loss) and (overflows or bool(norm.isfinite()))
         if finite:
             if not self._layouts_checked:
                 leave_fused_where_layouts_differ(self.optimizer)

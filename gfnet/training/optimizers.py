@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from torch import Tensor
 from torch.optim import SGD, Adam, Optimizer
@@ -48,6 +49,8 @@ def leave_fused_where_layouts_differ(optimizer: Optimizer) -> None:
         pairs = ((p, p.grad) for p in group["params"] if p.grad is not None)
         if not all(_same_layout(parameter, gradient) for parameter, gradient in pairs):
             group["fused"] = False
+            scaled: Any = optimizer  # GradScaler leaves the division to the fused kernel unless told otherwise
+            scaled._step_supports_amp_scaling = False
 
 
 def _same_layout(first: Tensor, second: Tensor) -> bool:

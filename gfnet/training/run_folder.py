@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,8 +17,7 @@ from typing import Any
 from gfnet.checkpoint import Checkpoint, TrainingState, load_checkpoint, load_training_state, save_checkpoint
 from gfnet.errors import CheckpointError, TrainingError
 from gfnet.files import atomic_file, write_text
-from gfnet.model import GFNet
-from gfnet.training.curves import draw_curves
+from gfnet.training.curves import draw_curves, read_metrics
 
 
 @dataclass(frozen=True)
@@ -69,37 +70,49 @@ class RunFolder:
         """Whether a run can be continued here."""
         return self.config.is_file() and (self.last.is_file() or self.previous.is_file())
 
-    @property
-    def has_last(self) -> bool:
-        """Whether a state was saved."""
-        return self.last.is_file()
+    def check_room(self, stages: tuple[int, ...], *, overwrite: bool, sources: Sequence[Path] = ()) -> None:
+        """Refuse a run of ``stages`` that would replace what must stay.
 
-    def begin(self, config: str, stages: tuple[int, ...], *, overwrite: bool) -> None:
-        """Make room for a run of ``stages``; earlier stages' results stay.
+        Args:
+            overwrite: whether what an earlier run of the same stages left may go.
+            sources: what the run starts from.
 
         Raises:
-            TrainingError: there are results or an unfinished run, and ``overwrite`` is not set.
+            TrainingError: there are results or an unfinished run, and ``overwrite`` is not set; or the run would
+                delete what it starts from.
         """
-        done = [self.after_stage(stage) for stage in stages if self.after_stage(stage).exists()]
-        unfinished = [path for path in (self.last, self.previous) if path.exists()]
+        done = [path for path in map(self.after_stage, stages) if path.exists()]
         if done and not overwrite:
             raise TrainingError(f"{done[0]}: trained already; choose another --out, or pass --overwrite to replace it")
-        if unfinished and not overwrite and not self._finished():
+        if (self.last.exists() or self.previous.exists()) and not overwrite and not self._finished():
             raise TrainingError(
                 f"{self.path}: holds a run that is not finished; continue it with --resume, or pass --overwrite"
             )
+        for source in sources:
+            if any(path.exists() and path.samefile(source) for path in self._replaced_by(stages)):
+                raise TrainingError(f"{source}: would be replaced by the run that starts from it; choose another --out")
+
+    def begin(self, config: str, stages: tuple[int, ...]) -> None:
+        """Make room for a run of ``stages``; earlier stages' results stay."""
         if not self.writes:
             return
         self.path.mkdir(parents=True, exist_ok=True)
-        for path in (*done, *unfinished, self.best, self.result):
+        for path in self._replaced_by(stages):
             path.unlink(missing_ok=True)
+        self.remove_leftovers()
         if stages[0] == 0:
             self.metrics.unlink(missing_ok=True)
             shutil.rmtree(self.path / "tensorboard", ignore_errors=True)
         elif self.metrics.exists():
-            lines = self.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
-            write_text(self.metrics, "".join(line for line in lines if _stage_of(line) < stages[0]))
+            earlier = [line for line in read_metrics(self.metrics) if line["stage"] < stages[0]]
+            write_text(self.metrics, "".join(_line(values) for values in earlier))
         write_text(self.config, config)
+
+    def remove_leftovers(self) -> None:
+        """Remove what saves that were killed left under temporary names."""
+        if self.writes:
+            for path in self.path.glob(".*.safetensors"):
+                path.unlink(missing_ok=True)
 
     def save_last(self, checkpoint: Checkpoint, state: TrainingState) -> None:
         """Replace ``last`` and keep the one before it; a full disk leaves both as they were.
@@ -110,7 +123,7 @@ class RunFolder:
         if self.writes:
             save_checkpoint(self.last, checkpoint, state=state, before_replacing=self._keep_previous)
 
-    def load_last(self) -> tuple[GFNet, TrainingState]:
+    def load_last(self) -> tuple[Checkpoint, TrainingState]:
         """The newest state that is whole; says so if that is not ``last``.
 
         Raises:
@@ -119,12 +132,14 @@ class RunFolder:
         problems = []
         for path in (self.last, self.previous):
             try:
-                loaded = load_checkpoint(path).model, load_training_state(path)
+                loaded = load_checkpoint(path), load_training_state(path)
             except CheckpointError as error:
                 problems.append(str(error))
                 continue
             if problems and self.writes:
                 print(f"gfnet: {problems[0]}; going on from {path.name}", file=sys.stderr)
+                with suppress(FileNotFoundError):
+                    os.replace(self.last, self.path / "damaged.safetensors")  # else the next save makes it `previous`
             return loaded
         raise TrainingError(f"{'; '.join(problems)}; begin again with --overwrite")
 
@@ -139,15 +154,16 @@ class RunFolder:
         return self.metrics.stat().st_size if self.metrics.exists() else 0
 
     def truncate_metrics(self, length: int) -> None:
-        """Forget what was measured after the state that the run goes on from."""
-        if self.writes and self.metrics_bytes > length:
-            os.truncate(self.metrics, length)
+        """Forget what was measured after the state that the run goes on from, and half a line at the end."""
+        if self.writes and self.metrics.exists():
+            kept = self.metrics.read_bytes()[:length]
+            os.truncate(self.metrics, kept.rfind(b"\n") + 1)
 
     def log(self, values: Mapping[str, Any]) -> None:
         """Add a line to ``metrics.jsonl``."""
         if self.writes:
             with open(self.metrics, "a", encoding="utf-8") as stream:
-                stream.write(json.dumps(values) + "\n")
+                stream.write(_line(values))
 
     def draw_curves(self) -> None:
         """Draw ``curves.png`` anew from ``metrics.jsonl``, if matplotlib is installed."""
@@ -167,6 +183,10 @@ class RunFolder:
             shutil.copyfile(self.last, spare)
         os.replace(spare, self.previous)
 
+    def _replaced_by(self, stages: tuple[int, ...]) -> list[Path]:
+        """What a run of ``stages`` writes, and deletes first."""
+        return [*map(self.after_stage, stages), self.last, self.previous, self.best, self.result]
+
     def _finished(self) -> bool:
         try:
             return bool(load_training_state(self.last).values["finished"])
@@ -174,5 +194,9 @@ class RunFolder:
             return False
 
 
-def _stage_of(line: str) -> int:
-    return int(json.loads(line)["stage"])
+def _line(values: Mapping[str, Any]) -> str:
+    """One line of JSON, which knows no infinity: ``null`` instead."""
+    finite = {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in values.items()
+    }
+    return json.dumps(finite, allow_nan=False) + "\n"

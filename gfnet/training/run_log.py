@@ -5,7 +5,8 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from types import TracebackType
 from typing import Any
@@ -32,6 +33,7 @@ class RunLog:
         self.folder = folder
         self._line_at = self._drawn_at = time.monotonic()
         self._board: Any = None
+        self._complained: set[str] = set()
         if folder.writes and find_spec("tensorboard"):
             from torch.utils.tensorboard import SummaryWriter
 
@@ -66,21 +68,33 @@ class RunLog:
     def draw_curves(self, *, now: bool = True) -> None:
         """Draw ``curves.png`` anew; unless ``now``, only if it is a minute old."""
         if now or time.monotonic() - self._drawn_at > _CURVES_INTERVAL_S:
-            self.folder.draw_curves()
             self._drawn_at = time.monotonic()
+            with self._unessential("the curves"):
+                self.folder.draw_curves()
 
     def _write(self, position: Position, values: Mapping[str, Any]) -> None:
         place = {"stage": position.stage, "epoch": position.epoch + 1, "iteration": position.iteration}
         self.folder.log({**place, **values})
         if self._board is None:
             return
-        for name, value in values.items():
-            tag = f"{values['event']}/{name}"
-            if isinstance(value, list):
-                for index, item in enumerate(value, start=1):
-                    self._board.add_scalar(f"{tag}/{index}", item, position.iteration)
-            elif name != "event":
-                self._board.add_scalar(tag, value, position.iteration)
+        with self._unessential("TensorBoard's events"):
+            for name, value in values.items():
+                tag = f"{values['event']}/{name}"
+                if isinstance(value, list):
+                    for index, item in enumerate(value, start=1):
+                        self._board.add_scalar(f"{tag}/{index}", item, position.iteration)
+                elif name != "event":
+                    self._board.add_scalar(tag, value, position.iteration)
+
+    @contextmanager
+    def _unessential(self, what: str) -> Iterator[None]:
+        """Say once that ``what`` could not be written, and train on."""
+        try:
+            yield
+        except Exception as error:
+            if what not in self._complained:
+                self._complained.add(what)
+                print(f"gfnet: {what} could not be written ({error}); training goes on", file=sys.stderr)
 
     def __enter__(self) -> RunLog:
         return self

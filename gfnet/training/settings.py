@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_type_hints
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
@@ -18,6 +18,8 @@ from gfnet.training.precision import Amp
 from gfnet.training.recipe import STAGES, PPORecipe, Recipe, recipe_for
 
 T = TypeVar("T")
+
+_STARTS = ("init", "init_global", "init_local")
 
 DEFAULT_NETWORK = {"arch": "mobilenetv3_large_100", "patch_size": 96, "steps": 3}
 """What is trained unless something else is asked for."""
@@ -78,9 +80,9 @@ class RunConfig:
         data: folder or shards; see :func:`gfnet.data.open_dataset`.
         val_data: shards of the validation split, where ``data`` does not name them.
         stages: which of 0 to 3, in order.
-        init: a checkpoint to start from, or timm weights for both encoders.
-        init_global: timm weights for the global encoder.
-        init_local: timm weights for the local encoder.
+        init: a checkpoint to start from, whichever stage comes first.
+        init_global: timm weights that stage 0 starts the global encoder from.
+        init_local: the same for the local encoder.
         model: the network.
         recipe: what it learns.
         execution: how that runs here.
@@ -159,6 +161,41 @@ def merge(*layers: Options) -> dict[str, Any]:
     return merged
 
 
+def check_options(options: Options) -> None:
+    """Refuse options that no data and no checkpoint could make sense of.
+
+    Raises:
+        ConfigError: an unknown name, a value of a wrong type, or options that exclude each other.
+    """
+    _check_names(options, RunConfig, "")
+    for name in ("data", "val_data", *_STARTS):
+        if not isinstance(options.get(name), str | None):
+            raise ConfigError(f"{name} is {options[name]!r}; expected text")
+    hints = get_type_hints(ModelConfig)
+    for name, value in _section(options, "model").items():
+        _validated(hints[name], value, f"model.{name}")
+    _section(_section(options, "recipe"), "ppo", "recipe.")
+    execution_of(options)
+    stages = parse_stages(options.get("stages", STAGES))
+    weights = [name for name in _STARTS[1:] if options.get(name)]
+    if weights and options.get("init"):
+        raise ConfigError(f"init and {weights[0]} are both given, but a checkpoint brings both encoders; choose one")
+    if weights and stages[0] != 0:
+        raise ConfigError(
+            f"{weights[0]} is what stage 0 starts from, but stage {stages[0]} comes first; pass --init CHECKPOINT, or "
+            "begin with stage 0"
+        )
+
+
+def execution_of(options: Options) -> Execution:
+    """How training is to run, as far as ``options`` say.
+
+    Raises:
+        ConfigError: an unknown name, a value of a wrong type or out of range.
+    """
+    return _validated(Execution, dict(_section(options, "execution")), "execution")
+
+
 def resolve(options: Options, num_classes: int, network: ModelConfig | None = None) -> RunConfig:
     """One configuration from what was given and the family's published recipe.
 
@@ -171,7 +208,7 @@ def resolve(options: Options, num_classes: int, network: ModelConfig | None = No
         ConfigError: an unknown name, a value of a wrong type or out of range, or another network than the
             checkpoint's.
     """
-    _check_names(options, RunConfig, "")
+    check_options(options)
     given_model = _section(options, "model")
     if network is None:
         values = {**DEFAULT_NETWORK, **given_model}
@@ -188,14 +225,13 @@ def resolve(options: Options, num_classes: int, network: ModelConfig | None = No
         given_recipe["epochs"] = (0, *published[1:])
     base = dataclasses.asdict(recipe_for(config))
     recipe = _validated(Recipe, merge(base, given_recipe, {"ppo": ppo}), "recipe")
-    execution = _validated(Execution, dict(_section(options, "execution")), "execution")
     return RunConfig(
-        data=str(options["data"]),
+        data=options["data"],
         stages=parse_stages(options.get("stages", STAGES)),
         model=config,
         recipe=recipe,
-        execution=execution,
-        **{name: str(options[name]) for name in ("val_data", "init", "init_global", "init_local") if options.get(name)},
+        execution=execution_of(options),
+        **{name: options[name] for name in ("val_data", *_STARTS) if options.get(name)},
     )
 
 
@@ -207,10 +243,10 @@ def parse_stages(value: Any) -> tuple[int, ...]:
     """
     if value == "all":
         return STAGES
-    stages = tuple(value) if isinstance(value, list | tuple) else (value,)
+    stages = value if isinstance(value, list | tuple) else (value,)
     try:
-        numbers = tuple(int(stage) for stage in stages)
-    except (TypeError, ValueError):
+        numbers = tuple(int(str(stage)) for stage in stages)
+    except ValueError:
         numbers = ()
     if not numbers or numbers != tuple(range(numbers[0], numbers[-1] + 1)) or not set(numbers) <= set(STAGES):
         raise ConfigError(f"stages {value!r}: give one of 0, 1, 2, 3, several in a row, or all")
@@ -268,7 +304,7 @@ def _check_names(given: Options, kind: type, prefix: str) -> None:
         raise ConfigError(f"{prefix}{unknown[0]}: no such setting; known are {', '.join(known)}")
 
 
-def _validated(kind: type[T], values: Options, section: str) -> T:
+def _validated(kind: type[T], values: Any, section: str) -> T:
     try:
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:

@@ -7,14 +7,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from timm.layers import convert_sync_batchnorm
 
@@ -22,8 +23,8 @@ from gfnet.checkpoint import Checkpoint, TrainingState
 from gfnet.cost import cumulative_macs, encoder_macs
 from gfnet.data import Split
 from gfnet.data.batches import Batch, PixelDataset, TrainingBatches
-from gfnet.distributed import current_ranks, naming_lost_ranks, synchronise_buffers
-from gfnet.errors import ConfigError, DataError, TrainingError
+from gfnet.distributed import current_ranks, synchronise_buffers
+from gfnet.errors import ConfigError, DataError, GFNetError, TrainingError
 from gfnet.evaluation import (
     Predictions,
     anytime_top1,
@@ -41,7 +42,7 @@ from gfnet.training.learner import IterationResult, Learner
 from gfnet.training.objectives import prepare_model
 from gfnet.training.optimizers import rate_factor
 from gfnet.training.position import Position, pack_learner, unpack_learner
-from gfnet.training.recipe import STAGE_NAMES, STAGES, Recipe
+from gfnet.training.recipe import STAGE_NAMES, Recipe
 from gfnet.training.run_folder import RunFolder
 from gfnet.training.run_log import RunLog
 from gfnet.training.seeds import derive_seed
@@ -57,9 +58,10 @@ class Trainer:
         recipe: what it learns.
         train: the training split.
         val: the validation split, looked at after each epoch.
-        out: run folder; see :class:`RunFolder`.
+        folder: where the run's files lie; nothing is written before :meth:`run`.
+        stages: which of 0 to 3, in order.
         execution: how training runs here.
-        config: the run's resolved configuration, which its checkpoints carry; the recipe by default.
+        config: the run's resolved configuration, which its checkpoints carry.
 
     Attributes:
         unreadable: messages that name the images that could not be read so far.
@@ -75,16 +77,15 @@ class Trainer:
         recipe: Recipe,
         train: Split,
         val: Split,
-        out: Path,
+        folder: RunFolder,
         *,
-        execution: Execution | None = None,
-        config: Mapping[str, Any] | None = None,
+        stages: tuple[int, ...],
+        execution: Execution,
+        config: Mapping[str, Any],
     ) -> None:
         self.model, self.recipe, self.train, self.val = model, recipe, train, val
-        self.execution = execution or Execution()
-        self.config = {"recipe": recipe.to_dict()} if config is None else config
+        self.folder, self.stages, self.execution, self.config = folder, stages, execution, config
         self.ranks = current_ranks()
-        self.folder = RunFolder(out, writes=self.ranks.is_first)
         self.interruption = Interruption()
         self.unreadable: dict[str, None] = {}
         self._check()
@@ -103,8 +104,8 @@ class Trainer:
         self._batches = TrainingBatches(self._train_pixels, recipe.batch_size, self.ranks, workers)
         self._saved_at = time.monotonic()
 
-    def run(self, stages: tuple[int, ...] = STAGES, state: TrainingState | None = None) -> Checkpoint:
-        """Train ``stages`` in order, evaluate, and save.
+    def run(self, state: TrainingState | None = None) -> Checkpoint:
+        """Train, evaluate, and save.
 
         Args:
             state: where an earlier run of these stages stopped; the model must be as it was then.
@@ -119,20 +120,22 @@ class Trainer:
             RankError: another rank ended.
             Stopped: a signal asked for it; the state is saved.
         """
-        position = Position(stages[0])
+        position = Position(self.stages[0])
         if state is not None:
             self._check_data(state)
             position = Position.from_dict(state.values["position"])
             self.folder.truncate_metrics(state.values["metrics_bytes"])
-        self.folder.path.mkdir(parents=True, exist_ok=True)
-        with self.interruption, naming_lost_ranks(), RunLog(self.folder, position.iteration) as self._log:
-            for stage in (stage for stage in stages if stage >= position.stage):
+            self.folder.remove_leftovers()
+        with self.interruption, RunLog(self.folder, position.iteration) as self._log:
+            for stage in (stage for stage in self.stages if stage >= position.stage):
                 if stage > position.stage:
                     position, state = position.next_stage(stage), None
+                if state is None:  # before anything of the stage is written, so that no kill leaves results alone
+                    self._save_state(position, None)
                 self._run_stage(position, state)
                 self.folder.save(self.folder.after_stage(stage), self._checkpoint())
                 self._log.draw_curves()
-            position = position.next_stage(stages[-1] + 1)
+            position = position.next_stage(self.stages[-1] + 1)
             self._save_state(position, None)
             evaluation = self._evaluate()
             checkpoint = self._checkpoint(evaluation)
@@ -143,8 +146,6 @@ class Trainer:
 
     def _run_stage(self, position: Position, state: TrainingState | None) -> None:
         stage, epochs = position.stage, self.recipe.epochs[position.stage]
-        if stage == 0 and epochs:
-            self._check_full_images()
         learner = self._make_learner(stage)
         rates = [group["lr"] for group in learner.optimizer.param_groups]
         if state is not None and "optimizer" in state.values:
@@ -170,8 +171,7 @@ class Trainer:
         stage, epoch, epochs = position.stage, position.epoch, self.recipe.epochs[position.stage]
         seed = derive_seed(self.recipe.seed, stage, epoch)
         self._log.restart_clock()
-        for batch in self._saving_first(self._batches.epoch(seed, start=position.batch), position, learner):
-            self._stop_if_asked(position, learner)
+        for batch in self._agreed(self._batches.epoch(seed, start=position.batch), position, learner):
             factor = rate_factor(stage, epoch, position.batch / len(self._batches), epochs)
             for group, rate in zip(learner.optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * factor
@@ -192,13 +192,23 @@ class Trainer:
                 self._save_state(position, learner)
         self._note_unreadable(self._batches.unreadable)
 
-    def _saving_first(self, batches: Iterable[Batch], position: Position, learner: Learner) -> Iterator[Batch]:
-        """``batches``; if the next one cannot be had, the state is saved before anybody hears of it."""
-        try:
-            yield from batches
-        except DataError:
-            self._save_state(position, learner)
-            raise
+    def _agreed(self, batches: Iterator[Batch], position: Position, learner: Learner) -> Iterator[Batch]:
+        """``batches``, as long as all ranks have theirs and none is asked to stop; otherwise the state is saved."""
+        failure: GFNetError | None = None
+        while True:
+            try:
+                batch = next(batches, None)
+            except DataError as error:
+                batch, failure = None, error
+            if batch is None and failure is None:
+                return
+            try:
+                self.interruption.check_all_ranks(failure)
+            except (Stopped, GFNetError):
+                self._save_state(position, learner)
+                raise
+            assert batch is not None
+            yield batch
 
     def _skip(self, position: Position, learner: Learner, result: IterationResult) -> None:
         """A loss that is no number: stop, or drop the batch and count it.
@@ -212,7 +222,7 @@ class Trainer:
             what = f"gradient's norm became {result.grad_norm}"
         where = f"stage {position.stage}, epoch {position.epoch + 1}, iteration {position.iteration}"
         what = f"{where}: the {what} at learning rate {learner.optimizer.param_groups[0]['lr']:.3g}"
-        good = f"the last good state is {self.folder.last}" if self.folder.has_last else "nothing was saved before it"
+        good = f"the last good state is {self.folder.last}"
         if self.execution.on_nan == "stop":
             raise TrainingError(f"{what}; {good}; train with a lower rate, or pass --on-nan skip")
         if position.skipped > self.execution.most_skipped:
@@ -231,7 +241,7 @@ class Trainer:
         try:
             synchronise_buffers(self.model)
             top1 = anytime_top1(self._predict(self._val_pixels, f"epoch {position.epoch + 1}", predict))
-        except Stopped:
+        except (Stopped, DataError):
             self._save_state(position, learner)
             raise
         prepare_model(self.model, position.stage, self.recipe)
@@ -268,13 +278,6 @@ class Trainer:
                 self.unreadable[message] = None
                 print(f"gfnet: skipped {message}", file=sys.stderr)
 
-    def _stop_if_asked(self, position: Position, learner: Learner) -> None:
-        try:
-            self.interruption.check_all_ranks()
-        except Stopped:
-            self._save_state(position, learner)
-            raise
-
     def _save_is_due(self, position: Position) -> bool:
         every = self.execution.save_every
         if every and position.iteration % every == 0:
@@ -289,6 +292,7 @@ class Trainer:
             "position": position.to_dict(),
             "metrics_bytes": self.folder.metrics_bytes,
             "images": len(self.train),
+            "labels_sha256": _digest(self.train.labels),
             "finished": finished,
         }
         self.folder.save_last(self._checkpoint(), TrainingState(tensors, values))
@@ -313,12 +317,18 @@ class Trainer:
                 f"batch_size {self.recipe.batch_size} is too small for {self.ranks.size} ranks; use two images a rank "
                 "or more"
             )
+        if 0 in self.stages and self.recipe.epochs[0]:
+            self._check_full_images()
 
     def _check_data(self, state: TrainingState) -> None:
         if state.values["images"] != len(self.train):
             raise TrainingError(
                 f"{self.train.root}: {len(self.train)} images, but the run began with {state.values['images']}; "
                 "give it the same data"
+            )
+        if state.values["labels_sha256"] != _digest(self.train.labels):
+            raise TrainingError(
+                f"{self.train.root}: its images belong to other classes than when the run began; give it the same data"
             )
 
     def _check_full_images(self) -> None:
@@ -331,3 +341,7 @@ class Trainer:
                 f"arch {config.arch!r} takes inputs of {config.patch_size} pixels only, so stage 0 cannot train it on "
                 f"full images of {config.image_size}; start from trained weights with --init-global and --init-local"
             ) from error
+
+
+def _digest(labels: np.ndarray) -> str:
+    return hashlib.sha256(labels.astype("<i8").tobytes()).hexdigest()

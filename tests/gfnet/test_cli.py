@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from gfnet.checkpoint import load_checkpoint
 from network_support import READABLE, UNREADABLE, gfnet, one_line
@@ -203,6 +204,27 @@ def test_bad_input_is_one_line_and_exit_2(arguments, message, checkpoint_file, s
     result = gfnet(*(argument.format(**places) for argument in arguments))
     assert message in one_line(result)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory. Tried"), RuntimeError("DefaultCPUAllocator: can't allocate memory")],
+)
+def test_too_little_memory_is_one_line(error, checkpoint_file, scenes, monkeypatch):
+    def fail(*_arguments, **_options):
+        raise error
+
+    monkeypatch.setattr("gfnet.evaluation.datasets.predict_split", fail)
+    assert "out of memory; use a smaller --batch-size" in one_line(gfnet("evaluate", checkpoint_file, "--data", scenes))
+
+
+def test_classes_under_other_names_are_pointed_out(checkpoint_file, scenes, tmp_path):
+    copy = shutil.copytree(scenes, tmp_path / "scenes")
+    for split in ("train", "val"):
+        (copy / split / "arrow").rename(copy / split / "zebra")
+    result = gfnet("evaluate", checkpoint_file, "--data", copy)
+    assert result.exit_code == 0
+    assert "class 0 is 'bars' in the data, but 'arrow' to the network" in result.stderr
 
 
 def test_debug_shows_the_traceback(tmp_path):

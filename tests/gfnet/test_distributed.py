@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 import torch
 
 import rank_worker
-from gfnet.checkpoint import load_checkpoint
+from gfnet.checkpoint import load_checkpoint, load_training_state
 from gfnet.distributed import Ranks, current_ranks, gather, sum_over_ranks
 from network_support import gfnet
 
@@ -125,10 +126,9 @@ def wait_for_iteration(run, iteration, process):
     raise AssertionError(process.communicate()[0])
 
 
-def ranks_of(process):
-    """The process ids of the ranks that ``torchrun`` started."""
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return [int(child) for child in children]
+def children(pid):
+    """The ids of the processes that one started; of ``torchrun``, its ranks."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 LONG = (*OPTIONS, "--epochs", "30,0,0,0", "--validate-every", "0", "--log-every", "1", "--save-every", "5")
@@ -147,7 +147,7 @@ def test_sigterm_stops_all_ranks_after_saving(scenes, tmp_path):
 def test_a_rank_that_dies_ends_all_with_its_error_shown(scenes, tmp_path):
     process = start("-m", "gfnet", "train", "--data", scenes, "--out", tmp_path / "run", *LONG)
     wait_for_iteration(tmp_path / "run", 3, process)
-    os.kill(ranks_of(process)[1], signal.SIGKILL)
+    os.kill(children(process.pid)[1], signal.SIGKILL)
     output, _ = process.communicate(timeout=60)
     assert process.returncode != 0
     assert "Signal 9 (SIGKILL) received" in output  # torchrun's account of the root cause
@@ -159,7 +159,7 @@ def test_ranks_that_are_started_anew_go_on_where_the_dead_ones_were(scenes, tmp_
     command = ("-m", "gfnet", "train", "--data", scenes, "--out", run, *LONG)
     process = start(*command, options=("--max-restarts", "1"))
     wait_for_iteration(run, 6, process)
-    os.kill(ranks_of(process)[1], signal.SIGKILL)
+    os.kill(children(process.pid)[1], signal.SIGKILL)
     reached = len((run / "metrics.jsonl").read_text().splitlines())
     wait_for_iteration(run, reached + 10, process)
     iterations = [json.loads(line)["iteration"] for line in (run / "metrics.jsonl").read_text().splitlines()]
@@ -173,3 +173,60 @@ def test_an_error_of_one_rank_is_shown(scenes, tmp_path):
     output, _ = process.communicate(timeout=60)
     assert process.returncode != 0
     assert "batch_size 3 is too small for 2 ranks" in output
+
+
+def test_what_fails_or_stops_on_one_rank_does_on_all(tmp_path):
+    finished(start(ROOT / "tests" / "failing_rank_worker.py", tmp_path))
+    first, second = (json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in (0, 1))
+    assert (first.pop("fine"), second.pop("fine")) == ("0", "1")
+    assert first.pop("failing") == "RankError: another rank cannot go on; see its own message"
+    assert second.pop("failing") == "DataError: no batch"
+    stopped = "Stopped: SIGTERM"
+    expected = {"error": "DataError: a broken image", "stop": stopped, "watched": stopped, "two signals": stopped}
+    assert first == second == expected
+
+
+def test_an_image_that_one_rank_cannot_read_ends_a_strict_evaluation_in_a_line(checkpoint_file, scenes, tmp_path):
+    copy = shutil.copytree(scenes, tmp_path / "scenes")
+    broken = sorted((copy / "val").rglob("*.png"))[-1]  # of the second rank's share
+    broken.write_bytes(b"no image")
+    process = start("-m", "gfnet", "evaluate", checkpoint_file, "--data", copy, "--strict")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert f"gfnet: {broken}" in output
+    assert "RuntimeError" not in output
+
+
+def test_ranks_that_were_told_different_things_do_not_begin(scenes, tmp_path):
+    command = f"{sys.executable} -m gfnet train --data {scenes} --out {tmp_path}/run {' '.join(OPTIONS)} --seed $RANK"
+    process = start("bash", "-c", command, options=("--no-python",))
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "start with different recipe; give all of them the same command" in output
+    assert not (tmp_path / "run").exists()
+
+
+def test_sigterm_to_a_whole_process_group_saves_before_the_decoders_end(scenes, tmp_path):
+    run = tmp_path / "run"
+    process = start("-m", "gfnet", "train", "--data", scenes, "--out", run, *LONG, "--workers", "2")
+    wait_for_iteration(run, 3, process)
+    process.send_signal(signal.SIGTERM)  # torchrun passes it on to each rank's process group
+    output, _ = process.communicate(timeout=60)
+    assert "gfnet: stopped by SIGTERM; go on with" in output
+    assert "DataLoader" not in output
+    saved = load_training_state(run / "last.safetensors").values["position"]["iteration"]
+    assert saved == json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])["iteration"]
+
+
+def test_a_decoder_that_is_killed_ends_training_after_a_save(scenes, tmp_path):
+    run = tmp_path / "run"
+    process = start("-m", "gfnet", "train", "--data", scenes, "--out", run, *LONG, "--workers", "1")
+    wait_for_iteration(run, 3, process)
+    decoder = children(children(process.pid)[1])[0]
+    os.kill(decoder, signal.SIGKILL)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "a decoding process died" in output
+    assert "RuntimeError" not in output
+    saved = load_training_state(run / "last.safetensors").values["position"]["iteration"]
+    assert saved == json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])["iteration"]

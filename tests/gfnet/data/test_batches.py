@@ -85,6 +85,15 @@ def test_a_batch_is_divided_into_parts_that_know_their_places(scenes):
     assert len(batch.divided(100)) == 16
 
 
+def test_all_ranks_divide_their_shares_into_equally_many_parts(scenes):
+    dataset = PixelDataset(open_split(scenes / "train"), SMALL)
+    counts = [
+        [len(batch.divided(3)) for batch in TrainingBatches(dataset, 11, Ranks(rank, 4)).epoch(0)] for rank in range(4)
+    ]
+    assert all(ours == counts[0] for ours in counts)
+    assert counts[0][0] == 2  # shares of two and three images
+
+
 def test_half_of_the_images_are_mirrored_and_the_kept_pixels_stay(scenes):
     batches = training(scenes)
     dataset = batches.dataset

@@ -7,6 +7,7 @@ import pytest
 
 from gfnet.data import open_dataset, open_splits
 from gfnet.data.packing import pack_folder
+from gfnet.data.splits import other_class
 from gfnet.errors import DataError
 
 
@@ -66,6 +67,13 @@ def test_validation_shards_may_lie_elsewhere(shards, tmp_path):
     with pytest.raises(DataError, match=r"no validation shards val-.*pass --val-data"):
         open_dataset(spec)
     assert len(open_dataset(spec, tmp_path / "val" / "val-*.tar")[1]) == 40
+
+
+def test_the_same_classes_in_another_order_are_noticed_unless_they_have_no_names():
+    assert other_class(("a", "b", "c"), ("a", "c", "b")) == 1
+    assert other_class(("a", "b"), ("a", "b")) is None
+    assert other_class(None, ("a", "b")) is None
+    assert other_class(("a", "b"), ("0", "1")) is None
 
 
 def test_shards_without_class_names_are_called_by_number(shards, tmp_path):

@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 import torch
 
+from gfnet.data import open_split
+from gfnet.data.batches import PixelDataset
 from gfnet.errors import DataError
 from gfnet.evaluation import (
     Predictions,
     join_predictions,
     predict_all_steps,
+    predict_split,
     run_all_steps,
 )
 
@@ -55,9 +58,12 @@ def test_given_actions_are_taken(tiny):
     assert not torch.equal(run_all_steps(tiny, images)[1][0], corners[0])
 
 
-def test_no_images_is_an_error(tiny):
+def test_no_images_is_an_error(tiny, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "broken.png").write_bytes(b"no image")
     with pytest.raises(DataError, match="none of the images"):
-        predict_all_steps(tiny, [], 0)
+        predict_split(tiny, PixelDataset(open_split(tmp_path), tiny.config), batch_size=2)
 
 
 def test_a_bounded_number_of_values_is_kept_of_an_image(tiny, tiny_batches):
@@ -76,8 +82,6 @@ def test_joined_predictions_are_those_of_all_images(tiny, tiny_batches):
     joined = join_predictions(parts)
     for name in ("confidence", "predicted", "in_top5", "labels"):
         assert (getattr(joined, name) == getattr(found, name)).all()
-    with pytest.raises(DataError, match="none of the images"):
-        join_predictions([])
 
 
 def test_answers_are_those_of_the_steps_where_images_stop(tiny, tiny_batches):

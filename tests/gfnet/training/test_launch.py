@@ -22,6 +22,7 @@ from gfnet.checkpoint import load_checkpoint, load_training_state
 from gfnet.cli import main
 from gfnet.data.packing import pack_folder
 from gfnet.training.learner import Learner
+from gfnet.training.run_folder import RunFolder
 from network_support import gfnet, one_line
 
 NETWORK = ("--arch", "test_resnet", "--patch-size", "40", "--image-size", "96", "--crop-ratio", "1")
@@ -111,8 +112,36 @@ def test_a_run_that_is_stopped_while_it_evaluates_goes_on_there(whole, scenes, t
 def test_resuming_begins_what_was_not_begun_and_repeats_what_is_finished(whole, scenes, tmp_path):
     assert train(scenes, tmp_path / "run", *OPTIONS, "--resume").exit_code == 0
     assert_same_run(tmp_path / "run", whole)
+    before = (tmp_path / "run" / "model.safetensors").stat().st_mtime_ns
     again = train(scenes, tmp_path / "run", *OPTIONS, "--resume")
     assert again.exit_code == 0
+    assert "finished already" in again.stderr
+    assert (tmp_path / "run" / "model.safetensors").stat().st_mtime_ns == before
+    assert_same_run(tmp_path / "run", whole)
+
+
+@pytest.mark.parametrize("stage", range(4))
+def test_a_kill_right_after_a_stage_s_result_was_written_loses_nothing(whole, scenes, tmp_path, monkeypatch, stage):
+    real = RunFolder.save
+
+    def save(self, path, checkpoint):
+        real(self, path, checkpoint)
+        if path == self.after_stage(stage):
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "save", save)
+        assert train(scenes, tmp_path / "run", *OPTIONS).exit_code == 130
+    assert train(scenes, tmp_path / "run", *OPTIONS, "--resume").exit_code == 0
+    assert_same_run(tmp_path / "run", whole)
+
+
+def test_a_kill_before_the_first_save_leaves_a_run_that_can_be_resumed(whole, scenes, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "save_last", lambda *_arguments: terminate() or time.sleep(1))
+        assert train(scenes, tmp_path / "run", *OPTIONS).exit_code == 143
+    assert sorted(path.name for path in (tmp_path / "run").glob("*.*")) == ["config.yaml"]
+    assert gfnet("train", "--out", tmp_path / "run", "--resume").exit_code == 0
     assert_same_run(tmp_path / "run", whole)
 
 
@@ -133,6 +162,7 @@ def test_a_damaged_last_falls_back_to_the_previous_one_and_says_so(stopped, whol
     assert result.exit_code == 0
     assert "last.safetensors: damaged" in result.stderr
     assert "going on from previous.safetensors" in result.stderr
+    assert (stopped / "damaged.safetensors").read_bytes() == content  # and never took the place of `previous`
     assert_same_run(stopped, whole)
 
 
@@ -164,6 +194,16 @@ def test_other_data_is_refused_when_a_run_is_resumed(stopped, scenes, tmp_path):
     next((copy / "train" / "star").iterdir()).unlink()
     found = one_line(gfnet("train", "--data", copy, "--out", stopped, "--resume"))
     assert "59 images, but the run began with 60" in found
+    moved = next((copy / "train" / "disc").iterdir())
+    shutil.copy(moved, copy / "train" / "star" / moved.name)
+    next((copy / "train" / "bars").iterdir()).unlink()
+    shutil.copy(moved, copy / "train" / "star" / f"again-{moved.name}")
+    found = one_line(gfnet("train", "--data", copy, "--out", stopped, "--resume"))
+    assert "its images belong to other classes than when the run began" in found
+    for split in ("train", "val"):
+        (copy / split / "arrow").rename(copy / split / "zebra")  # the others' numbers move down
+    found = one_line(gfnet("train", "--data", copy, "--out", stopped, "--resume"))
+    assert "class 0 is 'bars', but 'arrow' in" in found
     shutil.rmtree(copy / "train" / "star")
     shutil.rmtree(copy / "val" / "star")
     found = one_line(gfnet("train", "--data", copy, "--out", stopped, "--resume"))
@@ -179,6 +219,66 @@ def test_how_a_run_is_executed_may_change_when_it_is_resumed(stopped, whole):
 def test_an_unfinished_run_is_not_overwritten_by_accident(stopped, scenes):
     assert "not finished; continue it with --resume" in one_line(train(scenes, stopped, *OPTIONS))
     assert train(scenes, stopped, *OPTIONS, "--overwrite").exit_code == 0
+
+
+def test_leftovers_of_killed_saves_are_removed(stopped):
+    (stopped / ".last.safetensors.abc.safetensors").write_bytes(b"half")
+    assert gfnet("train", "--out", stopped, "--resume").exit_code == 0
+    assert not list(stopped.glob(".*"))
+
+
+def test_half_a_line_of_metrics_is_forgotten(stopped, whole, scenes):
+    with open(stopped / "metrics.jsonl", "a") as stream:
+        stream.write('{"stage": 0, "epo')
+    assert gfnet("train", "--out", stopped, "--resume").exit_code == 0
+    assert_same_run(stopped, whole)
+    with open(stopped / "metrics.jsonl", "a") as stream:
+        stream.write('{"stage": 0, "epo')
+    assert train(scenes, stopped, *OPTIONS, "--stage", "3", "--overwrite").exit_code == 0
+    assert [line["stage"] for line in lines(stopped)] == [line["stage"] for line in lines(whole)]
+
+
+@pytest.mark.parametrize("name", ["stages", "model"])
+def test_a_run_whose_configuration_is_incomplete_is_not_resumed(stopped, name):
+    config = yaml.safe_load((stopped / "config.yaml").read_text())
+    del config[name]
+    (stopped / "config.yaml").write_text(yaml.safe_dump(config))
+    found = one_line(gfnet("train", "--out", stopped, "--resume"))
+    assert f"config.yaml: says nothing about {name}; restore the file" in found
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--steps", "1"), "no patches to learn"),
+        (("--stage", "2", "--init", "RUN/stage2.safetensors"), "would be replaced by the run that starts from it"),
+        (("--stage", "1", "--init", "RUN/nothing.safetensors"), "no such file"),
+    ],
+)
+def test_nothing_is_replaced_before_the_new_run_can_begin(whole, scenes, tmp_path, options, message):
+    run = shutil.copytree(whole, tmp_path / "run")
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    options = [option.replace("RUN", str(run)) for option in options]
+    assert message in one_line(gfnet("train", "--data", scenes, "--out", run, *OPTIONS[:-2], *options, "--overwrite"))
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_stages_of_one_run_have_the_same_classes(whole, scenes, tmp_path):
+    run, copy = shutil.copytree(whole, tmp_path / "run"), shutil.copytree(scenes, tmp_path / "scenes")
+    for split in ("train", "val"):
+        (copy / split / "arrow").rename(copy / split / "zebra")
+    found = one_line(train(copy, run, *OPTIONS, "--stage", "3", "--overwrite"))
+    assert "class 0 is 'bars', but 'arrow' in" in found
+    result = train(copy, tmp_path / "new", *OPTIONS, "--stage", "3", "--init", run / "stage2.safetensors")
+    assert result.exit_code == 0
+    assert "learned classes of other names" in result.stderr
+
+
+def test_a_stage_that_takes_no_epochs_says_so(whole, scenes, tmp_path):
+    start = ("--init", whole / "stage0.safetensors", "--stage", "0")
+    result = train(scenes, tmp_path / "run", *OPTIONS[:-2], *start)
+    assert result.exit_code == 0, result.output
+    assert "stage 0 takes no epochs" in result.stderr
 
 
 def test_trained_stages_are_not_overwritten_by_accident(whole, scenes):
@@ -226,36 +326,41 @@ def test_a_full_disk_loses_nothing_that_was_saved(whole, scenes, tmp_path, monke
     assert_same_run(tmp_path / "run", whole)
 
 
-def kill_at_random(command, run, kills, seed, longest):
-    """Start ``command`` again and again, killing it at random moments; then let it finish."""
-    choice = random.Random(seed)
-    killed = 0
-    while killed < kills:
+def kill_at_random(command, run, kills):
+    """Start ``command`` again and again, killing it at random moments of each attempt; then let it finish."""
+    choice = random.Random(kills)
+    for _ in range(kills):
+        before = last_saved(run)
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        deadline = time.monotonic() + choice.uniform(0, longest)
-        started = (run / "config.yaml").exists()
-        while time.monotonic() < deadline or not started:  # never before it has begun
-            if process.poll() is not None:
-                assert process.returncode == 0, process.stderr.read()
-                return killed
-            started = started or (run / "config.yaml").exists()
+        while last_saved(run) == before:  # so that every attempt gets a little further
+            assert process.poll() is None, process.stderr.read()
             time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        killed += 1
+        time.sleep(choice.uniform(0, 0.3))
+        assert process.poll() is None, "finished before it was killed"
+        process.kill()
+        process.communicate()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return killed
+
+
+def last_saved(run):
+    """When the run's state was saved last."""
+    path = run / "last.safetensors"
+    return path.stat().st_mtime_ns if path.exists() else 0
 
 
 @pytest.mark.parametrize(
-    ("kills", "longest"), [(2, 8.0), pytest.param(20, 9.0, marks=pytest.mark.slow)], ids=["twice", "20-times"]
+    ("kills", "epochs"),
+    [(2, "2,1,2,1"), pytest.param(20, "8,4,8,4", marks=pytest.mark.slow)],
+    ids=["twice", "20-times"],
 )
-def test_kills_at_random_moments_change_nothing(whole, scenes, tmp_path, kills, longest):
+def test_kills_at_random_moments_change_nothing(scenes, tmp_path, kills, epochs):
+    options = ("--data", scenes, *OPTIONS[:-1], epochs)
+    assert gfnet("train", *options, "--out", tmp_path / "whole").exit_code == 0
     run = tmp_path / "run"
-    command = [sys.executable, "-m", "gfnet", "train", "--data", str(scenes), "--out", str(run), *OPTIONS]
-    assert kill_at_random([*command, "--resume", "--save-every", "1"], run, kills, seed=kills, longest=longest) > 0
-    assert_same_run(run, whole)
+    command = [sys.executable, "-m", "gfnet", "train", *map(str, options), "--out", str(run), "--save-every", "1"]
+    kill_at_random([*command, "--resume"], run, kills)
+    assert_same_run(run, tmp_path / "whole")
 
 
 def test_a_dry_run_prints_what_would_be_trained_and_writes_nothing(scenes, tmp_path):
@@ -300,6 +405,16 @@ def test_what_a_dry_run_prints_is_a_configuration_file(scenes, tmp_path):
         (("--batch-size", "0"), "batch_size is 0; use 1 or more"),
         (("--accumulate", "0"), "accumulate is 0; use 1 or more"),
         (("--config", "nowhere.yaml"), "nowhere.yaml: no such file"),
+        (("--set", "execution=3"), "execution is 3; expected names and values under it"),
+        (("--set", "execution.timeout_s=abc"), "execution.timeout_s: .*not 'abc'"),
+        (("--set", "stages=[]"), r"stages \[\]: give one of"),
+        (("--set", "stages=2.5"), "stages 2.5: give one of"),
+        (("--set", "stages={a: 1}"), "stages .*: give one of"),
+        (("--set", "init=5"), "init is 5; expected text"),
+        (("--set", "model.image_size=60.5"), "model.image_size: .*not 60.5"),
+        (("--set", "model.crop_ratio=x"), "model.crop_ratio: .*not 'x'"),
+        (("--init", "a", "--init-global", "b"), "init and init_global are both given"),
+        (("--stage", "1", "--init-local", "b"), "init_local is what stage 0 starts from, but stage 1 comes first"),
     ],
 )
 def test_wrong_options_are_named(scenes, tmp_path, options, message):

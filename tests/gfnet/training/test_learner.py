@@ -322,6 +322,31 @@ def test_the_contrastive_reward_compares_with_a_random_patch():
     assert len(result.rewards) == 2
 
 
+def test_random_patches_tell_nothing_about_the_exploration_noise(monkeypatch):
+    model = tiny()
+    learner = Learner(model, 2, Recipe(ppo=PPORecipe(reward="contrastive")))
+    drawn = []
+
+    def spy(network, images, targets, noise, others):
+        drawn.append((noise.flatten(), others.flatten()))
+        return roll_out(network, images, targets, noise, others)
+
+    monkeypatch.setattr("gfnet.training.learner.roll_out", spy)
+    for seed in range(40):
+        learner.step([batch()], seed)
+    noise, others = (torch.cat(values) for values in zip(*drawn, strict=True))
+    for values in (noise, noise.abs()):
+        assert torch.corrcoef(torch.stack([values, others]))[0, 1].abs() < 0.12  # four standard errors of 1280 draws
+
+
+def test_gradients_that_are_no_numbers_are_noticed_when_the_scale_is_not_to_blame():
+    model = tiny()
+    learner = Learner(model, 1, Recipe(), amp="fp16")
+    next(model.classifier.parameters()).register_hook(lambda gradient: gradient * float("nan"))
+    results = [learner.step([batch()], seed).finite for seed in range(18)]
+    assert results == [True] * 16 + [False] * 2  # the scale falls from 2 ** 16 to 1
+
+
 def test_joint_random_patches_equal_separate_ones_where_batchnorm_does_not_mix():
     results = []
     for joint in (False, True):
