@@ -39,3 +39,7 @@ class TrainingError(GFNetError):
 
 class ExportError(GFNetError):
     """A network cannot be exported as asked."""
+
+
+class MilError(GFNetError):
+    """A Core ML package is damaged, or holds what the interpreter does not know."""

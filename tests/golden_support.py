@@ -23,16 +23,14 @@ from golden import recipe
 GOLDEN = Path(__file__).parent / "golden"
 
 # One network of each family is checked at every run; the other nine differ from one of these in size only.
-_QUICK = frozenset(
-    {
-        "resnet50_p96_T5",
-        "densenet121_p96_T5",
-        "regnety_600m_p96_T5",
-        "mobilenetv3_large_100_p96_T3",
-        "efficientnet_b2_p128_T4",
-    }
+FAMILY_NAMES = (
+    "resnet50_p96_T5",
+    "densenet121_p96_T5",
+    "regnety_600m_p96_T5",
+    "mobilenetv3_large_100_p96_T3",
+    "efficientnet_b2_p128_T4",
 )
-RELEASED_NAMES = [pytest.param(name, marks=() if name in _QUICK else pytest.mark.slow) for name in RELEASED]
+RELEASED_NAMES = [pytest.param(name, marks=() if name in FAMILY_NAMES else pytest.mark.slow) for name in RELEASED]
 """The fourteen released networks as parameters of a test that runs them."""
 
 

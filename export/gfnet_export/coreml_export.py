@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
-import logging
 import tempfile
-import warnings
 from pathlib import Path
 from typing import Literal
 
@@ -17,22 +13,9 @@ import torch
 from gfnet.errors import ExportError
 from gfnet_export import names
 from gfnet_export.components import Component
+from gfnet_export.quiet import quiet_coremltools
 
-
-@contextlib.contextmanager
-def _quiet():
-    """Silence coremltools: progress bars of its own, and news that it is not on a Mac or on an older torch."""
-    disabled = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(disabled)
-
-
-with _quiet():
+with quiet_coremltools():
     import coremltools as ct
 
 Precision = Literal["fp16", "fp32"]
@@ -69,7 +52,7 @@ def write_coreml(
     Raises:
         ExportError: a part of the network has no Core ML form.
     """
-    with _quiet(), torch.no_grad():
+    with quiet_coremltools(), torch.no_grad():
         try:
             traced = torch.jit.trace(component.module, component.example)
             model = ct.convert(

@@ -1,0 +1,154 @@
+"""Running an ML program, operation by operation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gfnet.errors import MilError
+from gfnet_export.mil.ops import CONSTANT_OPS, OPS, as_tensor
+from gfnet_export.mil.package import Function, Operation
+from gfnet_export.mil.values import Constant, TensorType
+
+Rounding = Literal["declared", "none"]
+
+_KINDS = {"float16": "f", "float32": "f", "float64": "f", "bool": "b", "string": "s"}
+
+
+class Interpreter:
+    """One function of an ML program, ready to run.
+
+    Everything is computed in float32.  Where the program declares a result float16 it is then rounded to that, as a
+    processor with wider accumulators would; so this says what the program says, not how a Neural Engine adds up.
+
+    Args:
+        function: of a package; see :func:`gfnet_export.mil.package.read_package`.
+        rounding: ``declared``: results are rounded as the program says; ``none``: never.
+
+    Raises:
+        MilError: it has an operation that is not known here, or constants that contradict each other.
+    """
+
+    def __init__(self, function: Function, *, rounding: Rounding = "declared") -> None:
+        self.function, self.rounding = function, rounding
+        unknown = sorted({operation.type for operation in function.operations} - {*OPS, "const"})
+        if unknown:
+            raise MilError(f"function {function.name!r}: no operation {unknown[0]!r} here; known are {', '.join(OPS)}")
+        self._constants: dict[str, Any] = {}
+        self._operations = []
+        with torch.no_grad():
+            for operation in function.operations:
+                if operation.type.startswith(CONSTANT_OPS):
+                    self._run(operation, self._constants)
+                else:
+                    self._operations.append(operation)
+
+    def __call__(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Run on one set of inputs.
+
+        Args:
+            inputs: by name, of the declared shapes.
+
+        Returns:
+            The function's outputs by name: floating point as float32.
+
+        Raises:
+            MilError: an input is missing or of another shape; an operation's result is not what the program declares.
+        """
+        results = self.trace(inputs)
+        return {name: results[name].numpy() for name in self.function.outputs}
+
+    @torch.no_grad()
+    def trace(
+        self, inputs: Mapping[str, np.ndarray], watch: Callable[[str, Tensor], None] | None = None
+    ) -> dict[str, Any]:
+        """Like a call, but gives every result on the way, by name.
+
+        Args:
+            watch: is shown each result as it is made.
+        """
+        results = {**self._constants, **self._checked_inputs(inputs)}
+        for operation in self._operations:
+            self._run(operation, results)
+            if watch is not None:
+                for name, _ in operation.outputs:
+                    watch(name, results[name])
+        missing = [name for name in self.function.outputs if not isinstance(results.get(name), Tensor)]
+        if missing:
+            raise MilError(f"function {self.function.name!r}: its output {missing[0]!r} is never computed")
+        return results
+
+    def _checked_inputs(self, inputs: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+        wanted = self.function.inputs
+        for name in (*wanted, *inputs):
+            if name not in wanted or name not in inputs:
+                raise MilError(f"inputs are {', '.join(inputs) or 'none'}, but wanted are {', '.join(wanted)}")
+        tensors = {}
+        for name, kind in wanted.items():
+            value = np.asarray(inputs[name])
+            if value.shape != kind.shape:
+                raise MilError(f"input {name!r} is {list(value.shape)}, but {kind} is wanted")
+            if value.dtype.kind not in "fiub":
+                raise MilError(f"input {name!r} holds {value.dtype}, not numbers")
+            tensors[name] = self._rounded(as_tensor(value.astype(np.float32)), kind)
+        return tensors
+
+    def _run(self, operation: Operation, results: dict[str, Any]) -> None:
+        """Add an operation's results to ``results``."""
+        try:
+            for _, kind in operation.outputs:
+                kind.elements  # noqa: B018  refuses what is flexible or too large
+            values = self._compute(operation, results)
+            if len(values) != len(operation.outputs):
+                raise MilError(f"gives {len(values)} results, but {len(operation.outputs)} are declared")
+            for value, (name, kind) in zip(values, operation.outputs, strict=True):
+                results[name] = self._declared(value, kind)
+        except MilError as error:
+            raise MilError(f"{operation.describe()}: {error}") from error
+        except (RuntimeError, TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise MilError(f"{operation.describe()}: cannot be computed ({reason[:200]})") from error
+
+    def _compute(self, operation: Operation, results: Mapping[str, Any]) -> tuple[Any, ...]:
+        if operation.type == "const":
+            if "val" not in operation.attributes:
+                raise MilError("has no value")
+            return (_value(operation.attributes["val"]),)
+        arguments: dict[str, Any] = {name: _value(value) for name, value in operation.attributes.items()}
+        for name, bindings in operation.inputs.items():
+            bound = [self._bound(binding, results) for binding in bindings]
+            arguments[name] = bound if name == "values" else bound[0]
+        given = OPS[operation.type](**arguments)
+        return given if isinstance(given, tuple) else (given,)
+
+    @staticmethod
+    def _bound(binding: str | Constant, results: Mapping[str, Any]) -> Any:
+        if isinstance(binding, Constant):
+            return _value(binding)
+        if binding not in results:
+            raise MilError(f"its input {binding!r} is not computed before")
+        return results[binding]
+
+    def _declared(self, value: Any, kind: TensorType) -> Any:
+        """``value``, which must be what was declared, rounded to it."""
+        if isinstance(value, str) or kind.dtype == "string":
+            if not isinstance(value, str) or kind.dtype != "string":
+                raise MilError(f"gives text, but {kind} is declared, or the other way round")
+            return value
+        if tuple(value.shape) != kind.shape:
+            raise MilError(f"gives shape {list(value.shape)}, but {kind} is declared")
+        found = "b" if value.dtype == torch.bool else "f" if value.is_floating_point() else "i"
+        if found != _KINDS.get(kind.dtype, "i"):
+            raise MilError(f"gives {value.dtype}, but {kind} is declared")
+        return self._rounded(value, kind)
+
+    def _rounded(self, value: Tensor, kind: TensorType) -> Tensor:
+        return value.half().float() if kind.dtype == "float16" and self.rounding == "declared" else value
+
+
+def _value(constant: Constant) -> Any:
+    return constant.value if isinstance(constant.value, str) else as_tensor(constant.value)

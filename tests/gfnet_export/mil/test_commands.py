@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from gfnet_export.mil import Interpreter, read_package
+from network_support import gfnet, one_line
+
+
+def test_run_computes_and_writes_arrays(coreml_bundle, tmp_path):
+    package = coreml_bundle.folder / "glance.mlpackage"
+    image = np.random.default_rng(0).uniform(0, 255, (1, 3, 40, 40)).astype(np.float32)
+    np.save(tmp_path / "image.npy", image)
+    result = gfnet(
+        *("mil", "run", package, "--input", f"image={tmp_path / 'image.npy'}"),
+        *("--out", tmp_path / "out", "--json", tmp_path / "result.json"),
+    )
+    assert result.exit_code == 0, result.output
+    expected = Interpreter(read_package(package).function())({"image": image})
+    summary = json.loads((tmp_path / "result.json").read_text())
+    assert set(summary) == set(expected) == {path.stem for path in (tmp_path / "out").iterdir()}
+    for name, value in expected.items():
+        assert (np.load(tmp_path / "out" / f"{name}.npy") == value).all()
+        assert summary[name]["shape"] == list(value.shape)
+        assert f"{name}  {list(value.shape)}  from {value.min():.6g}" in result.stdout
+
+
+def test_ops_lists_what_a_package_consists_of(coreml_bundle, tmp_path):
+    result = gfnet("mil", "ops", coreml_bundle.folder / "glance.mlpackage", "--json", tmp_path / "ops.json")
+    assert result.exit_code == 0
+    rows = {row["type"]: row for row in json.loads((tmp_path / "ops.json").read_text())}
+    assert rows["conv"]["dtypes"] == ["float16"]
+    assert "function main of main, CoreML6, specification 7" in result.stdout
+
+
+def test_lint_ends_with_1_where_it_finds_something(coreml_bundle):
+    assert gfnet("mil", "lint", coreml_bundle.folder / "focus_2.mlpackage").exit_code == 0
+    found = gfnet("mil", "lint", coreml_bundle.folder / "policy.mlpackage")
+    assert found.exit_code == 1
+    assert "float32 island: sigmoid" in found.stdout  # the action must not be rounded
+
+
+def test_bad_input_is_one_line(coreml_bundle, tmp_path):
+    package = coreml_bundle.folder / "glance.mlpackage"
+    (tmp_path / "text.npy").write_text("no array")
+    np.save(tmp_path / "small.npy", np.zeros(3))
+    for arguments, message in (
+        (("ops", tmp_path / "none.mlpackage"), "no such package folder"),
+        (("ops", package, "--function", "other"), "no function 'other'; it has main"),
+        (("run", package), "inputs are none, but wanted are image"),
+        (("run", package, "--input", "image"), "write NAME=FILE.npy"),
+        (("run", package, "--input", f"image={tmp_path / 'none.npy'}"), "No such file or directory"),
+        (("run", package, "--input", f"image={tmp_path / 'text.npy'}"), "no array of numbers"),
+        (("run", package, "--input", f"image={tmp_path / 'small.npy'}"), "input 'image' is [3], but float32"),
+    ):
+        assert message in one_line(gfnet("mil", *arguments))

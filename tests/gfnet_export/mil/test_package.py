@@ -1,0 +1,183 @@
+"""Packages that are read, and packages that must not be."""
+
+from __future__ import annotations
+
+import json
+import random
+import resource
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from coremltools.proto import Model_pb2
+
+from gfnet.errors import MilError
+from gfnet.model import GFNet
+from gfnet_export.components import components_of
+from gfnet_export.coreml_export import write_coreml
+from gfnet_export.mil import Interpreter, read_package
+from gfnet_export.mil.values import unpack
+from network_support import recurrent
+
+MOST_MEMORY_KB = 600_000
+
+
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory):
+    """A package whose weights lie in their own file."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("policy") / "policy.mlpackage"
+    write_coreml(components_of(GFNet(recurrent()).eval())[1], path)
+    return path
+
+
+@pytest.fixture
+def copy(policy, tmp_path):
+    return shutil.copytree(policy, tmp_path / "copy.mlpackage")
+
+
+def program(package):
+    return package / "Data" / "com.apple.CoreML" / "model.mlmodel"
+
+
+def weights(package):
+    return package / "Data" / "com.apple.CoreML" / "weights" / "weight.bin"
+
+
+def zeros(package):
+    return {name: np.zeros(kind.shape, np.float32) for name, kind in package.function().inputs.items()}
+
+
+def test_a_package_tells_what_it_is(policy):
+    package = read_package(policy)
+    assert package.specification_version == 7  # iOS 16
+    main = package.function()
+    assert (main.name, main.opset) == ("main", "CoreML6")
+    assert list(main.inputs) == ["feature_map", "hidden"]
+    assert main.outputs == ("action", "new_hidden")
+    stored = [v for o in main.operations for v in o.attributes.values() if v.stored_bytes]
+    assert sum(value.stored_bytes for value in stored) > 0.8 * weights(policy).stat().st_size
+
+
+def test_reading_changes_nothing(copy):
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    read_package(copy)
+    assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(("bits", "signed"), [(1, False), (2, False), (3, False), (4, False), (4, True), (6, False)])
+def test_narrow_integers_are_unpacked_from_the_lowest_bit_up(bits, signed):
+    low = -(2 ** (bits - 1)) if signed else 0
+    values = np.random.default_rng(0).integers(low, low + 2**bits, 37)
+    number = sum((int(value) % 2**bits) << (bits * place) for place, value in enumerate(values))
+    packed = np.frombuffer(number.to_bytes(-(-37 * bits // 8), "little"), np.uint8)
+    assert unpack(packed, bits, 37, signed=signed).tolist() == values.tolist()
+
+
+def rename_weights(package, name):
+    model = Model_pb2.Model()
+    model.ParseFromString(program(package).read_bytes())
+    for function in model.mlProgram.functions.values():
+        for block in function.block_specializations.values():
+            for operation in block.operations:
+                for value in operation.attributes.values():
+                    if value.WhichOneof("value") == "blobFileValue":
+                        value.blobFileValue.fileName = name
+    program(package).write_bytes(model.SerializeToString())
+
+
+def relist(package, path):
+    listing = json.loads((package / "Manifest.json").read_text())
+    listing["itemInfoEntries"][listing["rootModelIdentifier"]]["path"] = path
+    (package / "Manifest.json").write_text(json.dumps(listing))
+
+
+def link_out(package):
+    shutil.move(weights(package), package.parent / "weight.bin")
+    weights(package).symlink_to(package.parent / "weight.bin")
+
+
+def as_neural_network(package):
+    model = Model_pb2.Model()
+    model.specificationVersion = 4
+    model.neuralNetwork.SetInParent()
+    program(package).write_bytes(model.SerializeToString())
+
+
+DAMAGES = {
+    "missing": (shutil.rmtree, "no such package folder"),
+    "no list": (lambda p: (p / "Manifest.json").unlink(), "Manifest.json: cannot be read"),
+    "list is no JSON": (lambda p: (p / "Manifest.json").write_text("["), "Manifest.json: cannot be read"),
+    "list is something else": (lambda p: (p / "Manifest.json").write_text("[]"), "Manifest.json: cannot be read"),
+    "list leads out": (lambda p: relist(p, "../../x"), "refers to '../../x', which is outside of it"),
+    "list is absolute": (lambda p: relist(p, "/etc/passwd"), "which is outside of it"),
+    "program missing": (lambda p: program(p).unlink(), "named in the package's list, but missing"),
+    "program is text": (lambda p: program(p).write_text("no protobuf"), "no Core ML model"),
+    "program is empty": (lambda p: program(p).write_bytes(b""), "holds a nothing, not an ML program"),
+    "program is of another kind": (as_neural_network, "holds a neuralNetwork, not an ML program"),
+    "weights missing": (lambda p: weights(p).unlink(), "weight.bin: cannot be read"),
+    "weights empty": (lambda p: weights(p).write_bytes(b""), "weight.bin: cannot be read"),
+    "weights of another format": (lambda p: weights(p).write_bytes(bytes(99)), "not a weight file of version 2"),
+    "weights cut short": (lambda p: weights(p).write_bytes(weights(p).read_bytes()[:2000]), "weight.bin: ends"),
+    "weights elsewhere": (lambda p: rename_weights(p, "@model_path/../../../x.bin"), "which is outside of it"),
+    "weights linked": (link_out, "is a link that leads out of it"),
+}
+
+
+@pytest.mark.parametrize(("damage", "message"), DAMAGES.values(), ids=DAMAGES.keys())
+def test_a_damaged_package_is_refused_with_the_reason(copy, damage, message):
+    damage(copy)
+    with pytest.raises(MilError, match=message) as refused:
+        read_package(copy)
+    assert "\n" not in str(refused.value)
+
+
+def mutate(content: bytes, choice: random.Random) -> bytes:
+    """A few bytes changed, dropped, doubled or put elsewhere."""
+    changed = bytearray(content)
+    for _ in range(choice.randint(1, 4)):
+        begin = choice.randrange(len(changed))
+        end = min(len(changed), begin + choice.choice((1, 1, 2, 8, 100)))
+        kind = choice.randrange(5)
+        if kind == 0:
+            changed[begin] ^= 1 << choice.randrange(8)
+        elif kind == 1:
+            changed[begin:end] = choice.randbytes(end - begin)
+        elif kind == 2 and len(changed) > 200:
+            del changed[begin:end]
+        elif kind == 3:
+            changed[begin:begin] = changed[begin:end]
+        else:
+            changed[begin:end] = b"\xff" * (end - begin)
+    return bytes(changed)
+
+
+def listing(package):
+    return package / "Manifest.json"
+
+
+def refusal(package):
+    """Why a package is refused; ``None`` if it runs."""
+    try:
+        opened = read_package(package)
+        Interpreter(opened.function())(zeros(opened))
+    except MilError as error:
+        return str(error)
+    return None
+
+
+@pytest.mark.parametrize("count", [300, pytest.param(10_000, marks=pytest.mark.slow)], ids=["quick", "thorough"])
+@pytest.mark.parametrize("place", [program, weights, listing])
+def test_no_mutation_does_worse_than_a_clean_error(policy, tmp_path, place, count):
+    package = shutil.copytree(policy, tmp_path / "mutated.mlpackage")
+    original, choice = place(package).read_bytes(), random.Random(count)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    reasons = []
+    for _ in range(count):
+        place(package).write_bytes(mutate(original, choice))
+        reasons.append(refusal(package))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < MOST_MEMORY_KB
+    refused = [reason for reason in reasons if reason is not None]
+    assert refused
+    assert all(reason and "\n" not in reason for reason in refused)
