@@ -22,6 +22,7 @@ install: $(STAMP)
 $(STAMP): setup.cfg pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'gfnet needs Python 3.11 or newer; pass PYTHON=...')"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV): about 5 GB, a few minutes"
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
 	touch $@
 

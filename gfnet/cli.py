@@ -47,7 +47,8 @@ class _Group(click.Group):
         except (GFNetError, OSError, MemoryError, RuntimeError) as error:
             if context.params.get("debug") or not (isinstance(error, _MENDABLE) or _is_out_of_memory(error)):
                 raise
-            click.echo(f"gfnet: {_one_line(error)}", err=True)
+            if not getattr(error, "said_elsewhere", False):  # of many ranks one speaks
+                click.echo(f"gfnet: {_one_line(error)}", err=True)
             context.exit(2)
 
     def main(self, *args: Any, **extra: Any) -> Any:

@@ -143,7 +143,7 @@ def on_all_ranks(work: Callable[[], T]) -> T:
     For work that the ranks do apart from each other: were one to fail alone, the others would wait for it.
 
     Raises:
-        Exception: what ``work`` raised, on the first rank where it did.
+        Exception: what ``work`` raised, on the first rank where it did; elsewhere it is marked ``said_elsewhere``.
     """
     if current_ranks().size == 1:
         return work()
@@ -158,6 +158,7 @@ def on_all_ranks(work: Callable[[], T]) -> T:
     if first is not None:
         cause = failure if first == current_ranks().rank else failures[first]
         assert cause is not None
+        cause.said_elsewhere = first != current_ranks().rank  # type: ignore[attr-defined]
         raise cause
     return value
 

@@ -120,7 +120,7 @@ def choose_point(points: Sequence[BudgetPoint], budget: float) -> BudgetPoint:
     if not cheapest <= budget <= dearest * 1.0001:
         raise BudgetError(
             f"budget {budget / 1e6:.4g}M is out of range: this network can spend from {cheapest / 1e6:.4g}M to "
-            f"{dearest / 1e6:.4g}M multiply-adds per image"
+            f"{dearest / 1e6:.4g}M multiply-adds per image; --all-steps spends all"
         )
     return max((p for p in points if p.budget <= budget), key=lambda p: p.budget)
 

@@ -308,12 +308,15 @@ def _loaded(loader: DataLoader, dataset: PixelDataset) -> Iterator[_Stack]:
             # finds out as well.
             signal.signal(signal.SIGCHLD, on_child_exit)
         yield from batches
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+    except (RuntimeError, OSError, EOFError) as error:
+        # While it hands over a batch the process's end is a broken connection.  Images' own errors stay in it.
+        handing_over = loader.num_workers and not isinstance(error, RuntimeError)
+        if not handing_over and "DataLoader worker" not in str(error):
             raise
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise DataError(
-            f"{dataset.split.root}: a decoding process died ({str(error).splitlines()[0]}); is memory or shared memory "
-            "full? use fewer --workers"
+            f"{dataset.split.root}: a decoding process died ({reason}); is memory or shared memory full? use fewer "
+            "--workers"
         ) from error
 
 

@@ -164,6 +164,8 @@ def open_named_split(data: str | Path, name: str, val_data: str | Path | None = 
     if name == "val" and val_data is not None:
         return _open_shards(Path(val_data), name)
     if not _in_shards(data, name):
+        if name == "val" and _in_shards(data, "train"):
+            raise DataError(f"{data}: no validation shards val-*.tar in it; pass --val-data")
         return open_split(data / name)
     if name == "val" and not data.is_dir():
         data = data.parent

@@ -57,7 +57,7 @@ def draw_curves(metrics: Path, out: Path) -> None:
                 _plot(panels[2], of_stage, "rewards", lambda index: step_colour(index + 1), "-")
                 panels[2].set_ylabel("mean reward")
         loss.set_ylabel("training loss")
-        accuracy.set_ylabel("top-1, %\n(dotted: training, dots: validation)")
+        accuracy.set_ylabel("top-1, %\n(dotted: training, circles: validation)")
         panels[-1].set_xlabel("iteration")
         steps = max((len(line["top1"]) for line in lines), default=0)
         handles = [Line2D([], [], color=step_colour(step)) for step in range(1, steps + 1)]
@@ -71,6 +71,8 @@ def _plot(axes: Any, lines: list[dict[str, Any]], name: str, colour: Any, style:
     if not rows:
         return
     x = [iteration for iteration, _ in rows]
+    if len(rows) == 1:
+        style = "o"  # a line of one point is invisible
     if colour is None:
         axes.plot(x, [value for _, value in rows], style, color=INK, linewidth=1.2)
         return

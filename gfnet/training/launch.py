@@ -64,7 +64,11 @@ def launch(out: Path, options: Options, *, resume: bool = False, overwrite: bool
         Stopped: a signal asked for it; the state is saved.
     """
     keep_freed_memory()
+    if resume and overwrite:
+        raise ConfigError("--resume goes on with a run and --overwrite replaces it; choose one")
     folder = RunFolder(out)
+    if resume and not folder.config.is_file() and not options.get("data"):
+        raise ConfigError(f"{out}: no run to resume in there, and no --data to begin one with")
     again = (resume or restarts() > 0) and folder.config.is_file()
     if again:
         options = _stored_options(folder, options)

@@ -48,7 +48,7 @@ class Totals:
         means = self.means()
         if not means:
             return ""
-        return f"loss {means['loss']:.3f}, top-1 {' '.join(f'{value:.1f}' for value in means['top1'])} %"
+        return f"loss {means['loss']:.3f}, training top-1 {' '.join(f'{value:.1f}' for value in means['top1'])} %"
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -124,6 +124,10 @@ class Trainer:
         if state is not None:
             self._check_data(state)
             position = Position.from_dict(state.values["position"])
+            if self.ranks.is_first:
+                place = f"stage {position.stage}, epoch {position.epoch + 1}, after iteration {position.iteration}"
+                done = position.stage > self.stages[-1]
+                print(f"gfnet: goes on {'with the evaluation' if done else f'in {place}'}", file=sys.stderr)
             self.folder.truncate_metrics(state.values["metrics_bytes"])
             self.folder.remove_leftovers()
         with self.interruption, RunLog(self.folder, position.iteration) as self._log:
@@ -240,12 +244,15 @@ class Trainer:
             predict = partial(predict_all_steps, random_patches=generator)
         try:
             synchronise_buffers(self.model)
-            top1 = anytime_top1(self._predict(self._val_pixels, f"epoch {position.epoch + 1}", predict))
+            top1 = anytime_top1(self._predict(self._val_pixels, "validation", predict))
         except (Stopped, DataError):
             self._save_state(position, learner)
             raise
         prepare_model(self.model, position.stage, self.recipe)
         self._log.validation(position, top1)
+        if self.ranks.is_first:
+            shown = " ".join(f"{value:.1f}" for value in top1)
+            print(f"stage {position.stage}, epoch {position.epoch + 1}: validation top-1 {shown} %", file=sys.stderr)
         mean = sum(top1) / len(top1)
         if position.best is None or mean > position.best:
             position.best = mean
@@ -317,6 +324,11 @@ class Trainer:
                 f"batch_size {self.recipe.batch_size} is too small for {self.ranks.size} ranks; use two images a rank "
                 "or more"
             )
+        if self.recipe.batch_size < 2 * self.ranks.size * self.execution.accumulate:
+            raise ConfigError(
+                f"accumulate {self.execution.accumulate} leaves fewer than two images of a batch of "
+                f"{self.recipe.batch_size} to each part; use less, or a larger batch"
+            )
         if 0 in self.stages and self.recipe.epochs[0]:
             self._check_full_images()
 
@@ -328,7 +340,8 @@ class Trainer:
             )
         if state.values["labels_sha256"] != _digest(self.train.labels):
             raise TrainingError(
-                f"{self.train.root}: its images belong to other classes than when the run began; give it the same data"
+                f"{self.train.root}: other labels, or the same in another order, than when the run began; give it the "
+                "same copy of the data"
             )
 
     def _check_full_images(self) -> None:

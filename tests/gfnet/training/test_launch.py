@@ -199,7 +199,7 @@ def test_other_data_is_refused_when_a_run_is_resumed(stopped, scenes, tmp_path):
     next((copy / "train" / "bars").iterdir()).unlink()
     shutil.copy(moved, copy / "train" / "star" / f"again-{moved.name}")
     found = one_line(gfnet("train", "--data", copy, "--out", stopped, "--resume"))
-    assert "its images belong to other classes than when the run began" in found
+    assert "other labels, or the same in another order, than when the run began" in found
     for split in ("train", "val"):
         (copy / split / "arrow").rename(copy / split / "zebra")  # the others' numbers move down
     found = one_line(gfnet("train", "--data", copy, "--out", stopped, "--resume"))
@@ -404,6 +404,7 @@ def test_what_a_dry_run_prints_is_a_configuration_file(scenes, tmp_path):
         (("--epochs", "1,2"), "give 4 comma-separated numbers"),
         (("--batch-size", "0"), "batch_size is 0; use 1 or more"),
         (("--accumulate", "0"), "accumulate is 0; use 1 or more"),
+        (("--accumulate", "9000"), "accumulate 9000 leaves fewer than two images of a batch of"),
         (("--config", "nowhere.yaml"), "nowhere.yaml: no such file"),
         (("--set", "execution=3"), "execution is 3; expected names and values under it"),
         (("--set", "execution.timeout_s=abc"), "execution.timeout_s: .*not 'abc'"),
@@ -421,9 +422,20 @@ def test_wrong_options_are_named(scenes, tmp_path, options, message):
     assert re.search(message, one_line(train(scenes, tmp_path / "run", *options)))
 
 
+def test_resuming_and_overwriting_exclude_each_other(stopped):
+    found = one_line(gfnet("train", "--out", stopped, "--resume", "--overwrite"))
+    assert "--resume goes on with a run and --overwrite replaces it; choose one" in found
+
+
+def test_where_a_run_goes_on_is_said(stopped):
+    result = gfnet("train", "--out", stopped, "--resume")
+    assert "gfnet: goes on in stage 0, epoch 2, after iteration 6" in result.stderr
+    assert re.search(r"stage 0, epoch 2: validation top-1 \S+ \S+ %", result.stderr)
+
+
 def test_no_data_is_said_to_be_missing(tmp_path):
     assert "no data given; pass --data" in one_line(gfnet("train", "--out", tmp_path / "run"))
-    assert "no data given" in one_line(gfnet("train", "--out", tmp_path / "run", "--resume"))
+    assert "no run to resume in" in one_line(gfnet("train", "--out", tmp_path / "run", "--resume"))
 
 
 def test_published_recipes_are_the_defaults(scenes, tmp_path):
