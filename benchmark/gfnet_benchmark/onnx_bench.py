@@ -23,7 +23,7 @@ from gfnet_benchmark.timing import Clock, Stopwatch, median_ratio, round_means, 
 from gfnet_export import names
 from gfnet_export.bundle import MANIFEST, Bundle, sha256_of
 from gfnet_export.manifest import Manifest
-from gfnet_export.runtime import OnnxRunner, Session, bundle_predictor, open_session
+from gfnet_export.runtime import BundleRunner, Session, bundle_predictor, open_session
 
 _LOOP, _BASELINE = "adaptive loop", "baseline"
 
@@ -64,8 +64,8 @@ def bench_onnx(
         open_file=lambda path, threads: loads.time(path.stem, lambda: open_session(path, threads)),
     )
     runner = predictor.runner
-    assert isinstance(runner, OnnxRunner)
-    timed_runner = OnnxRunner(
+    assert isinstance(runner, BundleRunner)
+    timed_runner = BundleRunner(
         bundle.manifest, {name: _TimedSession(session, name, watch) for name, session in runner.sessions.items()}
     )
     pixels, unreadable, preprocessing_s = _prepare(predictor, images, clock)

@@ -6,13 +6,15 @@ from pathlib import Path
 
 from gfnet.errors import GFNetError
 from gfnet.predictor import Predictor
-from gfnet_export.bundle import is_bundle
+from gfnet_export.bundle import is_bundle, open_bundle
 
 
 def load_predictor(
     source: str | Path, *, arch: str | None = None, patch_size: int | None = None, steps: int | None = None
 ) -> Predictor:
-    """A predictor for a checkpoint file (runs with torch) or an ONNX bundle (runs without).
+    """A predictor for a checkpoint file (runs with torch), an ONNX bundle (runs without) or a Core ML bundle.
+
+    The last one runs in the interpreter of :mod:`gfnet_export.mil`.
 
     Args:
         arch: completes an official checkpoint that does not say what it is; likewise the others.
@@ -22,9 +24,14 @@ def load_predictor(
     """
     source = Path(source)
     if is_bundle(source):
+        bundle = open_bundle(source)
+        if bundle.manifest.format == "coreml":
+            from gfnet_export.mil.session import mil_predictor
+
+            return mil_predictor(bundle)
         from gfnet_export.runtime import bundle_predictor
 
-        return bundle_predictor(source)
+        return bundle_predictor(bundle)
     if source.is_dir():
         raise GFNetError(f"{source}: no manifest.json in this folder; give a bundle or a checkpoint file")
     # torch only now: a bundle must run where it is not installed.

@@ -1,4 +1,4 @@
-"""A bundle on ONNX Runtime, without torch."""
+"""A bundle on ONNX Runtime, without torch; and on whatever else runs its subgraphs."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ State = dict[str, np.ndarray]
 _PIXELS = "pixels"
 
 
-class OnnxRunner:
-    """A :class:`gfnet.adaptive.StepRunner` over a bundle's ONNX files; one image at a time.
+class BundleRunner:
+    """A :class:`gfnet.adaptive.StepRunner` over a bundle's subgraphs; one image at a time.
 
     Args:
         manifest: the bundle's.
@@ -116,10 +116,20 @@ def bundle_predictor(
     manifest = bundle.manifest
     if manifest.format != "onnx":
         raise BundleError(f"{bundle.folder}: a {manifest.format} bundle cannot run here; export it with `onnx`")
-    sessions = {graph.name: open_file(bundle.path_of(graph), threads) for graph in manifest.subgraphs}
+    return predictor_of(
+        manifest, {graph.name: open_file(bundle.path_of(graph), threads) for graph in manifest.subgraphs}
+    )
+
+
+def predictor_of(manifest: Manifest, sessions: Mapping[str, Session]) -> Predictor:
+    """A predictor over whatever runs a bundle's subgraphs.
+
+    Args:
+        sessions: for each subgraph by name.
+    """
     prepared = manifest.preprocessing
     return Predictor(
-        runner=OnnxRunner(manifest, sessions),
+        runner=BundleRunner(manifest, sessions),
         preprocessing=Preprocessing(prepared.image_size, prepared.resize_size, prepared.interpolation),
         labels=manifest.labels,
         points=budget_points(manifest),

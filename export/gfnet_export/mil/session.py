@@ -1,0 +1,57 @@
+"""A bundle of Core ML packages, run by the interpreter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from gfnet.errors import BundleError
+from gfnet.predictor import Predictor
+from gfnet_export.bundle import Bundle, open_bundle
+from gfnet_export.mil.interpreter import Interpreter, Rounding
+from gfnet_export.mil.package import read_package
+from gfnet_export.runtime import predictor_of
+
+
+class MilSession:
+    """A subgraph that runs like one of ONNX Runtime's sessions.
+
+    Args:
+        path: an ``.mlpackage``.
+        rounding: see :class:`Interpreter`.
+
+    Raises:
+        MilError: it is damaged, or has operations that are not known here.
+    """
+
+    def __init__(self, path: Path, rounding: Rounding = "declared") -> None:
+        self._interpreter = Interpreter(read_package(path).function(), rounding=rounding)
+
+    def run(self, outputs: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """Compute the named outputs."""
+        found = self._interpreter(inputs)
+        return [found[name] for name in outputs]
+
+
+def open_sessions(bundle: Bundle, rounding: Rounding = "declared") -> dict[str, MilSession]:
+    """A session for each subgraph of a Core ML bundle, by name.
+
+    Raises:
+        BundleError: it is of another format.
+        MilError: a package is damaged, or has operations that are not known here.
+    """
+    if bundle.manifest.format != "coreml":
+        raise BundleError(f"{bundle.folder}: a {bundle.manifest.format} bundle; the interpreter runs Core ML ones")
+    return {graph.name: MilSession(bundle.path_of(graph), rounding) for graph in bundle.manifest.subgraphs}
+
+
+def mil_predictor(bundle: Bundle | str | Path, *, rounding: Rounding = "declared") -> Predictor:
+    """A predictor that runs a Core ML bundle without a Mac; right, not fast.
+
+    Raises:
+        BundleError: the bundle is missing, altered, or of another format.
+        MilError: a package is damaged, or has operations that are not known here.
+    """
+    bundle = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
+    return predictor_of(bundle.manifest, open_sessions(bundle, rounding))
