@@ -45,6 +45,14 @@ def onnx(checkpoint: Path, out: Path, overwrite: bool, json_path: Path | None, *
     show_default=True,
     help="Oldest system.",
 )
+@click.option(
+    "--compress",
+    "compression",
+    type=click.Choice(["none", "int8", "palette6", "palette4"]),
+    default="none",
+    show_default=True,
+    help="Weights in 8 bits, or as 6- or 4-bit palettes.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
 @official_options
 @json_option
@@ -53,6 +61,7 @@ def coreml(
     out: Path,
     precision: Any,
     target: str,
+    compression: Any,
     overwrite: bool,
     json_path: Path | None,
     **official: Any,
@@ -62,7 +71,10 @@ def coreml(
     from gfnet_export.exporting import export_coreml
 
     loaded = load_checkpoint(checkpoint, **official)
-    _report(export_coreml(loaded, out, precision=precision, target=target, overwrite=overwrite), json_path)
+    bundle = export_coreml(
+        loaded, out, precision=precision, target=target, compression=compression, overwrite=overwrite
+    )
+    _report(bundle, json_path)
 
 
 def _report(bundle: Bundle, json_path: Path | None) -> None:

@@ -13,10 +13,12 @@ import torch
 from gfnet.errors import ExportError
 from gfnet_export import names
 from gfnet_export.components import Component
+from gfnet_export.manifest import Compression
 from gfnet_export.quiet import quiet_coremltools
 
 with quiet_coremltools():
     import coremltools as ct
+    import coremltools.optimize.coreml as cto
 
 Precision = Literal["fp16", "fp32"]
 
@@ -39,6 +41,7 @@ def write_coreml(
     *,
     precision: Precision = "fp16",
     target: str = "iOS16",
+    compression: Compression = "none",
     labels: tuple[str, ...] | None = None,
 ) -> None:
     """Write one component as an ``.mlpackage``, an ML program with fixed shapes.
@@ -47,6 +50,8 @@ def write_coreml(
 
     Args:
         target: oldest system that must run it, ``iOS16``, ``iOS17`` or ``iOS18``.
+        compression: of weights with more than 2048 elements, which leaves the action's layer as it is: ``int8``:
+            linear, symmetric, one scale a channel; ``palette6``, ``palette4``: 64 or 16 values a tensor, by k-means.
         labels: class names, kept in the metadata.
 
     Raises:
@@ -69,6 +74,7 @@ def write_coreml(
                 compute_precision=_precision(component, precision),
                 skip_model_load=True,
             )
+            model = _compressed(model, compression)
         except (RuntimeError, ValueError, NotImplementedError, TypeError) as error:
             if "FileWriter" in str(error):  # weights go to the temporary folder first
                 raise ExportError(
@@ -92,6 +98,16 @@ def write_coreml(
 def content_files(package: Path) -> list[Path]:
     """The files of a package that hold its content; ``Manifest.json`` gets new identifiers at every load."""
     return sorted(file for file in (package / "Data").rglob("*") if file.is_file())
+
+
+def _compressed(model: ct.models.MLModel, compression: Compression) -> ct.models.MLModel:
+    if compression == "none":
+        return model
+    if compression == "int8":
+        linear = cto.OpLinearQuantizerConfig(mode="linear_symmetric")
+        return cto.linear_quantize_weights(model, cto.OptimizationConfig(linear))
+    palette = cto.OpPalettizerConfig(mode="kmeans", nbits=int(compression.removeprefix("palette")))
+    return cto.palettize_weights(model, cto.OptimizationConfig(palette))
 
 
 def _precision(component: Component, precision: Precision):

@@ -17,7 +17,7 @@ from gfnet.files import atomic_folder, write_text
 from gfnet.progress import Progress
 from gfnet_export.bundle import MANIFEST, Bundle, open_bundle, sha256_of
 from gfnet_export.components import Component, components_of
-from gfnet_export.manifest import Budget, Exporter, Manifest, Preprocessing, Subgraph, TensorSpec
+from gfnet_export.manifest import Budget, Compression, Exporter, Manifest, Preprocessing, Subgraph, TensorSpec
 
 Writer = Callable[[Component, Path], tuple[Path, list[Path]]]
 """Writes a component into a folder: its file or package, and the files in there that hold content."""
@@ -42,7 +42,7 @@ def export_onnx(checkpoint: Checkpoint, out: str | Path, *, overwrite: bool = Fa
         return path, [path]
 
     libraries = {"torch": version("torch"), "onnx": version("onnx"), "opset": str(OPSET)}
-    return _export(checkpoint, Path(out), write, "onnx", "fp32", libraries, overwrite)
+    return _export(checkpoint, Path(out), write, "onnx", "fp32", "none", libraries, overwrite)
 
 
 def export_coreml(
@@ -51,6 +51,7 @@ def export_coreml(
     *,
     precision: Literal["fp16", "fp32"] = "fp16",
     target: str = "iOS16",
+    compression: Compression = "none",
     overwrite: bool = False,
 ) -> Bundle:
     """Write a network as a bundle of Core ML packages.
@@ -59,6 +60,7 @@ def export_coreml(
         out: the bundle's folder; it appears whole or not at all.
         precision: of weights and activations; the policy's output stays float32.
         target: oldest system that must run it.
+        compression: of the weights; see :func:`gfnet_export.coreml_export.write_coreml`.
         overwrite: replace an existing folder.
 
     Raises:
@@ -69,11 +71,13 @@ def export_coreml(
 
     def write(component: Component, folder: Path) -> tuple[Path, list[Path]]:
         path = folder / f"{component.name}.mlpackage"
-        write_coreml(component, path, precision=precision, target=target, labels=checkpoint.labels)
+        write_coreml(
+            component, path, precision=precision, target=target, compression=compression, labels=checkpoint.labels
+        )
         return path, content_files(path)
 
     libraries = {"torch": version("torch"), "coremltools": version("coremltools"), "target": target}
-    return _export(checkpoint, Path(out), write, "coreml", precision, libraries, overwrite)
+    return _export(checkpoint, Path(out), write, "coreml", precision, compression, libraries, overwrite)
 
 
 def _export(
@@ -82,6 +86,7 @@ def _export(
     write: Writer,
     form: Literal["onnx", "coreml"],
     precision: Literal["fp32", "fp16"],
+    compression: Compression,
     libraries: dict[str, str],
     overwrite: bool,
 ) -> Bundle:
@@ -96,7 +101,7 @@ def _export(
             path, files = write(component, folder)
             subgraphs.append(_describe(component, path, files, folder))
             progress.advance(note=component.name)
-        manifest = _manifest(checkpoint, tuple(subgraphs), form, precision, libraries)
+        manifest = _manifest(checkpoint, tuple(subgraphs), form, precision, compression, libraries)
         write_text(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
     return open_bundle(out)
 
@@ -134,12 +139,14 @@ def _manifest(
     subgraphs: tuple[Subgraph, ...],
     form: Literal["onnx", "coreml"],
     precision: Literal["fp32", "fp16"],
+    compression: Compression,
     libraries: dict[str, str],
 ) -> Manifest:
     config, evaluation = checkpoint.model.config, checkpoint.evaluation
     return Manifest(
         format=form,
         precision=precision,
+        compression=compression,
         architecture=config.arch,
         patch_size=config.patch_size,
         steps=config.steps,

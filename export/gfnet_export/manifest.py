@@ -16,6 +16,7 @@ from gfnet.results import BudgetPoint
 SCHEMA_VERSION: Literal[1] = 1
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Compression = Literal["none", "int8", "palette6", "palette4"]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -110,6 +111,7 @@ class Manifest(_Record):
     Attributes:
         format: what the subgraphs are.
         precision: of weights and activations; the policy's output is float32 always.
+        compression: of the weights.
         architecture: name of the backbone.
         step_macs: cumulative multiply-adds of sequences of 1 .. T steps.
         anytime_top1: accuracy in percent after each step; empty where unknown.
@@ -119,6 +121,7 @@ class Manifest(_Record):
     schema_version: Literal[1] = 1
     format: Literal["onnx", "coreml"]
     precision: Literal["fp32", "fp16"]
+    compression: Compression = "none"
     architecture: Annotated[str, Field(min_length=1)]
     patch_size: Annotated[int, Field(ge=1)]
     steps: Annotated[int, Field(ge=1)]

@@ -50,7 +50,12 @@ class Gates:
 GATES: Mapping[str, Gates] = {
     "fp32": Gates(difference=1e-4, same_label=1.0, same_exit=0.999, same_patch=0.99, borderline=1e-5),
     "fp16": Gates(difference=0.05, same_label=0.995, same_exit=0.99, same_patch=0.95, borderline=2e-3),
+    # Weights of 8, 6 and 4 bits make another network, whose worth is its accuracy; these tell it from a broken one.
+    "int8": Gates(difference=0.3, same_label=0.95, same_exit=0.95, same_patch=0.5, borderline=5e-3),
+    "palette6": Gates(difference=0.5, same_label=0.85, same_exit=0.85, same_patch=0.1, borderline=5e-3),
+    "palette4": Gates(difference=1.0, same_label=0.7, same_exit=0.7, same_patch=0.0, borderline=5e-3),
 }
+"""By compression where there is one, otherwise by precision."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +165,7 @@ def verify(
     if not torch_traces:
         raise BundleError("there are no images to verify on; give --images a folder with some")
     limits = tuple(thresholds) if thresholds is not None else _halving(_confidence(torch_traces))
-    gates = GATES[bundle.manifest.precision]
+    gates = gates_of(bundle.manifest)
     decisions = [
         _decide(name, torch_traces, found, limits, labels, gates.borderline)
         for name, found in (("torch", torch_traces), *traces.items())
@@ -175,6 +180,11 @@ def verify(
         confidence=_confidence(first),
         predicted=np.array([[step.class_index for step in trace.steps] for trace in first]).T,
     )
+
+
+def gates_of(manifest: Manifest) -> Gates:
+    """What a bundle must reach."""
+    return GATES[manifest.precision if manifest.compression == "none" else manifest.compression]
 
 
 def check_same_network(manifest: Manifest, checkpoint: Checkpoint) -> None:

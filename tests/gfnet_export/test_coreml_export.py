@@ -6,6 +6,9 @@ import coremltools as ct
 import pytest
 
 from gfnet_export.bundle import open_bundle
+from gfnet_export.mil import read_package
+from gfnet_export.verification import GATES, verify
+from gfnet_export.verification_report import read_squares
 from network_support import gfnet, one_line
 
 FLOAT32 = 65568  # MLMultiArray's data type in Core ML's model description
@@ -77,6 +80,26 @@ def test_fp32_and_a_target_can_be_asked_for(checkpoint_file, tmp_path):
     assert {op.outputs[0].type.tensorType.dataType for op in operations(spec) if op.type == "conv"} == {
         ct.proto.MIL_pb2.FLOAT32
     }
+
+
+@pytest.mark.parametrize(("compression", "kind"), [("int8", "affine_dequantize"), ("palette4", "lut_to_dense")])
+def test_compressed_weights_are_smaller_and_compute_nearly_the_same(
+    checkpoint, checkpoint_file, coreml_bundle, scenes, tmp_path, compression, kind
+):
+    out = tmp_path / "bundle"
+    result = gfnet("export", "coreml", checkpoint_file, "--out", out, "--compress", compression)
+    assert result.exit_code == 0, result.output
+    bundle = open_bundle(out)
+    assert bundle.manifest.compression == compression
+    assert bundle.bytes < (0.65 if compression == "int8" else 0.4) * coreml_bundle.bytes
+    function = read_package(out / "glance.mlpackage").function()
+    assert f"constexpr_{kind}" in {operation.type for operation in function.operations}
+    actor = [o for o in read_package(out / "policy.mlpackage").function().operations if o.type == "sigmoid"][-1]
+    assert actor.outputs[0][1].dtype == "float32"
+    squares, _, _ = read_squares(bundle.manifest, scenes / "val", 6)
+    found = verify(bundle, checkpoint, squares)
+    relative = max(item.relative for item in found.differences if item.output == "feature_map")
+    assert GATES["fp16"].difference / 10 < relative < GATES[compression].difference
 
 
 def test_an_existing_bundle_is_replaced_only_when_asked(checkpoint_file, coreml_bundle, tmp_path):
