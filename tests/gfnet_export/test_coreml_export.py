@@ -6,7 +6,7 @@ import coremltools as ct
 import pytest
 
 from gfnet_export.bundle import open_bundle
-from gfnet_export.mil import read_package
+from gfnet_export.mil.package import read_package
 from gfnet_export.verification import GATES, verify
 from gfnet_export.verification_report import read_squares
 from network_support import gfnet, one_line

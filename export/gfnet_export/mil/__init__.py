@@ -1,8 +1,4 @@
-"""ML programs, Core ML's ``.mlpackage``, read and run on any machine."""
+"""ML programs, Core ML's ``.mlpackage``, read and run on any machine.
 
-from __future__ import annotations
-
-from gfnet_export.mil.interpreter import Interpreter
-from gfnet_export.mil.package import Function, Operation, Package, read_package
-
-__all__ = ["Function", "Interpreter", "Operation", "Package", "read_package"]
+Nothing is imported here: the commands lie in this package, and `gfnet --help` must stay fast.
+"""

@@ -38,7 +38,8 @@ def run(
 
     from gfnet.errors import MilError
     from gfnet.files import atomic_file
-    from gfnet_export.mil import Interpreter, read_package
+    from gfnet_export.mil.interpreter import Interpreter
+    from gfnet_export.mil.package import read_package
 
     arrays = {}
     for given in inputs:
@@ -71,8 +72,8 @@ def ops(package: Path, function: str | None, json_path: Path | None) -> None:
     """Count a package's operations: types, shapes, bytes of parameters."""
     import dataclasses
 
-    from gfnet_export.mil import read_package
     from gfnet_export.mil.lint import count_operations
+    from gfnet_export.mil.package import read_package
 
     opened = read_package(package)
     chosen = opened.function(function)
@@ -98,8 +99,8 @@ def lint(package: Path, function: str | None, json_path: Path | None) -> None:
     import dataclasses
     import sys
 
-    from gfnet_export.mil import read_package
     from gfnet_export.mil.lint import lint as find
+    from gfnet_export.mil.package import read_package
 
     findings = find(read_package(package).function(function))
     for finding in findings:

@@ -4,7 +4,8 @@ import json
 
 import numpy as np
 
-from gfnet_export.mil import Interpreter, read_package
+from gfnet_export.mil.interpreter import Interpreter
+from gfnet_export.mil.package import read_package
 from network_support import gfnet, one_line
 
 

@@ -13,7 +13,8 @@ from gfnet.errors import MilError
 from gfnet.model import GFNet
 from gfnet_export.components import components_of
 from gfnet_export.coreml_export import write_coreml
-from gfnet_export.mil import Interpreter, read_package
+from gfnet_export.mil.interpreter import Interpreter
+from gfnet_export.mil.package import read_package
 from golden_support import FAMILY_NAMES, recipe_model
 from network_support import recurrent
 

@@ -9,8 +9,8 @@ import torch
 from coremltools.converters.mil.mil import Builder as mb  # noqa: N813  its usual name
 from torch import nn
 
-from gfnet_export.mil import read_package
 from gfnet_export.mil.lint import count_operations, lint
+from gfnet_export.mil.package import read_package
 
 WEIGHT = np.random.default_rng(0).normal(size=(6, 6)).astype(np.float32)
 

@@ -16,7 +16,8 @@ from gfnet.errors import MilError
 from gfnet.model import GFNet
 from gfnet_export.components import components_of
 from gfnet_export.coreml_export import write_coreml
-from gfnet_export.mil import Interpreter, read_package
+from gfnet_export.mil.interpreter import Interpreter
+from gfnet_export.mil.package import read_package
 from gfnet_export.mil.values import unpack
 from network_support import recurrent
 
