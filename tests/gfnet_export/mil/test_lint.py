@@ -11,6 +11,7 @@ from torch import nn
 
 from gfnet_export.mil.lint import count_operations, lint
 from gfnet_export.mil.package import read_package
+from gfnet_export.quiet import quiet_coremltools
 
 WEIGHT = np.random.default_rng(0).normal(size=(6, 6)).astype(np.float32)
 
@@ -20,14 +21,15 @@ def convert(tmp_path):
     """Write a program or a module as a package, and read its function."""
 
     def write(source, precision=ct.precision.FLOAT16, **options):
-        model = ct.convert(
-            source,
-            convert_to="mlprogram",
-            minimum_deployment_target=ct.target.iOS16,
-            compute_precision=precision,
-            skip_model_load=True,
-            **options,
-        )
+        with quiet_coremltools():
+            model = ct.convert(
+                source,
+                convert_to="mlprogram",
+                minimum_deployment_target=ct.target.iOS16,
+                compute_precision=precision,
+                skip_model_load=True,
+                **options,
+            )
         model.save(str(tmp_path / "model.mlpackage"))
         return read_package(tmp_path / "model.mlpackage").function()
 
@@ -62,7 +64,8 @@ def test_a_float32_program_and_a_float32_island_are_told_apart(convert):
 
 
 def test_loops_gathers_and_scatters_are_found(convert):
-    cell = torch.jit.trace(nn.GRU(6, 6).eval(), (torch.zeros(3, 1, 6), torch.zeros(1, 1, 6)))
+    with quiet_coremltools():
+        cell = torch.jit.trace(nn.GRU(6, 6).eval(), (torch.zeros(3, 1, 6), torch.zeros(1, 1, 6)))
     found = rules(convert(cell, inputs=[ct.TensorType(shape=(3, 1, 6)), ct.TensorType(shape=(1, 1, 6))]))
     assert {"control flow", "gather or scatter"} <= found
 
