@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from gfnet.images import Preprocessing as SquareCrop
 from gfnet.results import BudgetPoint
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -155,6 +156,12 @@ class Manifest(_Record):
 def budget_points(manifest: Manifest) -> tuple[BudgetPoint, ...]:
     """The manifest's thresholds as the core knows them."""
     return tuple(BudgetPoint.from_dict(budget.model_dump()) for budget in manifest.budgets)
+
+
+def preprocessing_of(manifest: Manifest) -> SquareCrop:
+    """The way from a photo to the full-resolution square as the core knows it."""
+    stored = manifest.preprocessing
+    return SquareCrop(stored.image_size, stored.resize_size, stored.interpolation)
 
 
 def schema_text() -> str:

@@ -11,11 +11,10 @@ import onnxruntime as ort
 
 from gfnet.errors import BundleError
 from gfnet.geometry import crop_patch, resize_glance
-from gfnet.images import Preprocessing
 from gfnet.predictor import Predictor
 from gfnet_export import names
 from gfnet_export.bundle import Bundle, open_bundle
-from gfnet_export.manifest import Manifest, Subgraph, budget_points
+from gfnet_export.manifest import Manifest, Subgraph, budget_points, preprocessing_of
 
 
 class Session(Protocol):
@@ -127,10 +126,9 @@ def predictor_of(manifest: Manifest, sessions: Mapping[str, Session]) -> Predict
     Args:
         sessions: for each subgraph by name.
     """
-    prepared = manifest.preprocessing
     return Predictor(
         runner=BundleRunner(manifest, sessions),
-        preprocessing=Preprocessing(prepared.image_size, prepared.resize_size, prepared.interpolation),
+        preprocessing=preprocessing_of(manifest),
         labels=manifest.labels,
         points=budget_points(manifest),
     )

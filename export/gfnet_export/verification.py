@@ -158,10 +158,11 @@ def verify(
             for name, session in reference.items()
         },
     )
+    runners = {runtime: BundleRunner(bundle.manifest, sessions) for runtime, sessions in runtimes.items()}
     for square in squares:
         torch_traces += classify(compared, square[None], None, [""])
-        for runtime, sessions in runtimes.items():
-            traces[runtime] += classify(BundleRunner(bundle.manifest, sessions), square[None], None, [""])
+        for runtime, runner in runners.items():
+            traces[runtime] += classify(runner, square[None], None, [""])
     if not torch_traces:
         raise BundleError("there are no images to verify on; give --images a folder with some")
     limits = tuple(thresholds) if thresholds is not None else _halving(_confidence(torch_traces))

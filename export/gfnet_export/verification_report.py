@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from gfnet.errors import ImageError
-from gfnet.images import Preprocessing, every_nth, find_images, load_image
+from gfnet.images import every_nth, find_images, load_image
 from gfnet.progress import Progress
 from gfnet.synth import CLASSES, SceneConfig, draw_scene
-from gfnet_export.manifest import Manifest
+from gfnet_export.manifest import Manifest, preprocessing_of
 from gfnet_export.pictures import true_class
 from gfnet_export.verification import Verification
 
@@ -34,11 +34,10 @@ def read_squares(
     Raises:
         DataError: there are no images.
     """
-    prepared = manifest.preprocessing
-    preprocessing = Preprocessing(prepared.image_size, prepared.resize_size, prepared.interpolation)
+    preprocessing = preprocessing_of(manifest)
     if images is None:
         generator = np.random.default_rng(0)
-        config = SceneConfig(size=max(prepared.image_size, 32))
+        config = SceneConfig(size=max(manifest.preprocessing.image_size, 32))
         scenes = (draw_scene(index % len(CLASSES), generator, config) for index in range(min(limit, _SCENES)))
         return [preprocessing(scene) for scene in scenes], None, []
     squares, classes, unreadable = [], [], []

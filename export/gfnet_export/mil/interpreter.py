@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -47,6 +47,7 @@ class Interpreter:
                 else:
                     self._operations.append(operation)
 
+    @torch.no_grad()
     def __call__(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run on one set of inputs.
 
@@ -59,28 +60,13 @@ class Interpreter:
         Raises:
             MilError: an input is missing or of another shape; an operation's result is not what the program declares.
         """
-        results = self.trace(inputs)
-        return {name: results[name].numpy() for name in self.function.outputs}
-
-    @torch.no_grad()
-    def trace(
-        self, inputs: Mapping[str, np.ndarray], watch: Callable[[str, Tensor], None] | None = None
-    ) -> dict[str, Any]:
-        """Like a call, but gives every result on the way, by name.
-
-        Args:
-            watch: is shown each result as it is made.
-        """
         results = {**self._constants, **self._checked_inputs(inputs)}
         for operation in self._operations:
             self._run(operation, results)
-            if watch is not None:
-                for name, _ in operation.outputs:
-                    watch(name, results[name])
         missing = [name for name in self.function.outputs if not isinstance(results.get(name), Tensor)]
         if missing:
             raise MilError(f"function {self.function.name!r}: its output {missing[0]!r} is never computed")
-        return results
+        return {name: results[name].numpy() for name in self.function.outputs}
 
     def _checked_inputs(self, inputs: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
         wanted = self.function.inputs

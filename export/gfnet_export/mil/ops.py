@@ -317,8 +317,8 @@ def _constexpr_lut_to_dense(
         return lut[torch.from_numpy(unpack(indices.numpy(), bits, count)).long()].reshape(sizes)
     # From iOS 18 on: a palette for each block of indices, whose entries may be vectors along an axis.
     *groups, entries, width = lut.shape
-    places = torch.stack([_blocks(torch.arange(math.prod(groups)).reshape(groups), indices).expand(indices.shape)])[0]
-    vectors = lut.reshape(-1, entries, width)[places.long(), indices.long()]
+    places = _blocks(torch.arange(math.prod(groups)).reshape(groups), indices).expand(indices.shape)
+    vectors = lut.reshape(-1, entries, width)[places, indices.long()]
     if width == 1:
         return vectors[..., 0]
     if vector_axis is None:

@@ -65,11 +65,6 @@ class Function:
     outputs: tuple[str, ...]
     operations: tuple[Operation, ...]
 
-    @property
-    def result_types(self) -> dict[str, TensorType]:
-        """Type of every operation's every result, by name."""
-        return {name: kind for operation in self.operations for name, kind in operation.outputs}
-
 
 @dataclass(frozen=True)
 class Package:
