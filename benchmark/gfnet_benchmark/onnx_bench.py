@@ -23,7 +23,8 @@ from gfnet_benchmark.timing import Clock, Stopwatch, median_ratio, round_means, 
 from gfnet_export import names
 from gfnet_export.bundle import MANIFEST, Bundle, sha256_of
 from gfnet_export.manifest import Manifest
-from gfnet_export.runtime import BundleRunner, Session, bundle_predictor, open_session
+from gfnet_export.runner import BundleRunner, Session, predictor_over
+from gfnet_export.runtime import OnnxRunner, open_bundle_sessions, open_session
 
 _LOOP, _BASELINE = "adaptive loop", "baseline"
 
@@ -58,15 +59,15 @@ def bench_onnx(
     if rounds < 1 or warmup_rounds < 0:
         raise DataError(f"{rounds} rounds after {warmup_rounds} of warm-up: use 1 or more, after 0 or more")
     watch, loads = Stopwatch(clock), Stopwatch(clock)
-    predictor = bundle_predictor(
+    sessions = open_bundle_sessions(
         bundle,
         threads=threads,
         open_file=lambda path, threads: loads.time(path.stem, lambda: open_session(path, threads)),
     )
-    runner = predictor.runner
-    assert isinstance(runner, BundleRunner)
+    runner = OnnxRunner(bundle.manifest, sessions)
+    predictor = predictor_over(bundle.manifest, runner)
     timed_runner = BundleRunner(
-        bundle.manifest, {name: _TimedSession(session, name, watch) for name, session in runner.sessions.items()}
+        bundle.manifest, {name: _TimedSession(session, name, watch) for name, session in sessions.items()}
     )
     pixels, unreadable, preprocessing_s = _prepare(predictor, images, clock)
     baseline = _baseline_session(bundle.manifest, threads, clock)

@@ -36,7 +36,12 @@ class Bundle:
     @property
     def bytes(self) -> int:
         """Size of all files that the manifest names."""
-        return sum((self.folder / name).stat().st_size for graph in self.manifest.subgraphs for name in graph.sha256)
+        return sum((self.folder / name).stat().st_size for name in self.files)
+
+    @property
+    def files(self) -> set[str]:
+        """All content files that the manifest names; subgraphs may share some."""
+        return {name for graph in self.manifest.subgraphs for name in graph.sha256}
 
 
 def is_bundle(path: str | Path) -> bool:

@@ -66,11 +66,8 @@ def write_coreml(
                 convert_to="mlprogram",
                 minimum_deployment_target=getattr(ct.target, target),
                 # Made anew for each conversion: coremltools changes the objects it is given.
-                inputs=[
-                    ct.TensorType(name=name, shape=tuple(value.shape), dtype=np.float32)
-                    for name, value in zip(component.inputs, component.example, strict=True)
-                ],
-                outputs=[ct.TensorType(name=name, dtype=np.float32) for name in component.outputs],
+                inputs=[ct.TensorType(name=spec.name, shape=spec.shape, dtype=np.float32) for spec in component.inputs],
+                outputs=[ct.TensorType(name=spec.name, dtype=np.float32) for spec in component.outputs],
                 compute_precision=_precision(component, precision),
                 skip_model_load=True,
             )
@@ -85,19 +82,19 @@ def write_coreml(
         model.author = "gfnet"
         model.license = "Apache-2.0"
         model.version = "1"
-        if labels is not None and names.LOGITS in component.outputs:
+        if labels is not None and any(spec.name == names.LOGITS for spec in component.outputs):
             # A classifier's own label field cannot be used: coremltools refuses it with several outputs.
             model.user_defined_metadata["labels"] = json.dumps(labels, ensure_ascii=False)
-        for name in component.inputs:
-            model.input_description[name] = _DESCRIPTIONS[name]
-        for name in component.outputs:
-            model.output_description[name] = _DESCRIPTIONS[name]
+        for spec in component.inputs:
+            model.input_description[spec.name] = _DESCRIPTIONS[spec.name]
+        for spec in component.outputs:
+            model.output_description[spec.name] = _DESCRIPTIONS[spec.name]
         model.save(str(path))
 
 
-def content_files(package: Path) -> list[Path]:
+def content_files(package: Path) -> tuple[Path, ...]:
     """The files of a package that hold its content; ``Manifest.json`` gets new identifiers at every load."""
-    return sorted(file for file in (package / "Data").rglob("*") if file.is_file())
+    return tuple(sorted(file for file in (package / "Data").rglob("*") if file.is_file()))
 
 
 def _compressed(model: ct.models.MLModel, compression: Compression) -> ct.models.MLModel:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
-
-import torch
-from torch import Tensor
 
 from gfnet.checkpoint import Checkpoint
 from gfnet.cost import cumulative_macs
@@ -17,10 +15,53 @@ from gfnet.files import atomic_folder, write_text
 from gfnet.progress import Progress
 from gfnet_export.bundle import MANIFEST, Bundle, open_bundle, sha256_of
 from gfnet_export.components import Component, components_of
-from gfnet_export.manifest import Budget, Compression, Exporter, Manifest, Preprocessing, Subgraph, TensorSpec
+from gfnet_export.manifest import (
+    Budget,
+    Calibration,
+    Compression,
+    Exporter,
+    Format,
+    Layout,
+    Manifest,
+    Precision,
+    Preprocessing,
+    Subgraph,
+)
 
-Writer = Callable[[Component, Path], tuple[Path, list[Path]]]
-"""Writes a component into a folder: its file or package, and the files in there that hold content."""
+
+@dataclass(frozen=True)
+class Written:
+    """What became of one component.
+
+    Attributes:
+        component: as it was written.
+        path: its file or package.
+        files: those that hold its content.
+        function: in a package with several.
+        float_layers: see :class:`Subgraph`.
+    """
+
+    component: Component
+    path: Path
+    files: tuple[Path, ...]
+    function: str | None = None
+    float_layers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a bundle's subgraphs are kept; see :class:`Manifest`."""
+
+    format: Format
+    precision: Precision
+    compression: Compression = "none"
+    layout: Layout = "split"
+    calibration: Calibration | None = None
+    libraries: dict[str, str] = field(default_factory=dict)
+
+
+Writer = Callable[[Sequence[Component], Path], Iterable[Written]]
+"""Writes components into a folder, one after another."""
 
 
 def export_onnx(checkpoint: Checkpoint, out: str | Path, *, overwrite: bool = False) -> Bundle:
@@ -36,13 +77,14 @@ def export_onnx(checkpoint: Checkpoint, out: str | Path, *, overwrite: bool = Fa
     """
     from gfnet_export.onnx_export import OPSET, write_onnx
 
-    def write(component: Component, folder: Path) -> tuple[Path, list[Path]]:
-        path = folder / f"{component.name}.onnx"
-        write_onnx(component, path)
-        return path, [path]
+    def write(components: Sequence[Component], folder: Path) -> Iterable[Written]:
+        for component in components:
+            path = folder / f"{component.name}.onnx"
+            write_onnx(component, path)
+            yield Written(component, path, (path,))
 
     libraries = {"torch": version("torch"), "onnx": version("onnx"), "opset": str(OPSET)}
-    return _export(checkpoint, Path(out), write, "onnx", "fp32", "none", libraries, overwrite)
+    return _export(checkpoint, Path(out), write, Form("onnx", "fp32", libraries=libraries), overwrite)
 
 
 def export_coreml(
@@ -69,84 +111,59 @@ def export_coreml(
     """
     from gfnet_export.coreml_export import content_files, write_coreml
 
-    def write(component: Component, folder: Path) -> tuple[Path, list[Path]]:
-        path = folder / f"{component.name}.mlpackage"
-        write_coreml(
-            component, path, precision=precision, target=target, compression=compression, labels=checkpoint.labels
-        )
-        return path, content_files(path)
+    def write(components: Sequence[Component], folder: Path) -> Iterable[Written]:
+        for component in components:
+            path = folder / f"{component.name}.mlpackage"
+            write_coreml(
+                component, path, precision=precision, target=target, compression=compression, labels=checkpoint.labels
+            )
+            yield Written(component, path, content_files(path))
 
     libraries = {"torch": version("torch"), "coremltools": version("coremltools"), "target": target}
-    return _export(checkpoint, Path(out), write, "coreml", precision, compression, libraries, overwrite)
+    return _export(checkpoint, Path(out), write, Form("coreml", precision, compression, libraries=libraries), overwrite)
 
 
-def _export(
-    checkpoint: Checkpoint,
-    out: Path,
-    write: Writer,
-    form: Literal["onnx", "coreml"],
-    precision: Literal["fp32", "fp16"],
-    compression: Compression,
-    libraries: dict[str, str],
-    overwrite: bool,
-) -> Bundle:
+def _export(checkpoint: Checkpoint, out: Path, write: Writer, form: Form, overwrite: bool) -> Bundle:
     """Write every component with ``write``, then the manifest; read it all back."""
-    components = components_of(checkpoint.model)
+    components = components_of(checkpoint.model, form.layout)
     with (
         atomic_folder(out, overwrite=overwrite) as folder,
-        Progress(f"export {form}", len(components), "graphs") as progress,
+        Progress(f"export {form.format}", len(components), "graphs") as progress,
     ):
         subgraphs = []
-        for component in components:
-            path, files = write(component, folder)
-            subgraphs.append(_describe(component, path, files, folder))
-            progress.advance(note=component.name)
-        manifest = _manifest(checkpoint, tuple(subgraphs), form, precision, compression, libraries)
+        for written in write(components, folder):
+            subgraphs.append(_describe(written, folder))
+            progress.advance(note=written.component.name)
+        manifest = _manifest(checkpoint, tuple(subgraphs), form)
         write_text(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
     return open_bundle(out)
 
 
-def _describe(component: Component, path: Path, files: list[Path], folder: Path) -> Subgraph:
-    with torch.no_grad():
-        results = component.module(*component.example)
-    results = results if isinstance(results, tuple) else (results,)
-    return Subgraph(
-        name=component.name,
-        role=_subgraph_role(component),
-        steps=component.steps,
-        path=path.relative_to(folder).as_posix(),
-        sha256={file.relative_to(folder).as_posix(): sha256_of(file) for file in files},
-        inputs=_specs(component.inputs, component.example),
-        outputs=_specs(component.outputs, results),
-    )
-
-
-def _subgraph_role(component: Component) -> Literal["glance", "policy", "focus"]:
+def _describe(written: Written, folder: Path) -> Subgraph:
+    component = written.component
     if component.role == "baseline":
         raise ValueError("a baseline is measured beside a bundle, never part of it")
-    return component.role
-
-
-def _specs(names: Sequence[str], tensors: Sequence[Tensor]) -> tuple[TensorSpec, ...]:
-    return tuple(
-        TensorSpec(name=name, shape=tuple(tensor.shape), dtype="float32")
-        for name, tensor in zip(names, tensors, strict=True)
+    return Subgraph(
+        name=component.name,
+        role=component.role,
+        steps=component.steps,
+        path=written.path.relative_to(folder).as_posix(),
+        function=written.function,
+        sha256={file.relative_to(folder).as_posix(): sha256_of(file) for file in written.files},
+        inputs=component.inputs,
+        outputs=component.outputs,
+        float_layers=written.float_layers,
     )
 
 
-def _manifest(
-    checkpoint: Checkpoint,
-    subgraphs: tuple[Subgraph, ...],
-    form: Literal["onnx", "coreml"],
-    precision: Literal["fp32", "fp16"],
-    compression: Compression,
-    libraries: dict[str, str],
-) -> Manifest:
+def _manifest(checkpoint: Checkpoint, subgraphs: tuple[Subgraph, ...], form: Form) -> Manifest:
     config, evaluation = checkpoint.model.config, checkpoint.evaluation
     return Manifest(
-        format=form,
-        precision=precision,
-        compression=compression,
+        format=form.format,
+        precision=form.precision,
+        compression=form.compression,
+        layout=form.layout,
+        calibration=form.calibration,
         architecture=config.arch,
         patch_size=config.patch_size,
         steps=config.steps,
@@ -164,5 +181,5 @@ def _manifest(
         anytime_top1=evaluation.anytime_top1 if evaluation else (),
         budgets=tuple(Budget(**dataclasses.asdict(point)) for point in (evaluation.budgeted if evaluation else ())),
         subgraphs=subgraphs,
-        exporter=Exporter(gfnet=version("gfnet"), libraries=libraries),
+        exporter=Exporter(gfnet=version("gfnet"), libraries=form.libraries),
     )

@@ -14,6 +14,10 @@ LOGITS = "logits"
 """A step's answer before softmax, float32 [1,num_classes]."""
 ACTION = "action"
 """Where to look next, (row, col) in [0, 1], float32 [1,2]."""
+PIXELS = "pixels"
+"""The full-resolution image as it lies in memory, uint8 [1,S,S,3]; for steps that crop by themselves."""
+NEW_FEATURE_MAP = "new_feature_map"
+"""A feature map that leaves a graph which another one entered."""
 MEMORY = "memory"
 """The classifier's memory before a step; after it, :data:`NEW_MEMORY`."""
 NEW_MEMORY = "new_memory"
@@ -21,5 +25,15 @@ HIDDEN = "hidden"
 """The policy's memory before a proposal, zeros at first; after it, :data:`NEW_HIDDEN`."""
 NEW_HIDDEN = "new_hidden"
 
-CARRIED = {NEW_MEMORY: MEMORY, NEW_HIDDEN: HIDDEN, FEATURE_MAP: FEATURE_MAP}
-"""Output of one subgraph to the later input that it becomes."""
+CARRIED = {NEW_MEMORY: MEMORY, NEW_HIDDEN: HIDDEN, NEW_FEATURE_MAP: FEATURE_MAP}
+"""Output of one subgraph to the later input that it becomes; the others keep their names."""
+
+INPUTS = {
+    "glance": {IMAGE},
+    "policy": {FEATURE_MAP, HIDDEN},
+    "focus": {PATCH, MEMORY},
+    "step": {PIXELS, FEATURE_MAP, HIDDEN, MEMORY},
+}
+"""What each role's graph is given."""
+ANSWERS = {"glance": {LOGITS}, "policy": {ACTION, NEW_HIDDEN}, "focus": {LOGITS}, "step": {ACTION, LOGITS}}
+"""What each role's graph gives at least."""

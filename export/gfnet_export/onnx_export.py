@@ -30,8 +30,8 @@ def write_onnx(component: Component, path: Path) -> None:
             program = torch.onnx.export(
                 component.module,
                 component.example,
-                input_names=list(component.inputs),
-                output_names=list(component.outputs),
+                input_names=[spec.name for spec in component.inputs],
+                output_names=[spec.name for spec in component.outputs],
                 opset_version=OPSET,
                 dynamo=True,
                 optimize=True,

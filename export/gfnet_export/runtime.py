@@ -1,10 +1,11 @@
-"""A bundle on ONNX Runtime, without torch; and on whatever else runs its subgraphs."""
+"""A bundle on ONNX Runtime, without torch."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, get_args
 
 import numpy as np
 import onnxruntime as ort
@@ -14,126 +15,229 @@ from gfnet.geometry import crop_patch, resize_glance
 from gfnet.predictor import Predictor
 from gfnet_export import names
 from gfnet_export.bundle import Bundle, open_bundle
-from gfnet_export.manifest import Manifest, Subgraph, budget_points, preprocessing_of
+from gfnet_export.manifest import Manifest, Subgraph, TensorSpec
+from gfnet_export.runner import graphs_by_step, hidden_shape, predictor_over
+
+Provider = Literal["cpu", "coreml", "cuda", "xnnpack"]
+
+_PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "xnnpack": "XnnpackExecutionProvider",
+}
+_DTYPES = {"float32": "tensor(float)", "uint8": "tensor(uint8)"}
 
 
-class Session(Protocol):
-    """What of ONNX Runtime's session is used here."""
+class OnnxRunner:
+    """A :class:`gfnet.adaptive.StepRunner` over ONNX Runtime's sessions; one image a call, several threads at once.
 
-    def run(self, outputs: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
-        """Compute the named outputs."""
-
-
-Role = Literal["glance", "policy", "focus"]
-
-State = dict[str, np.ndarray]
-"""Tensors carried from step to step, by the name of the input that they become; and the pixels."""
-
-_PIXELS = "pixels"
-
-
-class BundleRunner:
-    """A :class:`gfnet.adaptive.StepRunner` over a bundle's subgraphs; one image at a time.
+    Buffers are made once for each image in flight and bound to the sessions; what one subgraph gives lies where the
+    next one reads it.  A step allocates its logits and nothing else.
 
     Args:
         manifest: the bundle's.
-        sessions: a session, or what runs like one, for each subgraph by name.
+        sessions: one for each subgraph by name.
     """
 
-    def __init__(self, manifest: Manifest, sessions: Mapping[str, Session]) -> None:
+    def __init__(self, manifest: Manifest, sessions: Mapping[str, ort.InferenceSession]) -> None:
         self.steps = manifest.steps
         self.image_size = manifest.preprocessing.image_size
         self.patch_size = manifest.patch_size
         self.interpolation = manifest.preprocessing.glance_interpolation
+        self.fused = manifest.layout == "fused"
         self.sessions = sessions
-        self._graphs: dict[tuple[Role, int], Subgraph] = {
-            (graph.role, step): graph for graph in manifest.subgraphs for step in graph.steps
-        }
+        self._graphs = graphs_by_step(manifest)
+        self._free: deque[_Buffers] = deque()  # its methods are atomic
 
-    def glance(self, pixels: np.ndarray) -> tuple[np.ndarray, State]:
+    def glance(self, pixels: np.ndarray) -> tuple[np.ndarray, _Lease]:
         if len(pixels) != 1:
             raise ValueError(f"a bundle runs one image at a time, not {len(pixels)}")
-        image = resize_glance(pixels[0], self.patch_size, self.interpolation)
-        state = self.run("glance", 1, {names.IMAGE: _planes(image), _PIXELS: pixels[0]})
+        state = _Lease(self._take(), self._free, pixels)
+        image = state.buffers.input("glance", names.IMAGE)
+        image[0] = resize_glance(pixels[0], self.patch_size, self.interpolation).transpose(2, 0, 1)
+        state.buffers.run("glance")
         if self.steps > 1:
-            hidden = next(spec for spec in self._graphs["policy", 2].inputs if spec.name == names.HIDDEN)
-            state[names.HIDDEN] = np.zeros(hidden.shape, np.float32)
-        return state[names.LOGITS], state
+            state.buffers.start_over()
+        return state.buffers.output("glance", names.LOGITS).copy(), state
 
-    def propose(self, state: State) -> tuple[np.ndarray, State]:
-        state = self.run("policy", 2, state)
-        return state[names.ACTION], state
+    def propose(self, state: _Lease) -> tuple[np.ndarray, _Lease]:
+        state.step += 1
+        graph = self._graphs["step" if self.fused else "policy", state.step].name
+        if self.fused and state.step == 2:  # one place for all steps
+            state.buffers.input(graph, names.PIXELS)[:] = state.pixels
+        state.buffers.run(graph)
+        return state.buffers.output(graph, names.ACTION), state
 
-    def focus(self, origins: np.ndarray, state: State, step: int) -> tuple[np.ndarray, State]:
-        patch = crop_patch(state[_PIXELS], origins[0], self.patch_size)
-        state = self.run("focus", step, {**state, names.PATCH: _planes(patch)})
-        return state[names.LOGITS], state
+    def focus(self, origins: np.ndarray, state: _Lease, step: int) -> tuple[np.ndarray, _Lease]:
+        graph = self._graphs["step" if self.fused else "focus", step].name
+        if not self.fused:  # otherwise it was done with the proposal
+            patch = crop_patch(state.pixels[0], origins[0], self.patch_size)
+            state.buffers.input(graph, names.PATCH)[0] = patch.transpose(2, 0, 1)
+            state.buffers.run(graph)
+        return state.buffers.output(graph, names.LOGITS).copy(), state
 
-    def select(self, state: State, keep: np.ndarray) -> State:
+    def select(self, state: _Lease, keep: np.ndarray) -> _Lease:
         return state  # one image: it either stays or the loop has ended
 
-    def run(self, role: Role, step: int, state: State) -> State:
-        """Run one subgraph; its outputs replace what they update in ``state``."""
-        graph: Subgraph = self._graphs[role, step]
-        outputs = [spec.name for spec in graph.outputs]
-        values = self.sessions[graph.name].run(outputs, {spec.name: state[spec.name] for spec in graph.inputs})
-        return {**state, **{names.CARRIED.get(name, name): value for name, value in zip(outputs, values, strict=True)}}
+    def _take(self) -> _Buffers:
+        try:
+            return self._free.pop()
+        except IndexError:
+            hidden = hidden_shape(self._graphs) if self.steps > 1 else None
+            return _Buffers({graph.name: graph for graph in self._graphs.values()}, self.sessions, hidden)
 
 
-def open_session(path: Path, threads: int = 1) -> ort.InferenceSession:
-    """An ONNX Runtime session set for the latency of one image on the CPU.
+class _Lease:
+    """The state of one image: the buffers that it has for itself until nobody refers to it any more."""
+
+    def __init__(self, buffers: _Buffers, free: deque[_Buffers], pixels: np.ndarray) -> None:
+        self.buffers, self.pixels, self.step = buffers, pixels, 1
+        self._free = free
+
+    def __del__(self) -> None:
+        self._free.append(self.buffers)
+
+
+class _Buffers:
+    """Memory for one image in flight, bound to every session."""
+
+    def __init__(
+        self,
+        graphs: Mapping[str, Subgraph],
+        sessions: Mapping[str, ort.InferenceSession],
+        hidden: tuple[int, ...] | None,
+    ) -> None:
+        self._sessions = sessions
+        self._shared: dict[tuple[str, tuple[int, ...]], np.ndarray] = {}
+        self._inputs: dict[tuple[str, str], np.ndarray] = {}
+        self._outputs: dict[tuple[str, str], np.ndarray] = {}
+        self._bindings: dict[str, ort.IOBinding] = {}
+        self._moves: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+        for name, graph in graphs.items():
+            self._bind(name, graph)
+        self._hidden = None if hidden is None else self._shared[names.HIDDEN, hidden]
+
+    def _bind(self, name: str, graph: Subgraph) -> None:
+        binding = self._bindings[name] = self._sessions[name].io_binding()
+        read = set()
+        for spec in graph.inputs:
+            key = (spec.name, spec.shape)
+            read.add(key)
+            self._inputs[name, spec.name] = array = self._buffer(spec, spec.name)
+            binding.bind_ortvalue_input(spec.name, ort.OrtValue.ortvalue_from_numpy(array))
+        self._moves[name] = []
+        for spec in graph.outputs:
+            becomes = names.CARRIED.get(spec.name, spec.name)
+            array = self._buffer(spec, becomes)
+            if (becomes, spec.shape) in read:  # a graph must not write where it reads: move it afterwards
+                target, array = array, np.empty_like(array)
+                self._moves[name].append((target, array))
+            self._outputs[name, spec.name] = array
+            binding.bind_ortvalue_output(spec.name, ort.OrtValue.ortvalue_from_numpy(array))
+
+    def _buffer(self, spec: TensorSpec, name: str) -> np.ndarray:
+        key = (name, spec.shape)
+        if key not in self._shared:
+            self._shared[key] = np.zeros(spec.shape, spec.dtype)
+        return self._shared[key]
+
+    def start_over(self) -> None:
+        """Forget what the policy remembers."""
+        assert self._hidden is not None
+        self._hidden.fill(0)
+
+    def input(self, graph: str, name: str) -> np.ndarray:
+        """Where a subgraph reads an input."""
+        return self._inputs[graph, name]
+
+    def output(self, graph: str, name: str) -> np.ndarray:
+        """Where a subgraph leaves an output, until it runs again."""
+        return self._outputs[graph, name]
+
+    def run(self, graph: str) -> None:
+        """Run a subgraph on what its inputs hold."""
+        self._sessions[graph].run_with_iobinding(self._bindings[graph])
+        for target, source in self._moves[graph]:
+            target[:] = source
+
+
+def open_session(path: Path, threads: int = 1, provider: Provider = "cpu") -> ort.InferenceSession:
+    """An ONNX Runtime session set for the latency of one image.
+
+    Args:
+        threads: inside an operator.
+        provider: what runs the operators; those that it cannot run fall to the CPU.
 
     Raises:
-        BundleError: ONNX Runtime cannot load the file.
+        BundleError: ONNX Runtime cannot load the file, or has no such provider.
     """
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = 1 if provider == "xnnpack" else threads  # XNNPACK has threads of its own
     options.inter_op_num_threads = 1
     # Anything below ALL leaves the blocked layout away and is more than twice as slow.
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = 3
+    available = [name for name in get_args(Provider) if _PROVIDERS[name] in ort.get_available_providers()]
+    if provider not in available:
+        raise BundleError(f"this onnxruntime has no provider {provider!r}; it has {', '.join(available)}")
+    chosen: list[tuple[str, dict[str, str]]] = [(_PROVIDERS[provider], _provider_options(provider, threads))]
+    if provider != "cpu":
+        chosen.append((_PROVIDERS["cpu"], {}))
     try:
-        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(str(path), options, providers=chosen)
     except Exception as error:  # ONNX Runtime's own exception types share no public base
         raise BundleError(f"{path}: ONNX Runtime cannot load it ({str(error).splitlines()[0]})") from error
 
 
-def bundle_predictor(
-    bundle: Bundle | str | Path, *, threads: int = 1, open_file: Callable[[Path, int], Session] = open_session
-) -> Predictor:
-    """A predictor that runs a bundle with ONNX Runtime.
+def _provider_options(provider: Provider, threads: int) -> dict[str, str]:
+    if provider == "coreml":
+        return {"ModelFormat": "MLProgram", "RequireStaticInputShapes": "1"}
+    return {"intra_op_num_threads": str(threads)} if provider == "xnnpack" else {}
+
+
+def open_bundle_sessions(
+    bundle: Bundle, *, threads: int = 1, open_file: Callable[[Path, int], ort.InferenceSession] = open_session
+) -> dict[str, ort.InferenceSession]:
+    """A session for each subgraph of an ONNX bundle, by name.
 
     Args:
-        threads: threads inside an operator.
         open_file: makes a session of a file; a benchmark puts a stopwatch here.
 
     Raises:
-        BundleError: the bundle is missing, altered, or of another format.
+        BundleError: it is of another format, or a file is not what the manifest says.
     """
-    if not isinstance(bundle, Bundle):
-        bundle = open_bundle(bundle)
-    manifest = bundle.manifest
-    if manifest.format != "onnx":
-        raise BundleError(f"{bundle.folder}: a {manifest.format} bundle cannot run here; export it with `onnx`")
-    return predictor_of(
-        manifest, {graph.name: open_file(bundle.path_of(graph), threads) for graph in manifest.subgraphs}
-    )
+    if bundle.manifest.format != "onnx":
+        raise BundleError(f"{bundle.folder}: a {bundle.manifest.format} bundle cannot run here; export it with `onnx`")
+    sessions = {}
+    for graph in bundle.manifest.subgraphs:
+        sessions[graph.name] = session = open_file(bundle.path_of(graph), threads)
+        for wanted, found in ((graph.inputs, session.get_inputs()), (graph.outputs, session.get_outputs())):
+            described = sorted((spec.name, spec.shape, _DTYPES[spec.dtype]) for spec in wanted)
+            if described != sorted((tensor.name, tuple(tensor.shape), tensor.type) for tensor in found):
+                raise BundleError(
+                    f"{bundle.path_of(graph)}: its tensors are not those of the manifest; export the bundle again"
+                )
+    return sessions
 
 
-def predictor_of(manifest: Manifest, sessions: Mapping[str, Session]) -> Predictor:
-    """A predictor over whatever runs a bundle's subgraphs.
+def bundle_predictor(
+    bundle: Bundle | str | Path,
+    *,
+    threads: int = 1,
+    provider: Provider = "cpu",
+) -> Predictor:
+    """A predictor that runs a bundle with ONNX Runtime; may be called from several threads at once.
 
     Args:
-        sessions: for each subgraph by name.
+        threads: threads inside an operator.
+        provider: what runs the operators.
+
+    Raises:
+        BundleError: the bundle is missing, altered, or of another format; there is no such provider.
     """
-    return Predictor(
-        runner=BundleRunner(manifest, sessions),
-        preprocessing=preprocessing_of(manifest),
-        labels=manifest.labels,
-        points=budget_points(manifest),
+    bundle = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
+    sessions = open_bundle_sessions(
+        bundle, threads=threads, open_file=lambda path, threads: open_session(path, threads, provider)
     )
-
-
-def _planes(pixels: np.ndarray) -> np.ndarray:
-    """Pixels [P,P,3] of any dtype as the subgraphs' input, float32 [1,3,P,P]."""
-    return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], np.float32)
+    return predictor_over(bundle.manifest, OnnxRunner(bundle.manifest, sessions))

@@ -23,7 +23,8 @@ from gfnet_export.bundle import Bundle
 from gfnet_export.components import components_of
 from gfnet_export.differences import ComparedSession, Difference, DifferenceMeter, TorchSession
 from gfnet_export.manifest import Manifest
-from gfnet_export.runtime import BundleRunner, Session, open_session
+from gfnet_export.runner import BundleRunner, Session
+from gfnet_export.runtime import open_bundle_sessions
 
 
 @dataclass(frozen=True)
@@ -147,14 +148,18 @@ def verify(
     """
     check_same_network(bundle.manifest, checkpoint)
     runtimes = open_runtimes(bundle)
-    reference = {part.name: TorchSession(part) for part in components_of(checkpoint.model.cpu())}
+    parts = components_of(checkpoint.model.cpu(), bundle.manifest.layout)
+    reference = {part.name: TorchSession(part) for part in parts}
     meter = DifferenceMeter()
     torch_traces: list[Trace] = []
     traces: dict[str, list[Trace]] = {name: [] for name in runtimes}
+    slack = bundle.manifest.preprocessing.image_size - bundle.manifest.patch_size
     compared = BundleRunner(
         bundle.manifest,
         {
-            name: ComparedSession(name, session, {runtime: found[name] for runtime, found in runtimes.items()}, meter)
+            name: ComparedSession(
+                name, session, {runtime: found[name] for runtime, found in runtimes.items()}, meter, slack
+            )
             for name, session in reference.items()
         },
     )
@@ -215,9 +220,7 @@ def open_runtimes(bundle: Bundle) -> dict[str, dict[str, Session]]:
         GFNetError: a subgraph cannot be loaded.
     """
     if bundle.manifest.format == "onnx":
-        return {
-            "ONNX Runtime": {graph.name: open_session(bundle.path_of(graph)) for graph in bundle.manifest.subgraphs}
-        }
+        return {"ONNX Runtime": {**open_bundle_sessions(bundle)}}
     from gfnet_export.mil.session import open_sessions
 
     runtimes: dict[str, dict[str, Session]] = {"MIL": {**open_sessions(bundle)}}

@@ -28,10 +28,8 @@ def run(model, pixels, actions):
 
 
 def call(part, state):
-    with torch.no_grad():
-        results = part.module(*(state[name] for name in part.inputs))
-    results = results if isinstance(results, tuple) else (results,)
-    state.update({names.CARRIED.get(name, name): value for name, value in zip(part.outputs, results, strict=True)})
+    results = part.run(*(state[spec.name] for spec in part.inputs))
+    state.update({names.CARRIED.get(name, name): value for name, value in results.items()})
 
 
 @pytest.mark.parametrize("config", [SMALL, recurrent(), model_config("regnety_600m", 96, 3)], ids=str)
@@ -65,7 +63,7 @@ def test_a_network_of_one_step_is_a_glance_alone():
 @pytest.mark.parametrize("config", [RELEASED["mobilenetv3_large_100_p96_T3"], recurrent()], ids=str)
 def test_inputs_and_outputs_never_share_a_name(config):
     for part in components_of(GFNet(config)):
-        assert not set(part.inputs) & set(part.outputs)
+        assert not {spec.name for spec in part.inputs} & {spec.name for spec in part.outputs}
 
 
 def test_the_baseline_sees_the_full_image():

@@ -11,7 +11,7 @@ from gfnet.predictor import Predictor
 from gfnet_export.bundle import Bundle, open_bundle
 from gfnet_export.mil.interpreter import Interpreter, Rounding
 from gfnet_export.mil.package import read_package
-from gfnet_export.runtime import predictor_of
+from gfnet_export.runner import BundleRunner, predictor_over
 
 
 class MilSession:
@@ -19,14 +19,15 @@ class MilSession:
 
     Args:
         path: an ``.mlpackage``.
+        function: of a package with several.
         rounding: see :class:`Interpreter`.
 
     Raises:
         MilError: it is damaged, or has operations that are not known here.
     """
 
-    def __init__(self, path: Path, rounding: Rounding = "declared") -> None:
-        self._interpreter = Interpreter(read_package(path).function(), rounding=rounding)
+    def __init__(self, path: Path, function: str | None = None, rounding: Rounding = "declared") -> None:
+        self._interpreter = Interpreter(read_package(path).function(function), rounding=rounding)
 
     def run(self, outputs: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
         """Compute the named outputs."""
@@ -43,7 +44,9 @@ def open_sessions(bundle: Bundle, rounding: Rounding = "declared") -> dict[str, 
     """
     if bundle.manifest.format != "coreml":
         raise BundleError(f"{bundle.folder}: a {bundle.manifest.format} bundle; the interpreter runs Core ML ones")
-    return {graph.name: MilSession(bundle.path_of(graph), rounding) for graph in bundle.manifest.subgraphs}
+    return {
+        graph.name: MilSession(bundle.path_of(graph), graph.function, rounding) for graph in bundle.manifest.subgraphs
+    }
 
 
 def mil_predictor(bundle: Bundle | str | Path, *, rounding: Rounding = "declared") -> Predictor:
@@ -54,4 +57,4 @@ def mil_predictor(bundle: Bundle | str | Path, *, rounding: Rounding = "declared
         MilError: a package is damaged, or has operations that are not known here.
     """
     bundle = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
-    return predictor_of(bundle.manifest, open_sessions(bundle, rounding))
+    return predictor_over(bundle.manifest, BundleRunner(bundle.manifest, open_sessions(bundle, rounding)))

@@ -27,20 +27,20 @@ FP32_TOLERANCE, FP16_TOLERANCE = 1e-5, 2e-2
 def inputs_of(component, seed=0):
     generator = torch.Generator().manual_seed(seed)
     return [
-        torch.rand(example.shape, generator=generator) * (255 if name in ("image", "patch") else 1)
-        for name, example in zip(component.inputs, component.example, strict=True)
+        torch.rand(spec.shape, generator=generator) * (255 if spec.name in ("image", "patch") else 1)
+        for spec in component.inputs
     ]
 
 
+def arrays_of(component):
+    return {spec.name: value.numpy() for spec, value in zip(component.inputs, inputs_of(component), strict=True)}
+
+
 def compare(component, path, tolerance):
-    values = inputs_of(component)
-    with torch.no_grad():
-        expected = component.module(*values)
-    expected = expected if isinstance(expected, tuple) else (expected,)
-    arrays = {name: value.numpy() for name, value in zip(component.inputs, values, strict=True)}
-    found = Interpreter(read_package(path).function())(arrays)
-    assert tuple(found) == component.outputs
-    for name, wanted in zip(component.outputs, expected, strict=True):
+    expected = component.run(*inputs_of(component))
+    found = Interpreter(read_package(path).function())(arrays_of(component))
+    assert list(found) == list(expected)
+    for name, wanted in expected.items():
         assert found[name].dtype == np.float32
         scale = float(wanted.abs().max())
         np.testing.assert_allclose(found[name], wanted.numpy(), rtol=0, atol=tolerance * scale, err_msg=name)
@@ -75,14 +75,13 @@ def glance(tmp_path_factory):
 
 
 def run(path, component, **options):
-    arrays = {name: value.numpy() for name, value in zip(component.inputs, inputs_of(component), strict=True)}
-    return Interpreter(read_package(path).function(), **options)(arrays)
+    return Interpreter(read_package(path).function(), **options)(arrays_of(component))
 
 
 def test_results_are_rounded_where_the_program_says_so_and_only_there(glance):
     component, path = glance
     rounded, exact = run(path, component), run(path, component, rounding="none")
-    for name in component.outputs:
+    for name in (spec.name for spec in component.outputs):
         assert (rounded[name] == rounded[name].astype(np.float16)).all()
         assert not (exact[name] == exact[name].astype(np.float16)).all()
         assert 0 < np.abs(rounded[name] - exact[name]).max() < FP16_TOLERANCE * np.abs(exact[name]).max()
@@ -114,7 +113,7 @@ def test_compressed_weights_are_those_that_coremltools_decompresses(glance, tmp_
     small = read_package(tmp_path / "small.mlpackage")
     assert any(operation.type.startswith("constexpr_") for operation in small.function().operations)
     ours, theirs = (run(tmp_path / f"{which}.mlpackage", component) for which in ("small", "decompressed"))
-    for output in component.outputs:
+    for output in (spec.name for spec in component.outputs):
         scale = np.abs(theirs[output]).max()
         np.testing.assert_allclose(ours[output], theirs[output], rtol=0, atol=2e-3 * scale)
 
@@ -130,11 +129,11 @@ def test_functions_of_one_package_share_their_weights(tmp_path):
     ct.utils.save_multifunction(several, str(tmp_path / "both.mlpackage"))
     package = read_package(tmp_path / "both.mlpackage")
     assert (sorted(package.functions), package.default_function) == (["first", "second"], "second")
-    arrays = {name: value.numpy() for name, value in zip(component.inputs, inputs_of(component), strict=True)}
+    arrays = arrays_of(component)
     alone = run(tmp_path / "first.mlpackage", component)
     for name in package.functions:
         found = Interpreter(package.function(name))(arrays)
-        assert all((found[output] == alone[output]).all() for output in component.outputs)
+        assert all((found[output] == alone[output]).all() for output in (spec.name for spec in component.outputs))
     with pytest.raises(MilError, match="no function 'third'; it has first, second"):
         package.function("third")
 
