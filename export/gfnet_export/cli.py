@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +11,32 @@ import click
 from gfnet.cli import json_option, official_options, report_unreadable, threshold_options, write_result
 
 if TYPE_CHECKING:  # imported when a command runs: `gfnet --help` stays fast
+    import numpy as np
+
+    from gfnet.checkpoint import Checkpoint
     from gfnet.predictor import Predictor
     from gfnet_export.bundle import Bundle
+
+
+def _calibration_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Where activations' ranges come from."""
+    for option in (
+        click.option(
+            "--calibration-limit",
+            type=click.IntRange(min=1),
+            default=64,
+            show_default=True,
+            help="Photos of it to use, evenly drawn.",
+        ),
+        click.option(
+            "--calibration",
+            type=click.Path(path_type=Path),
+            metavar="DIR",
+            help="Photos to find the ranges of 8-bit activations on.",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 @click.group()
@@ -23,15 +47,64 @@ def export() -> None:
 @export.command()
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The bundle's folder.")
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "fp16", "int8", "int8-heads"]),
+    default="fp32",
+    show_default=True,
+    help="int8 needs --calibration; int8-heads: the classifiers' weights alone.",
+)
+@click.option("--opset", type=click.IntRange(18, 25), default=18, show_default=True)
+@click.option(
+    "--layout",
+    type=click.Choice(["split", "fused"]),
+    default="split",
+    show_default=True,
+    help="fused: policy, crop and focus of a step in one graph.",
+)
+@_calibration_options
+@click.option(
+    "--ranges",
+    "method",
+    type=click.Choice(["percentile", "entropy"]),
+    default="percentile",
+    show_default=True,
+    help="How int8 chooses an activation's range.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
 @official_options
 @json_option
-def onnx(checkpoint: Path, out: Path, overwrite: bool, json_path: Path | None, **official: Any) -> None:
-    """ONNX files in fp32, batch 1, fixed shapes."""
+def onnx(
+    checkpoint: Path,
+    out: Path,
+    precision: Any,
+    opset: int,
+    layout: Any,
+    calibration: Path | None,
+    calibration_limit: int,
+    method: Any,
+    overwrite: bool,
+    json_path: Path | None,
+    **official: Any,
+) -> None:
+    """ONNX files, batch 1, fixed shapes."""
     from gfnet.checkpoint import load_checkpoint
-    from gfnet_export.exporting import export_onnx
+    from gfnet_export.onnx_bundle import export_onnx
 
-    _report(export_onnx(load_checkpoint(checkpoint, **official), out, overwrite=overwrite), json_path)
+    loaded = load_checkpoint(checkpoint, **official)
+    squares, unreadable = _calibration_squares(loaded, calibration, calibration_limit, needed=precision == "int8")
+    bundle = export_onnx(
+        loaded,
+        out,
+        precision=precision,
+        opset=opset,
+        layout=layout,
+        calibration=squares,
+        method=method,
+        overwrite=overwrite,
+    )
+    _report(bundle, json_path)
+    report_unreadable(unreadable)
 
 
 @export.command()
@@ -75,6 +148,24 @@ def coreml(
         loaded, out, precision=precision, target=target, compression=compression, overwrite=overwrite
     )
     _report(bundle, json_path)
+
+
+def _calibration_squares(
+    checkpoint: Checkpoint, images: Path | None, limit: int, *, needed: bool
+) -> tuple[list[np.ndarray], list[str]]:
+    """Photos as the network gets them, and a message for each that cannot be read; none where none are needed."""
+    from gfnet.errors import DataError
+    from gfnet.images import Preprocessing
+    from gfnet_export.squares import load_squares
+
+    if images is None:
+        return [], []
+    if not needed:
+        raise click.UsageError("--calibration is for 8-bit activations; leave it out")
+    squares, _, unreadable = load_squares(Preprocessing.of(checkpoint.model.config), images, limit)
+    if not squares:
+        raise DataError(f"{images}: none of {len(unreadable)} images could be read; the first: {unreadable[0]}")
+    return squares, unreadable
 
 
 def _report(bundle: Bundle, json_path: Path | None) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -111,7 +111,8 @@ class _Step(nn.Module):
 
     def forward(self, pixels: Tensor, feature_map: Tensor, hidden: Tensor, memory: Tensor) -> tuple[Tensor, ...]:
         action, hidden = self.policy(feature_map, hidden)
-        row, col = (int(value.item()) for value in torch.floor(action * self.slack).to(torch.int64)[0])
+        origin = torch.floor(action * self.slack).to(torch.int64)
+        row, col = cast(int, origin[0, 0].item()), cast(int, origin[0, 1].item())
         for start in (row, col):  # tells the exporter that the slice has a fixed size
             torch._check(start >= 0)
             torch._check(start <= self.slack)

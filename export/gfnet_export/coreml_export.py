@@ -22,18 +22,6 @@ with quiet_coremltools():
 
 Precision = Literal["fp16", "fp32"]
 
-_DESCRIPTIONS = {
-    names.IMAGE: "The whole photo, shrunk to patch size with corners aligned; pixels in 0 .. 255, RGB planes.",
-    names.PATCH: "A square cut out of the full-resolution photo; pixels in 0 .. 255, RGB planes.",
-    names.FEATURE_MAP: "What the encoder saw; the policy's input.",
-    names.LOGITS: "Scores of the classes before softmax.",
-    names.ACTION: "Next patch: (row, col) in [0, 1]; origin = floor(action * (image size - patch size)).",
-    names.MEMORY: "The classifier's memory after the step before.",
-    names.NEW_MEMORY: "The classifier's memory after this step.",
-    names.HIDDEN: "The policy's memory; zeros before the first proposal.",
-    names.NEW_HIDDEN: "The policy's memory after this proposal.",
-}
-
 
 def write_coreml(
     component: Component,
@@ -86,9 +74,9 @@ def write_coreml(
             # A classifier's own label field cannot be used: coremltools refuses it with several outputs.
             model.user_defined_metadata["labels"] = json.dumps(labels, ensure_ascii=False)
         for spec in component.inputs:
-            model.input_description[spec.name] = _DESCRIPTIONS[spec.name]
+            model.input_description[spec.name] = names.DESCRIPTIONS[spec.name]
         for spec in component.outputs:
-            model.output_description[spec.name] = _DESCRIPTIONS[spec.name]
+            model.output_description[spec.name] = names.DESCRIPTIONS[spec.name]
         model.save(str(path))
 
 

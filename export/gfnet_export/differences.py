@@ -43,7 +43,7 @@ class TorchSession:
 
     def run(self, outputs: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
         """Compute the named outputs."""
-        given = [torch.from_numpy(np.asarray(inputs[spec.name])) for spec in self.component.inputs]
+        given = [torch.from_numpy(np.require(inputs[spec.name], requirements="W")) for spec in self.component.inputs]
         named = self.component.run(*given)
         return [named[name].numpy() for name in outputs]
 

@@ -64,29 +64,6 @@ Writer = Callable[[Sequence[Component], Path], Iterable[Written]]
 """Writes components into a folder, one after another."""
 
 
-def export_onnx(checkpoint: Checkpoint, out: str | Path, *, overwrite: bool = False) -> Bundle:
-    """Write a network as a bundle of ONNX files in fp32.
-
-    Args:
-        out: the bundle's folder; it appears whole or not at all.
-        overwrite: replace an existing folder.
-
-    Raises:
-        ExportError: a part of the network has no ONNX form.
-        GFNetError: ``out`` exists, or cannot be written.
-    """
-    from gfnet_export.onnx_export import OPSET, write_onnx
-
-    def write(components: Sequence[Component], folder: Path) -> Iterable[Written]:
-        for component in components:
-            path = folder / f"{component.name}.onnx"
-            write_onnx(component, path)
-            yield Written(component, path, (path,))
-
-    libraries = {"torch": version("torch"), "onnx": version("onnx"), "opset": str(OPSET)}
-    return _export(checkpoint, Path(out), write, Form("onnx", "fp32", libraries=libraries), overwrite)
-
-
 def export_coreml(
     checkpoint: Checkpoint,
     out: str | Path,
@@ -120,21 +97,28 @@ def export_coreml(
             yield Written(component, path, content_files(path))
 
     libraries = {"torch": version("torch"), "coremltools": version("coremltools"), "target": target}
-    return _export(checkpoint, Path(out), write, Form("coreml", precision, compression, libraries=libraries), overwrite)
+    return write_bundle(
+        checkpoint, Path(out), write, Form("coreml", precision, compression, libraries=libraries), overwrite
+    )
 
 
-def _export(checkpoint: Checkpoint, out: Path, write: Writer, form: Form, overwrite: bool) -> Bundle:
-    """Write every component with ``write``, then the manifest; read it all back."""
+def write_bundle(checkpoint: Checkpoint, out: Path, write: Writer, form: Form, overwrite: bool) -> Bundle:
+    """Write every component with ``write``, then the manifest; read it all back.
+
+    Raises:
+        ExportError: a part of the network cannot be written.
+        GFNetError: ``out`` exists, or cannot be written.
+    """
     components = components_of(checkpoint.model, form.layout)
     with (
         atomic_folder(out, overwrite=overwrite) as folder,
         Progress(f"export {form.format}", len(components), "graphs") as progress,
     ):
-        subgraphs = []
+        parts = []
         for written in write(components, folder):
-            subgraphs.append(_describe(written, folder))
+            parts.append(written)
             progress.advance(note=written.component.name)
-        manifest = _manifest(checkpoint, tuple(subgraphs), form)
+        manifest = manifest_of(checkpoint, parts, folder, form)
         write_text(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
     return open_bundle(out)
 
@@ -156,7 +140,8 @@ def _describe(written: Written, folder: Path) -> Subgraph:
     )
 
 
-def _manifest(checkpoint: Checkpoint, subgraphs: tuple[Subgraph, ...], form: Form) -> Manifest:
+def manifest_of(checkpoint: Checkpoint, parts: Sequence[Written], folder: Path, form: Form) -> Manifest:
+    """The description of what was written into ``folder``."""
     config, evaluation = checkpoint.model.config, checkpoint.evaluation
     return Manifest(
         format=form.format,
@@ -180,6 +165,6 @@ def _manifest(checkpoint: Checkpoint, subgraphs: tuple[Subgraph, ...], form: For
         step_macs=evaluation.macs if evaluation else tuple(map(float, cumulative_macs(checkpoint.model))),
         anytime_top1=evaluation.anytime_top1 if evaluation else (),
         budgets=tuple(Budget(**dataclasses.asdict(point)) for point in (evaluation.budgeted if evaluation else ())),
-        subgraphs=subgraphs,
+        subgraphs=tuple(_describe(written, folder) for written in parts),
         exporter=Exporter(gfnet=version("gfnet"), libraries=form.libraries),
     )

@@ -37,3 +37,18 @@ INPUTS = {
 """What each role's graph is given."""
 ANSWERS = {"glance": {LOGITS}, "policy": {ACTION, NEW_HIDDEN}, "focus": {LOGITS}, "step": {ACTION, LOGITS}}
 """What each role's graph gives at least."""
+
+DESCRIPTIONS = {
+    IMAGE: "The whole photo, shrunk to patch size with corners aligned; pixels in 0 .. 255, RGB planes.",
+    PATCH: "A square cut out of the full-resolution photo; pixels in 0 .. 255, RGB planes.",
+    PIXELS: "The full-resolution photo, from which the step cuts its patch; pixels in 0 .. 255, RGB.",
+    FEATURE_MAP: "What the encoder saw; the policy's input.",
+    NEW_FEATURE_MAP: "What the encoder saw at this step; the next proposal's input.",
+    LOGITS: "Scores of the classes before softmax.",
+    ACTION: "Next patch: (row, col) in [0, 1]; origin = floor(action * (image size - patch size)).",
+    MEMORY: "The classifier's memory after the step before.",
+    NEW_MEMORY: "The classifier's memory after this step.",
+    HIDDEN: "The policy's memory; zeros before the first proposal.",
+    NEW_HIDDEN: "The policy's memory after this proposal.",
+}
+"""For the metadata of whoever opens a subgraph."""

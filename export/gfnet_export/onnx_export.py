@@ -1,38 +1,42 @@
-"""Components as ONNX files."""
+"""Components as ONNX graphs."""
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-import warnings
+import json
+from importlib.metadata import version
 from pathlib import Path
 
 import onnx
 import torch
 
 from gfnet.errors import ExportError
+from gfnet_export import names
 from gfnet_export.components import Component
+from gfnet_export.quiet import quietly
 
 OPSET = 18
+"""The oldest that the exporter writes; newer ones add nothing that these networks use."""
 
 
-def write_onnx(component: Component, path: Path) -> None:
-    """Write one component as a single ONNX file, fixed shapes, checked.
+def convert(component: Component, opset: int = OPSET, labels: tuple[str, ...] | None = None) -> onnx.ModelProto:
+    """One component as an ONNX model in fp32 with fixed shapes, checked.
 
     The exporter folds constants and batch norms; without that a graph is more than twice as slow.
 
+    Args:
+        labels: class names, kept in the metadata.
+
     Raises:
-        ExportError: a part of the network has no ONNX form.
+        ExportError: a part of the network has no ONNX form, or the exporter cannot write that opset.
     """
     try:
-        with _quiet(), torch.no_grad():
+        with quietly(), torch.no_grad():
             program = torch.onnx.export(
                 component.module,
                 component.example,
                 input_names=[spec.name for spec in component.inputs],
                 output_names=[spec.name for spec in component.outputs],
-                opset_version=OPSET,
+                opset_version=opset,
                 dynamo=True,
                 optimize=True,
                 verbose=False,
@@ -41,28 +45,40 @@ def write_onnx(component: Component, path: Path) -> None:
         raise ExportError(f"{component.name}: ONNX export failed ({str(error).splitlines()[0]})") from error
     assert program is not None
     model = program.model_proto
-    # Names of source files and lines on every node: 240 KB that say where the exporter's machine keeps its code.
-    del model.metadata_props[:]
-    for holder in (model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer):
-        del holder.metadata_props[:]
-    for function in model.functions:
-        del function.metadata_props[:]
-    model.doc_string = component.description
+    written = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    if written != opset:
+        raise ExportError(f"opset {opset} cannot be written, the exporter gives {written}; choose {OPSET} or newer")
+    _describe(model, component, labels)
     onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def write_onnx(component: Component, path: Path, opset: int = OPSET) -> None:
+    """Write one component as a single file in fp32.
+
+    Raises:
+        ExportError: see :func:`convert`.
+    """
+    save(convert(component, opset), path)
+
+
+def save(model: onnx.ModelProto, path: Path) -> None:
+    """Write a model as a single file, the same bytes for the same model."""
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
-@contextlib.contextmanager
-def _quiet():
-    """The exporter reports its progress on standard output and warns of its own deprecations."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+def _describe(model: onnx.ModelProto, component: Component, labels: tuple[str, ...] | None) -> None:
+    # Names of source files and lines on every node: 240 KB that say where the exporter's machine keeps its code.
+    for holder in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer):
+        del holder.metadata_props[:]
+    for function in model.functions:
+        del function.metadata_props[:]
+    model.graph.name = component.name
+    model.doc_string = component.description
+    model.producer_name, model.producer_version = "gfnet", version("gfnet")
+    for value in (*model.graph.input, *model.graph.output):
+        value.doc_string = names.DESCRIPTIONS[value.name]
+    metadata = {"role": component.role, "steps": ",".join(map(str, component.steps))}
+    if labels is not None and any(spec.name == names.LOGITS for spec in component.outputs):
+        metadata["labels"] = json.dumps(labels, ensure_ascii=False)
+    onnx.helper.set_model_props(model, metadata)

@@ -1,4 +1,4 @@
-"""coremltools without its chatter."""
+"""Converters without their chatter."""
 
 from __future__ import annotations
 
@@ -10,13 +10,20 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def quiet_coremltools() -> Iterator[None]:
-    """Silence coremltools: progress bars of its own, and news that it is not on a Mac or on an older torch."""
+def quietly() -> Iterator[None]:
+    """Silence what the exporters' libraries print: progress of their own, and news of versions and systems."""
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
+        with (
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+            warnings.catch_warnings(),
+        ):
             warnings.simplefilter("ignore")
             yield
     finally:
         logging.disable(disabled)
+
+
+quiet_coremltools = quietly

@@ -7,15 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from gfnet.errors import ImageError
-from gfnet.images import every_nth, find_images, load_image
-from gfnet.progress import Progress
-from gfnet.synth import CLASSES, SceneConfig, draw_scene
 from gfnet_export.manifest import Manifest, preprocessing_of
 from gfnet_export.pictures import true_class
+from gfnet_export.squares import generated_squares, load_squares
 from gfnet_export.verification import Verification
-
-_SCENES = 40
 
 
 def read_squares(
@@ -36,22 +31,10 @@ def read_squares(
     """
     preprocessing = preprocessing_of(manifest)
     if images is None:
-        generator = np.random.default_rng(0)
-        config = SceneConfig(size=max(manifest.preprocessing.image_size, 32))
-        scenes = (draw_scene(index % len(CLASSES), generator, config) for index in range(min(limit, _SCENES)))
-        return [preprocessing(scene) for scene in scenes], None, []
-    squares, classes, unreadable = [], [], []
-    chosen = every_nth(find_images([images]), limit)
-    with Progress("read", len(chosen), "images") as progress:
-        for file in chosen:
-            try:
-                squares.append(preprocessing(load_image(file)))
-                classes.append(true_class(str(file), manifest.labels))
-            except ImageError as error:
-                unreadable.append(str(error))
-            progress.advance()
+        return generated_squares(preprocessing, limit), None, []
+    squares, files, unreadable = load_squares(preprocessing, images, limit)
     labels = manifest.labels or ()
-    known = [labels.index(name) for name in classes if name is not None]
+    known = [labels.index(name) for file in files if (name := true_class(str(file), labels)) is not None]
     return squares, known if len(known) == len(squares) else None, unreadable
 
 

@@ -11,7 +11,7 @@ import pytest
 from gfnet.errors import BundleError
 from gfnet.images import find_images
 from gfnet.inference import torch_predictor
-from gfnet_export.exporting import export_onnx
+from gfnet_export.onnx_bundle import export_onnx
 from gfnet_export.runtime import bundle_predictor
 from network_support import READABLE, gfnet, recurrent, small_checkpoint
 

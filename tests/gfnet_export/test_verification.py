@@ -15,8 +15,8 @@ from gfnet.images import find_images
 from gfnet.inference import torch_predictor
 from gfnet_export.bundle import open_bundle
 from gfnet_export.differences import DifferenceMeter
-from gfnet_export.exporting import export_onnx
 from gfnet_export.loading import load_predictor
+from gfnet_export.onnx_bundle import export_onnx
 from gfnet_export.verification import GATES, verify
 from gfnet_export.verification_report import read_squares
 from network_support import SMALL, gfnet, one_line, small_checkpoint

@@ -1,0 +1,87 @@
+"""A checkpoint as a bundle of ONNX files."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import onnx
+
+from gfnet.checkpoint import Checkpoint
+from gfnet.errors import ExportError
+from gfnet_export.bundle import Bundle
+from gfnet_export.calibration import record_inputs
+from gfnet_export.components import Component
+from gfnet_export.exporting import Form, Written, manifest_of, write_bundle
+from gfnet_export.manifest import Calibration, Precision
+from gfnet_export.onnx_export import OPSET, convert, save
+from gfnet_export.onnx_int8 import Method, quantize
+from gfnet_export.onnx_precision import SMALLEST_HEAD, large_heads, quantize_heads, to_fp16
+from gfnet_export.runtime import open_session
+
+
+def export_onnx(
+    checkpoint: Checkpoint,
+    out: str | Path,
+    *,
+    precision: Precision = "fp32",
+    opset: int = OPSET,
+    layout: Literal["split", "fused"] = "split",
+    calibration: Sequence[np.ndarray] = (),
+    method: Method = "percentile",
+    overwrite: bool = False,
+) -> Bundle:
+    """Write a network as a bundle of ONNX files.
+
+    Args:
+        out: the bundle's folder; it appears whole or not at all.
+        precision: ``int8`` finds activations' ranges on ``calibration`` and leaves the layers in float that hurt;
+            ``int8-heads`` has the classifiers' weights in 8 bits and all else in fp32.  The policy's last layer stays
+            fp32 in all.
+        opset: version of ONNX's operators.
+        layout: ``fused``: policy, crop and focus of a step in one graph.
+        calibration: preprocessed images, uint8 [S,S,3], for ``int8``.
+        method: how ``int8`` chooses ranges; see :func:`gfnet_export.onnx_int8.quantize`.
+        overwrite: replace an existing folder.
+
+    Raises:
+        ExportError: a part of the network has no ONNX form; there are no images to calibrate on; there is no
+            classifier large enough to be worth ``int8-heads``.
+        GFNetError: ``out`` exists, or cannot be written.
+    """
+    if precision == "int8" and not len(calibration):
+        raise ExportError("int8 needs photos to find activations' ranges on; give it some with --calibration DIR")
+    used = Calibration(images=len(calibration), method=method) if precision == "int8" else None
+    libraries = {name: version(name) for name in ("torch", "onnx", "onnxruntime")} | {"opset": str(opset)}
+    form = Form("onnx", precision, layout=layout, calibration=used, libraries=libraries)
+
+    def write(components: Sequence[Component], folder: Path) -> Iterable[Written]:
+        quantized = 0
+        for component in components:
+            model = convert(component, opset, checkpoint.labels)
+            if precision == "fp16":
+                model = to_fp16(model)
+            elif precision == "int8-heads":
+                heads = large_heads(model)
+                model = quantize_heads(model, heads)
+                quantized += len(heads)
+            path = folder / f"{component.name}.onnx"
+            save(model, path)
+            yield Written(component, path, (path,))
+        if precision == "int8-heads" and not quantized:
+            raise ExportError(f"no classifier here has {SMALLEST_HEAD} weights or more; export it as fp32 or int8")
+
+    def write_int8(components: Sequence[Component], folder: Path) -> Iterable[Written]:
+        floats = list(write(components, folder))
+        sessions = {written.component.name: open_session(written.path) for written in floats}
+        inputs = record_inputs(manifest_of(checkpoint, floats, folder, form), sessions, calibration)
+        for written in floats:
+            model, float_layers = quantize(onnx.load(written.path), inputs[written.component.name], method)
+            save(model, written.path)
+            yield dataclasses.replace(written, float_layers=float_layers)
+
+    return write_bundle(checkpoint, Path(out), write_int8 if precision == "int8" else write, form, overwrite)
