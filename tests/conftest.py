@@ -13,7 +13,7 @@ import pytest
 from gfnet.checkpoint import Checkpoint, save_checkpoint
 from gfnet.synth import SceneConfig, write_scenes
 from gfnet_export.bundle import Bundle
-from gfnet_export.exporting import export_coreml
+from gfnet_export.coreml_bundle import export_coreml
 from gfnet_export.onnx_bundle import export_onnx
 from golden_support import RELEASED_NAMES, GoldenRun, golden_run
 from network_support import small_checkpoint, write_odd_images

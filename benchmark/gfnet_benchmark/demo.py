@@ -28,7 +28,7 @@ from gfnet.training.run_folder import RunFolder
 from gfnet_benchmark.onnx_bench import bench_onnx
 from gfnet_benchmark.report import Example, Facts, write_report
 from gfnet_export.bundle import Bundle
-from gfnet_export.exporting import export_coreml
+from gfnet_export.coreml_bundle import export_coreml
 from gfnet_export.onnx_bundle import export_onnx
 from gfnet_export.pictures import draw_seen
 from gfnet_export.runtime import bundle_predictor

@@ -114,9 +114,14 @@ def onnx(
 @click.option(
     "--target",
     type=click.Choice(["iOS16", "iOS17", "iOS18"]),
-    default="iOS16",
+    help="Oldest system; by default the oldest that can run what is asked for.",
+)
+@click.option(
+    "--layout",
+    type=click.Choice(["split", "multifunction"]),
+    default="split",
     show_default=True,
-    help="Oldest system.",
+    help="multifunction: the focus steps share one package (iOS 18).",
 )
 @click.option(
     "--compress",
@@ -126,6 +131,13 @@ def onnx(
     show_default=True,
     help="Weights in 8 bits, or as 6- or 4-bit palettes.",
 )
+@click.option(
+    "--inputs",
+    type=click.Choice(["image", "tensor"]),
+    default="image",
+    show_default=True,
+    help="Pixels as pictures of 8 bits a channel, or as float32 tensors.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
 @official_options
 @json_option
@@ -133,19 +145,28 @@ def coreml(
     checkpoint: Path,
     out: Path,
     precision: Any,
-    target: str,
+    target: Any,
+    layout: Any,
     compression: Any,
+    inputs: Any,
     overwrite: bool,
     json_path: Path | None,
     **official: Any,
 ) -> None:
     """Core ML packages, batch 1, fixed shapes."""
     from gfnet.checkpoint import load_checkpoint
-    from gfnet_export.exporting import export_coreml
+    from gfnet_export.coreml_bundle import export_coreml
 
     loaded = load_checkpoint(checkpoint, **official)
     bundle = export_coreml(
-        loaded, out, precision=precision, target=target, compression=compression, overwrite=overwrite
+        loaded,
+        out,
+        precision=precision,
+        target=target,
+        layout=layout,
+        compression=compression,
+        inputs=inputs,
+        overwrite=overwrite,
     )
     _report(bundle, json_path)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -13,10 +14,10 @@ import torch
 from gfnet.errors import ExportError
 from gfnet_export import names
 from gfnet_export.components import Component
-from gfnet_export.manifest import Compression
-from gfnet_export.quiet import quiet_coremltools
+from gfnet_export.manifest import Compression, TensorSpec
+from gfnet_export.quiet import quietly
 
-with quiet_coremltools():
+with quietly():
     import coremltools as ct
     import coremltools.optimize.coreml as cto
 
@@ -34,7 +35,7 @@ def write_coreml(
 ) -> None:
     """Write one component as an ``.mlpackage``, an ML program with fixed shapes.
 
-    Inputs and outputs are float32 whatever the precision inside.
+    Inputs and outputs are float32 whatever the precision inside; inputs that are pictures take what a camera gives.
 
     Args:
         target: oldest system that must run it, ``iOS16``, ``iOS17`` or ``iOS18``.
@@ -45,7 +46,7 @@ def write_coreml(
     Raises:
         ExportError: a part of the network has no Core ML form.
     """
-    with quiet_coremltools(), torch.no_grad():
+    with quietly(), torch.no_grad():
         try:
             traced = torch.jit.trace(component.module, component.example)
             model = ct.convert(
@@ -53,8 +54,7 @@ def write_coreml(
                 source="pytorch",
                 convert_to="mlprogram",
                 minimum_deployment_target=getattr(ct.target, target),
-                # Made anew for each conversion: coremltools changes the objects it is given.
-                inputs=[ct.TensorType(name=spec.name, shape=spec.shape, dtype=np.float32) for spec in component.inputs],
+                inputs=[_input(spec) for spec in component.inputs],
                 outputs=[ct.TensorType(name=spec.name, dtype=np.float32) for spec in component.outputs],
                 compute_precision=_precision(component, precision),
                 skip_model_load=True,
@@ -66,18 +66,48 @@ def write_coreml(
                     f"{path}: cannot write ({error}); free some space there and in {tempfile.gettempdir()}"
                 ) from error
             raise ExportError(f"{component.name}: Core ML export failed ({str(error).splitlines()[0]})") from error
-        model.short_description = component.description
-        model.author = "gfnet"
-        model.license = "Apache-2.0"
-        model.version = "1"
-        if labels is not None and any(spec.name == names.LOGITS for spec in component.outputs):
-            # A classifier's own label field cannot be used: coremltools refuses it with several outputs.
-            model.user_defined_metadata["labels"] = json.dumps(labels, ensure_ascii=False)
-        for spec in component.inputs:
-            model.input_description[spec.name] = names.DESCRIPTIONS[spec.name]
-        for spec in component.outputs:
-            model.output_description[spec.name] = names.DESCRIPTIONS[spec.name]
-        model.save(str(path))
+        _described(model, component.description, labels).save(str(path))
+
+
+def join_functions(packages: Mapping[str, Path], path: Path, labels: tuple[str, ...] | None = None) -> None:
+    """Make one package of several, whose functions share what weights they have in common; runs from iOS 18.
+
+    Args:
+        packages: by what their function is to be called; the first is the default one.
+        labels: class names, kept in the metadata.
+
+    Raises:
+        ExportError: they cannot be joined.
+    """
+    several = ct.utils.MultiFunctionDescriptor()
+    for name, package in packages.items():
+        several.add_function(str(package), "main", name)
+    several.default_function_name = next(iter(packages))
+    with quietly():
+        try:
+            ct.utils.save_multifunction(several, str(path))
+        except (RuntimeError, ValueError) as error:
+            raise ExportError(f"{path.name}: cannot be joined ({str(error).splitlines()[0]})") from error
+        joined = ct.models.MLModel(str(path), skip_model_load=True)  # joining lost the descriptions
+        _described(joined, "The later steps: a patch at full resolution each, one function a step.", labels).save(
+            str(path)
+        )
+
+
+def _described(model: ct.models.MLModel, description: str, labels: tuple[str, ...] | None) -> ct.models.MLModel:
+    """The model with all that Xcode shows of it, of each function where there are several."""
+    spec = model.get_spec()
+    functions = list(spec.description.functions) or [spec.description]
+    features = [feature for function in functions for feature in (*function.input, *function.output)]
+    for feature in features:
+        feature.shortDescription = names.DESCRIPTIONS[feature.name]
+    metadata = spec.description.metadata
+    metadata.shortDescription, metadata.versionString = description, "1"
+    metadata.author, metadata.license = "gfnet", "Apache-2.0"
+    if labels is not None and any(feature.name == names.LOGITS for feature in features):
+        # A classifier's own label field cannot be used: coremltools refuses it with several outputs.
+        metadata.userDefined["labels"] = json.dumps(labels, ensure_ascii=False)
+    return ct.models.MLModel(spec, weights_dir=model.weights_dir, skip_model_load=True)
 
 
 def content_files(package: Path) -> tuple[Path, ...]:
@@ -93,6 +123,13 @@ def _compressed(model: ct.models.MLModel, compression: Compression) -> ct.models
         return cto.linear_quantize_weights(model, cto.OptimizationConfig(linear))
     palette = cto.OpPalettizerConfig(mode="kmeans", nbits=int(compression.removeprefix("palette")))
     return cto.palettize_weights(model, cto.OptimizationConfig(palette))
+
+
+def _input(spec: TensorSpec) -> ct.TensorType | ct.ImageType:
+    """Made anew for each conversion: coremltools changes the objects it is given."""
+    if spec.kind == "image":
+        return ct.ImageType(name=spec.name, shape=spec.shape, color_layout=ct.colorlayout.RGB)
+    return ct.TensorType(name=spec.name, shape=spec.shape, dtype=np.float32)
 
 
 def _precision(component: Component, precision: Precision):

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
 
 from gfnet.checkpoint import Checkpoint
 from gfnet.cost import cumulative_macs
@@ -62,44 +61,6 @@ class Form:
 
 Writer = Callable[[Sequence[Component], Path], Iterable[Written]]
 """Writes components into a folder, one after another."""
-
-
-def export_coreml(
-    checkpoint: Checkpoint,
-    out: str | Path,
-    *,
-    precision: Literal["fp16", "fp32"] = "fp16",
-    target: str = "iOS16",
-    compression: Compression = "none",
-    overwrite: bool = False,
-) -> Bundle:
-    """Write a network as a bundle of Core ML packages.
-
-    Args:
-        out: the bundle's folder; it appears whole or not at all.
-        precision: of weights and activations; the policy's output stays float32.
-        target: oldest system that must run it.
-        compression: of the weights; see :func:`gfnet_export.coreml_export.write_coreml`.
-        overwrite: replace an existing folder.
-
-    Raises:
-        ExportError: a part of the network has no Core ML form.
-        GFNetError: ``out`` exists, or cannot be written.
-    """
-    from gfnet_export.coreml_export import content_files, write_coreml
-
-    def write(components: Sequence[Component], folder: Path) -> Iterable[Written]:
-        for component in components:
-            path = folder / f"{component.name}.mlpackage"
-            write_coreml(
-                component, path, precision=precision, target=target, compression=compression, labels=checkpoint.labels
-            )
-            yield Written(component, path, content_files(path))
-
-    libraries = {"torch": version("torch"), "coremltools": version("coremltools"), "target": target}
-    return write_bundle(
-        checkpoint, Path(out), write, Form("coreml", precision, compression, libraries=libraries), overwrite
-    )
 
 
 def write_bundle(checkpoint: Checkpoint, out: Path, write: Writer, form: Form, overwrite: bool) -> Bundle:

@@ -24,6 +24,3 @@ def quietly() -> Iterator[None]:
             yield
     finally:
         logging.disable(disabled)
-
-
-quiet_coremltools = quietly

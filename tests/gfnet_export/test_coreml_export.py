@@ -23,14 +23,20 @@ def specs(coreml_bundle):
 
 
 def features(described):
-    return {f.name: (tuple(f.type.multiArrayType.shape), f.type.multiArrayType.dataType) for f in described}
+    return {
+        f.name: (tuple(f.type.multiArrayType.shape), f.type.multiArrayType.dataType)
+        for f in described
+        if f.type.WhichOneof("Type") == "multiArrayType"
+    }
 
 
 def test_packages_describe_what_the_manifest_says(coreml_bundle, specs):
     for graph in coreml_bundle.manifest.subgraphs:
         described = specs[graph.name].description
         for tensors, found in ((graph.inputs, described.input), (graph.outputs, described.output)):
-            assert features(found) == {tensor.name: (tensor.shape, FLOAT32) for tensor in tensors}
+            wanted = {tensor.name: (tensor.shape, FLOAT32) for tensor in tensors if tensor.kind == "tensor"}
+            assert features(found) == wanted
+            assert [f.name for f in found] == [tensor.name for tensor in tensors]
 
 
 def test_packages_carry_labels_and_descriptions(specs, checkpoint):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gfnet_export.quiet import quiet_coremltools
+from gfnet_export.quiet import quietly
 
-with quiet_coremltools():
+with quietly():
     from coremltools.proto import MIL_pb2, Model_pb2
 
 __all__ = ["MIL_pb2", "Model_pb2"]

@@ -15,7 +15,7 @@ from gfnet_export.components import components_of
 from gfnet_export.coreml_export import write_coreml
 from gfnet_export.mil.interpreter import Interpreter
 from gfnet_export.mil.package import read_package
-from gfnet_export.quiet import quiet_coremltools
+from gfnet_export.quiet import quietly
 from golden_support import FAMILY_NAMES, recipe_model
 from network_support import recurrent
 
@@ -106,7 +106,7 @@ def test_compressed_weights_are_those_that_coremltools_decompresses(glance, tmp_
     component, _ = glance
     plain = tmp_path / "plain.mlpackage"
     write_coreml(component, plain, target=target)
-    with quiet_coremltools():
+    with quietly():
         model = COMPRESSIONS[name](ct.models.MLModel(str(plain), skip_model_load=True))
         model.save(str(tmp_path / "small.mlpackage"))
         cto.decompress_weights(model).save(str(tmp_path / "decompressed.mlpackage"))

@@ -11,7 +11,7 @@ from torch import nn
 
 from gfnet_export.mil.lint import count_operations, lint
 from gfnet_export.mil.package import read_package
-from gfnet_export.quiet import quiet_coremltools
+from gfnet_export.quiet import quietly
 
 WEIGHT = np.random.default_rng(0).normal(size=(6, 6)).astype(np.float32)
 
@@ -21,7 +21,7 @@ def convert(tmp_path):
     """Write a program or a module as a package, and read its function."""
 
     def write(source, precision=ct.precision.FLOAT16, **options):
-        with quiet_coremltools():
+        with quietly():
             model = ct.convert(
                 source,
                 convert_to="mlprogram",
@@ -64,7 +64,7 @@ def test_a_float32_program_and_a_float32_island_are_told_apart(convert):
 
 
 def test_loops_gathers_and_scatters_are_found(convert):
-    with quiet_coremltools():
+    with quietly():
         cell = torch.jit.trace(nn.GRU(6, 6).eval(), (torch.zeros(3, 1, 6), torch.zeros(1, 1, 6)))
     found = rules(convert(cell, inputs=[ct.TensorType(shape=(3, 1, 6)), ct.TensorType(shape=(1, 1, 6))]))
     assert {"control flow", "gather or scatter"} <= found

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import json
+import shutil
+
+import coremltools as ct
+import numpy as np
+import pytest
+
+from gfnet.images import find_images
+from gfnet.inference import torch_predictor
+from gfnet_export.bundle import open_bundle
+from gfnet_export.coreml_bundle import export_coreml
+from gfnet_export.mil.package import read_package
+from gfnet_export.mil.session import mil_predictor
+from gfnet_export.verification import GATES, verify
+from gfnet_export.verification_report import read_squares
+from network_support import gfnet, one_line, recurrent, small_checkpoint
+
+
+def description(path):
+    return ct.models.MLModel(str(path), skip_model_load=True).get_spec().description
+
+
+def test_pixels_go_in_as_a_camera_gives_them(coreml_bundle):
+    for name, feature in (("glance", "image"), ("focus_2", "patch"), ("focus_3", "patch")):
+        (graph,) = [graph for graph in coreml_bundle.manifest.subgraphs if graph.name == name]
+        (spec,) = [spec for spec in graph.inputs if spec.name == feature]
+        assert (spec.kind, spec.dtype, spec.shape) == ("image", "uint8", (1, 3, 40, 40))
+        (found,) = [f for f in description(coreml_bundle.path_of(graph)).input if f.name == feature]
+        image = found.type.imageType
+        assert (image.width, image.height) == (40, 40)
+        assert image.colorSpace == ct.proto.FeatureTypes_pb2.ImageFeatureType.ColorSpace.Value("RGB")
+
+
+def test_tensors_can_be_asked_for_and_spare_the_glance_a_rounding(checkpoint, scenes, tmp_path):
+    photos = find_images([scenes / "val"])[:4]
+    expected = torch_predictor(checkpoint)(photos)
+    errors = {}
+    for inputs in ("image", "tensor"):
+        bundle = export_coreml(checkpoint, tmp_path / inputs, precision="fp32", inputs=inputs)
+        found = mil_predictor(bundle)(photos)
+        errors[inputs] = max(
+            np.abs(ours.steps[0].logits - theirs.steps[0].logits).max() / np.abs(theirs.steps[0].logits).max()
+            for ours, theirs in zip(found, expected, strict=True)
+        )
+    (spec,) = [s for g in bundle.manifest.subgraphs if g.name == "glance" for s in g.inputs]
+    assert (spec.kind, spec.dtype) == ("tensor", "float32")
+    assert errors["tensor"] < 1e-5 < errors["image"] < 0.02
+
+
+@pytest.fixture(scope="module")
+def joined(checkpoint_file, tmp_path_factory):
+    out = tmp_path_factory.mktemp("joined") / "bundle"
+    result = gfnet("export", "coreml", checkpoint_file, "--out", out, "--layout", "multifunction")
+    assert result.exit_code == 0, result.output
+    return open_bundle(out)
+
+
+def test_focus_steps_are_functions_of_one_package(joined, coreml_bundle):
+    assert [(graph.name, graph.path, graph.function) for graph in joined.manifest.subgraphs] == [
+        ("glance", "glance.mlpackage", None),
+        ("policy", "policy.mlpackage", None),
+        ("focus_2", "focus.mlpackage", "focus_2"),
+        ("focus_3", "focus.mlpackage", "focus_3"),
+    ]
+    assert (joined.manifest.layout, joined.manifest.exporter.libraries["target"]) == ("multifunction", "iOS18")
+    assert sorted(path.name for path in joined.folder.iterdir()) == [
+        *("focus.mlpackage", "glance.mlpackage", "manifest.json", "policy.mlpackage"),
+    ]
+    encoder = (coreml_bundle.folder / "focus_2.mlpackage/Data/com.apple.CoreML/weights/weight.bin").stat().st_size
+    assert joined.bytes < coreml_bundle.bytes - 0.8 * encoder  # kept once
+
+
+def test_the_joined_package_still_says_what_it_is(joined, checkpoint):
+    told = description(joined.folder / "focus.mlpackage")
+    assert [function.name for function in told.functions] == ["focus_2", "focus_3"]
+    for function in told.functions:
+        assert all(feature.shortDescription for feature in (*function.input, *function.output))
+    assert json.loads(told.metadata.userDefined["labels"]) == list(checkpoint.labels)
+    assert told.metadata.license == "Apache-2.0"
+
+
+def test_a_joined_package_computes_what_single_ones_do(joined, checkpoint, scenes):
+    squares, _, _ = read_squares(joined.manifest, scenes / "val", 4)
+    found = verify(joined, checkpoint, squares)
+    assert {item.subgraph for item in found.differences} == {"glance", "policy", "focus_2", "focus_3"}
+    assert max(item.relative for item in found.differences) < GATES["fp16"].difference
+
+
+def test_one_focus_step_needs_no_joining(scenes, tmp_path):
+    bundle = export_coreml(small_checkpoint(scenes / "val", recurrent()), tmp_path / "bundle", layout="multifunction")
+    assert [(graph.path, graph.function) for graph in bundle.manifest.subgraphs][-1] == ("focus.mlpackage", "focus")
+    assert "focus" in read_package(bundle.folder / "focus.mlpackage").functions
+
+
+def test_a_target_that_is_too_old_is_refused(checkpoint_file, tmp_path):
+    out = tmp_path / "bundle"
+    options = ("--layout", "multifunction", "--target", "iOS16")
+    assert "need iOS18, not iOS16; leave --target out" in one_line(
+        gfnet("export", "coreml", checkpoint_file, "--out", out, *options)
+    )
+    assert not out.exists()
+
+
+def test_a_function_that_is_not_there_is_refused(joined, odd_images, tmp_path):
+    folder = shutil.copytree(joined.folder, tmp_path / "bundle")
+    content = json.loads((folder / "manifest.json").read_text())
+    content["subgraphs"][2]["function"] = "focus_9"
+    (folder / "manifest.json").write_text(json.dumps(content))
+    assert "no function 'focus_9'; it has focus_2, focus_3" in one_line(gfnet("predict", folder, odd_images))
