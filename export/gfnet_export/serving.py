@@ -31,7 +31,7 @@ class AsyncClassifier:
     :func:`gfnet.adaptive.classify` gives for that image alone.
 
     ``async with`` starts the workers.  Leaving it waits for all requests; leaving it by an exception, cancellation
-    included, cancels them.  A cancelled request's buffers are free at once, or when the step that is running ends.
+    included, cancels them.  A cancelled request ends when its turn comes or the step that it is in is done.
 
     Args:
         runner: takes one image at a time, from several threads.
@@ -79,7 +79,6 @@ class AsyncClassifier:
             return await request.answer
         finally:
             self._answers.discard(request.answer)
-            self._withdraw(request)
 
     async def __aenter__(self) -> AsyncClassifier:
         self._loop = asyncio.get_running_loop()
@@ -125,15 +124,6 @@ class AsyncClassifier:
             for step, request in requests:
                 self._waiting[step - 1].append(request)
             self._changed.notify_all()
-
-    def _withdraw(self, request: _Request) -> None:
-        """Free what a request holds, if no worker has it: that one will see that nobody waits for it."""
-        with self._changed:
-            queue = next((queue for queue in self._waiting if request in queue), None)
-            if queue is None:
-                return
-            queue.remove(request)
-        request.steps.close()
 
 
 @dataclass(eq=False)
