@@ -7,14 +7,15 @@ steps, the loop decides who stops.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import compress
 from typing import Any, Protocol
 
 import numpy as np
 
 from gfnet.config import Interpolation
 from gfnet.geometry import patch_origins
-from gfnet.traces import StepTrace, Trace, softmax
+from gfnet.traces import StepTrace, Trace, most_likely
 
 
 class StepRunner(Protocol):
@@ -62,25 +63,46 @@ def classify(
     Returns:
         B traces in the order of ``pixels``.
     """
-    limits = [np.inf] * runner.steps if thresholds is None else list(thresholds)
     histories: list[list[StepTrace]] = [[] for _ in names]
-    active = np.arange(len(names))
+    for _ in walk(runner, pixels, thresholds, histories, clock=clock):
+        pass
+    return [Trace(name, tuple(history)) for name, history in zip(names, histories, strict=True)]
+
+
+def walk(
+    runner: StepRunner,
+    pixels: np.ndarray,
+    thresholds: Sequence[float] | None,
+    histories: Sequence[list[StepTrace]],
+    *,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Iterator[int]:
+    """The loop of :func:`classify`, one step each time it is asked to go on.
+
+    Whoever drops it drops the runner's state.  The time between two steps counts for none.
+
+    Args:
+        histories: B lists; an image's steps are appended to its list.
+
+    Yields:
+        The step (2 .. T) that comes next, while there is an image that is not sure enough.
+    """
+    limits = [np.inf] * runner.steps if thresholds is None else thresholds
+    active = list(histories)
     start = clock()
     logits, state = runner.glance(pixels)
     actions: np.ndarray | None = None
     origins: np.ndarray | None = None
     for step in range(1, runner.steps + 1):
         if step > 1:
+            start = clock()
             actions, state = runner.propose(state)
             origins = patch_origins(actions, runner.image_size, runner.patch_size)
             logits, state = runner.focus(origins, state, step)
-        probabilities = softmax(logits)
-        best = probabilities.argmax(axis=1)
-        confidence = probabilities[np.arange(len(best)), best]
-        now = clock()
-        share, start = (now - start) / len(active), now
-        for row, image in enumerate(active):
-            histories[image].append(
+        best, confidence = most_likely(logits)
+        share = (clock() - start) / len(active)
+        for row, history in enumerate(active):
+            history.append(
                 StepTrace(
                     step=step,
                     action=None if actions is None else (float(actions[row, 0]), float(actions[row, 1])),
@@ -91,9 +113,12 @@ def classify(
                     seconds=share,
                 )
             )
+        if step == runner.steps:
+            return
         unsure = confidence < np.float32(limits[step - 1])
-        if step == runner.steps or not unsure.any():
-            break
-        if not unsure.all():
-            active, state = active[unsure], runner.select(state, unsure)
-    return [Trace(name, tuple(history)) for name, history in zip(names, histories, strict=True)]
+        left = np.count_nonzero(unsure)
+        if not left:
+            return
+        if left < len(active):
+            active, state = list(compress(active, unsure)), runner.select(state, unsure)
+        yield step + 1

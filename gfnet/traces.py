@@ -89,7 +89,7 @@ def label_of(class_index: int, labels: Sequence[str] | None) -> str:
     return labels[class_index] if labels else str(class_index)
 
 
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities of ``logits`` [B,C], in their dtype."""
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return shifted / shifted.sum(axis=1, keepdims=True)
+def most_likely(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The class of the largest of ``logits`` [B,C], int64 [B], and its softmax probability [B], in their dtype."""
+    below = logits - logits.max(axis=1, keepdims=True)
+    return logits.argmax(axis=1), 1 / np.exp(below, out=below).sum(axis=1)  # exp(0) is the largest term

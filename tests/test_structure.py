@@ -19,7 +19,14 @@ MAY_IMPORT = {
     "gfnet_export": {"gfnet"},
     "gfnet_benchmark": {"gfnet", "gfnet_export"},
 }
-DEPLOYED = ("gfnet_export.runtime", "gfnet_export.cli", "gfnet_export.loading", "gfnet_export.gallery", "gfnet.cli")
+DEPLOYED = (
+    "gfnet_export.runtime",
+    "gfnet_export.serving",
+    "gfnet_export.cli",
+    "gfnet_export.loading",
+    "gfnet_export.gallery",
+    "gfnet.cli",
+)
 HEAVY = {"torch", "torchvision", "timm", "onnx", "coremltools", "safetensors", "matplotlib"}
 
 

@@ -60,14 +60,17 @@ def onnx(
 
 @bench.command()
 @click.option("--checkpoint", type=click.Path(path_type=Path), help="Also compare adaptive runs of this network.")
-@click.option("--bundle", type=click.Path(path_type=Path), help="Also time the first photo of this ONNX bundle.")
+@click.option(
+    "--bundle", type=click.Path(path_type=Path), help="Also time the first photo, and what is not the network."
+)
 @click.option("--images", type=click.Path(path_type=Path), help="Photos for --checkpoint and --bundle.")
 @json_option
 def core(checkpoint: Path | None, bundle: Path | None, images: Path | None, json_path: Path | None) -> None:
-    """The core's hot paths: cropping, threshold search, adaptive evaluation, start of `gfnet predict`."""
+    """The core's hot paths: cropping, threshold search, adaptive evaluation, start of `gfnet predict`, overhead."""
     from gfnet.errors import DataError
     from gfnet.images import every_nth, find_images
     from gfnet_benchmark import core_bench
+    from gfnet_export.bundle import open_bundle
 
     if (checkpoint or bundle) and images is None:
         raise DataError("--checkpoint and --bundle need photos; pass --images")
@@ -85,6 +88,7 @@ def core(checkpoint: Path | None, bundle: Path | None, images: Path | None, json
         results["adaptive"] = core_bench.bench_adaptive(loaded, every_nth(files, 1000))
     if bundle is not None:
         results["first_photo"] = core_bench.bench_first_photo(bundle, files[0])
+        results["overhead"] = core_bench.bench_overhead(open_bundle(bundle), files[0])
     for name, figures in results.items():
         for key, value in figures.items():
             click.echo(f"{name:<18} {key:<28} {value:10.3f}")

@@ -18,11 +18,14 @@ from torch import Tensor
 from gfnet.adaptive import classify
 from gfnet.checkpoint import Checkpoint
 from gfnet.evaluation import exit_quotas
-from gfnet.exits import default_point, search_thresholds
+from gfnet.exits import ALWAYS, default_point, search_thresholds
 from gfnet.images import Preprocessing, load_image
 from gfnet.inference import TorchRunner
 from gfnet.patches import crop_patches
-from gfnet_benchmark.timing import median_ratio
+from gfnet_benchmark.timing import Clock, Stopwatch, median_ratio
+from gfnet_export.bundle import Bundle
+from gfnet_export.manifest import preprocessing_of
+from gfnet_export.runtime import OnnxRunner, open_bundle_sessions
 
 _ROUNDS = 15
 
@@ -116,6 +119,35 @@ def bench_first_photo(bundle: Path, photo: Path, rounds: int = 5) -> dict[str, f
         "median_s": float(np.median(predict)),
         "interpreter_s": float(np.median(empty)),
     }
+
+
+def bench_overhead(
+    bundle: Bundle, photo: Path, rounds: int = 100, *, clock: Clock = time.perf_counter
+) -> dict[str, float]:
+    """What of one image's time is not spent in the sessions: resize, crops, confidence and the loop itself.
+
+    ``all_steps`` and ``glance_only``: median share of the time of :func:`classify`, one thread, interleaved.
+    """
+    watch = Stopwatch(clock)
+    sessions = {name: _Watched(session, watch) for name, session in open_bundle_sessions(bundle).items()}
+    runner = OnnxRunner(bundle.manifest, sessions)
+    pixels = preprocessing_of(bundle.manifest)(load_image(photo))[None]
+    shares: dict[str, list[float]] = {"all_steps": [], "glance_only": []}
+    for round_index in range(-1, rounds):
+        for name, limits in zip(shares, (None, [ALWAYS] * runner.steps), strict=True):
+            watch.clear()
+            watch.time("whole", partial(classify, runner, pixels, limits, [""]))
+            if round_index >= 0:
+                shares[name].append(1 - sum(watch.samples["session"]) / watch.samples["whole"][0])
+    return {name: float(np.median(values)) for name, values in shares.items()}
+
+
+class _Watched:
+    """What of a session :class:`OnnxRunner` calls, under a stopwatch."""
+
+    def __init__(self, session: Any, watch: Stopwatch) -> None:
+        self.io_binding = session.io_binding
+        self.run_with_iobinding = lambda binding: watch.time("session", lambda: session.run_with_iobinding(binding))
 
 
 def interleaved(*calls: Callable[[], Any], rounds: int = _ROUNDS) -> list[list[float]]:

@@ -72,7 +72,7 @@ class OnnxRunner:
     def focus(self, origins: np.ndarray, state: _Lease, step: int) -> tuple[np.ndarray, _Lease]:
         graph = self._graphs["step" if self.fused else "focus", step].name
         if not self.fused:  # otherwise it was done with the proposal
-            patch = crop_patch(state.pixels[0], origins[0], self.patch_size)
+            patch = crop_patch(state.pixels[0], origins[0].tolist(), self.patch_size)
             state.buffers.input(graph, names.PATCH)[0] = patch.transpose(2, 0, 1)
             state.buffers.run(graph)
         return state.buffers.output(graph, names.LOGITS).copy(), state

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from gfnet.adaptive import classify
+from gfnet.adaptive import classify, walk
 
 
 class Script:
@@ -85,3 +85,27 @@ def test_a_batch_s_time_is_shared_by_those_still_in_it():
 def test_huge_logits_do_not_overflow():
     trace = classify(Script([[[1e4, 0.0]] * 3] * 3), PIXELS, None, NAMES)[0]
     assert trace.confidence == 1.0
+
+
+def test_a_walk_pauses_between_two_steps():
+    runner = Script([[UNSURE] * 3, [UNSURE, sure(0), UNSURE], [UNSURE] * 3])
+    histories = [[], [], []]
+    steps = walk(runner, PIXELS, (0.9, 0.9, 0.9), histories)
+    assert (next(steps), runner.calls) == (2, [(1, [0, 1, 2])])
+    assert (next(steps), runner.calls[1:]) == (3, [(2, [0, 1, 2])])
+    assert (next(steps, "end"), runner.calls[2:]) == ("end", [(3, [0, 2])])
+    assert [len(history) for history in histories] == [3, 2, 3]
+
+
+def test_the_time_between_two_steps_counts_for_none():
+    now = 0.0
+    histories = [[]]
+
+    def clock():
+        nonlocal now
+        now += 1.0
+        return now
+
+    for _ in walk(Script([[UNSURE]] * 3), PIXELS[:1], None, histories, clock=clock):
+        now += 100.0
+    assert [step.seconds for step in histories[0]] == [1.0, 1.0, 1.0]

@@ -22,7 +22,7 @@ def test_the_glance_equals_torch_s(source, target, interpolation):
 
 def test_a_resize_keeps_a_constant_image():
     _, weights = resize_taps(224, 96, "bicubic")
-    np.testing.assert_allclose(weights.sum(axis=0), 1, atol=1e-6)
+    np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-6)
 
 
 def test_origins_equal_torch_s_for_every_action():

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from gfnet.traces import StepTrace, Trace, softmax
+from gfnet.traces import StepTrace, Trace, most_likely
 
 TRACE = Trace(
     "photo.jpg",
@@ -37,7 +37,10 @@ def test_without_labels_a_class_is_called_by_its_index():
     assert TRACE.to_dict()["label"] == "1"
 
 
-def test_softmax_sums_to_one():
-    probabilities = softmax(np.array([[1.0, 2.0, 3.0]], np.float32))
-    assert probabilities.dtype == np.float32
-    np.testing.assert_allclose(probabilities.sum(), 1, rtol=1e-6)
+def test_the_most_likely_class_comes_with_its_softmax_probability():
+    logits = np.random.default_rng(0).normal(scale=4, size=(50, 7)).astype(np.float32)
+    best, confidence = most_likely(logits)
+    assert confidence.dtype == np.float32
+    probabilities = np.exp(np.float64(logits)) / np.exp(np.float64(logits)).sum(axis=1, keepdims=True)
+    np.testing.assert_array_equal(best, probabilities.argmax(axis=1))
+    np.testing.assert_allclose(confidence, probabilities.max(axis=1), rtol=1e-6)

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import itertools
 import json
 
 import pytest
 import torch
 
+from gfnet.images import find_images
 from gfnet.patches import crop_patches
-from gfnet_benchmark.core_bench import bench_threshold_search, crop_in_a_loop
+from gfnet_benchmark.core_bench import bench_overhead, bench_threshold_search, crop_in_a_loop
 from network_support import gfnet, one_line
 
 
@@ -21,6 +23,16 @@ def test_the_search_over_many_samples_stays_small():
     assert bench_threshold_search()["peak_mb"] < 200
 
 
+def test_overhead_is_what_lies_outside_the_sessions(onnx_bundle, scenes):
+    # Each look at the clock is a tick: a session lasts one, and one lies before, between and after them.
+    ticks = itertools.count()
+    photo = find_images([scenes / "val"])[0]
+    assert bench_overhead(onnx_bundle, photo, rounds=2, clock=lambda: next(ticks)) == {
+        "all_steps": pytest.approx(1 - 5 / 11),  # glance, then policy and focus twice
+        "glance_only": pytest.approx(1 - 1 / 3),
+    }
+
+
 @pytest.mark.slow
 def test_the_command_measures_every_hot_path(checkpoint_file, onnx_bundle, scenes, tmp_path):
     out = tmp_path / "core.json"
@@ -30,7 +42,7 @@ def test_the_command_measures_every_hot_path(checkpoint_file, onnx_bundle, scene
     )
     assert done.exit_code == 0, done.output
     figures = json.loads(out.read_text())
-    assert set(figures) == {"cropping", "threshold_search", "adaptive", "first_photo"}
+    assert set(figures) == {"cropping", "threshold_search", "adaptive", "first_photo", "overhead"}
     assert all(value > 0 for group in figures.values() for value in group.values())
 
 

@@ -4,16 +4,23 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
+from gfnet.adaptive import classify
 from gfnet.errors import BundleError
 from gfnet.images import find_images
 from gfnet.inference import torch_predictor
+from gfnet_export import names
+from gfnet_export.bundle import Bundle
 from gfnet_export.onnx_bundle import export_onnx
-from gfnet_export.runtime import bundle_predictor
+from gfnet_export.runtime import OnnxRunner, bundle_predictor, open_bundle_sessions
 from network_support import READABLE, gfnet, recurrent, small_checkpoint
+from trace_support import assert_same_traces
 
 # Other kernels and folded batch norms, on logits that the test network spreads over +-30 or so.
 LOGITS_TOLERANCE = 1e-3
@@ -111,3 +118,112 @@ def test_predict_keeps_to_a_budget(onnx_bundle, checkpoint, scenes, tmp_path):
 def test_a_coreml_bundle_is_refused_with_the_way_out(coreml_bundle):
     with pytest.raises(BundleError, match="export it with `onnx`"):
         bundle_predictor(coreml_bundle)
+
+
+class Counted(OnnxRunner):
+    """Notes every set of buffers that it makes."""
+
+    def __init__(self, bundle):
+        super().__init__(bundle.manifest, open_bundle_sessions(bundle))
+        self.made = []
+
+    def _take(self):
+        buffers = super()._take()
+        if all(buffers is not other for other in self.made):
+            self.made.append(buffers)
+        return buffers
+
+
+def squares(count):
+    return np.random.default_rng(0).integers(0, 256, (count, 1, 96, 96, 3)).astype(np.uint8)
+
+
+def test_threads_share_a_runner(onnx_bundle):
+    runner, pixels = Counted(onnx_bundle), squares(48)
+    alone = [classify(runner, square, None, ["x"])[0] for square in pixels]
+    together = threading.Barrier(8)
+
+    def run(part):
+        together.wait(60)
+        return [classify(runner, square, None, ["x"])[0] for square in part]
+
+    with ThreadPoolExecutor(8) as pool:
+        parts = list(pool.map(run, np.split(pixels, 8)))
+    assert_same_traces([trace for part in parts for trace in part], alone)
+    assert 1 < len(runner.made) <= 8
+
+
+def test_buffers_are_as_many_as_images_were_in_flight_at_once(onnx_bundle):
+    runner = Counted(onnx_bundle)
+    for square in squares(4):
+        classify(runner, square, None, ["x"])
+    assert len(runner.made) == 1
+    states = [runner.glance(square)[1] for square in squares(3)]
+    assert len(runner.made) == 3
+    del states
+    for square in squares(4):
+        classify(runner, square, None, ["x"])
+    assert len(runner.made) == 3
+
+
+def test_buffers_stay_where_they_are(onnx_bundle):
+    runner = Counted(onnx_bundle)
+    places = set()
+    for square in squares(3):
+        _, state = runner.glance(square)
+        for step in (2, 3):
+            action, state = runner.propose(state)
+            runner.focus(np.zeros((1, 2), np.int64), state, step)
+            graph = f"focus_{step}"
+            places.add((step, action.ctypes.data, state.buffers.input(graph, names.PATCH).ctypes.data))
+        del state
+    assert len(places) == 2  # one a step, whatever the image
+    assert len({address for _, address, _ in places}) == 1
+
+
+def test_a_step_allocates_its_logits_and_nothing_else(onnx_bundle):
+    runner, (pixels, *_) = Counted(onnx_bundle), squares(1)
+    origins = np.zeros((1, 2), np.int64)
+    logits_bytes = 4 * onnx_bundle.manifest.num_classes
+    arrays = tracemalloc.DomainFilter(inclusive=True, domain=np.lib.tracemalloc_domain)
+    classify(runner, pixels, None, ["x"])
+    _, state = runner.glance(pixels)
+    kept = []
+    for step in (2, 3):
+        tracemalloc.start()
+        try:
+            before = tracemalloc.take_snapshot().filter_traces([arrays])
+            tracemalloc.reset_peak()
+            resting = tracemalloc.get_traced_memory()[0]
+            _, state = runner.propose(state)
+            logits, state = runner.focus(origins, state, step)
+            peak = tracemalloc.get_traced_memory()[1] - resting
+            after = tracemalloc.take_snapshot().filter_traces([arrays])
+        finally:
+            tracemalloc.stop()
+        kept.append(logits)
+        assert sum(change.size_diff for change in after.compare_to(before, "filename")) == logits_bytes
+        # Python's own objects, but no array passes by: a patch would be 19,200 bytes.
+        assert peak < logits_bytes + 4096
+
+
+def test_a_fused_bundle_decides_like_the_split_one(checkpoint, onnx_bundle, tmp_path, scenes):
+    fused = export_onnx(checkpoint, tmp_path / "fused", layout="fused")
+    assert [graph.role for graph in fused.manifest.subgraphs] == ["glance", "step", "step"]
+    photos = find_images([scenes / "val"])
+    for thresholds in (None, checkpoint.evaluation.budgeted[20].thresholds):
+        compare(checkpoint, fused, photos, thresholds and [value - THRESHOLD_MARGIN for value in thresholds])
+
+
+def test_a_provider_that_is_not_there_is_named_with_those_that_are(onnx_bundle):
+    with pytest.raises(BundleError, match=r"no provider 'tpu'; it has .*cpu"):
+        bundle_predictor(onnx_bundle, provider="tpu")
+
+
+@pytest.mark.parametrize("change", [{"name": "picture"}, {"shape": (1, 3, 41, 41)}, {"dtype": "uint8"}])
+def test_a_file_with_other_tensors_than_the_manifest_s_is_refused(onnx_bundle, change):
+    glance, *others = onnx_bundle.manifest.subgraphs
+    altered = glance.model_copy(update={"inputs": (glance.inputs[0].model_copy(update=change),)})
+    manifest = onnx_bundle.manifest.model_copy(update={"subgraphs": (altered, *others)})
+    with pytest.raises(BundleError, match=r"glance\.onnx: its tensors are not those of the manifest"):
+        open_bundle_sessions(Bundle(onnx_bundle.folder, manifest))

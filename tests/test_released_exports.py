@@ -26,7 +26,7 @@ from gfnet_export.squares import generated_squares
 from gfnet_export.verification import GATES, verify
 from golden_support import recipe_model
 
-README = Path(__file__).parents[2] / "export" / "README.md"
+README = Path(__file__).parents[1] / "export" / "README.md"
 FORMS = {
     "onnx fp32": lambda checkpoint, out: export_onnx(checkpoint, out),
     "onnx fp16": lambda checkpoint, out: export_onnx(checkpoint, out, precision="fp16"),
