@@ -9,8 +9,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
+from pydantic import ValidationError
+
 from gfnet.checkpoint import Checkpoint
 from gfnet.cost import cumulative_macs
+from gfnet.errors import ExportError
 from gfnet.files import atomic_folder, write_text
 from gfnet.progress import Progress
 from gfnet_export.bundle import MANIFEST, Bundle, open_bundle, sha256_of
@@ -26,6 +29,7 @@ from gfnet_export.manifest import (
     Precision,
     Preprocessing,
     Subgraph,
+    problems_of,
 )
 
 
@@ -157,6 +161,13 @@ def _describe(written: Written, folder: Path) -> Subgraph:
 
 
 def _manifest(checkpoint: Checkpoint, subgraphs: tuple[Subgraph, ...], form: Form) -> Manifest:
+    try:
+        return _described(checkpoint, subgraphs, form)
+    except ValidationError as error:  # a network beyond all bounds
+        raise ExportError(f"a bundle cannot hold this network: {problems_of(error)}") from error
+
+
+def _described(checkpoint: Checkpoint, subgraphs: tuple[Subgraph, ...], form: Form) -> Manifest:
     config, evaluation = checkpoint.model.config, checkpoint.evaluation
     return Manifest(
         format=form.format,
