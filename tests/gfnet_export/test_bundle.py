@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from gfnet.checkpoint import Checkpoint
 from gfnet.errors import BundleError, ExportError
 from gfnet_export import manifest
 from gfnet_export.bundle import MANIFEST, open_bundle
 from gfnet_export.exporting import export_onnx
 from gfnet_export.mil.session import mil_predictor
 from gfnet_export.runtime import bundle_predictor
-from network_support import gfnet, one_line, photograph
+from network_support import SMALL, gfnet, one_line, photograph, small_network
 
 SCHEMA = Path(manifest.__file__).with_name("manifest.schema.json")
 
@@ -199,19 +200,32 @@ def test_a_link_within_the_bundle_and_one_to_it_are_followed(copy):
     assert open_bundle(copy.parent / "link").manifest == open_bundle(copy).manifest
 
 
-def test_a_network_beyond_all_bounds_is_not_exported(checkpoint, tmp_path):
-    odd = dataclasses.replace(checkpoint, labels=("x" * 1001, *checkpoint.labels[1:]))
+def test_a_network_beyond_all_bounds_is_not_exported(tmp_path):
+    glance_only = dataclasses.replace(SMALL, steps=1)
+    odd = Checkpoint(small_network(glance_only), ("x" * 1001,) * glance_only.num_classes)
     with pytest.raises(ExportError, match=r"a bundle cannot hold this network: labels\.0: String should have at most"):
         export_onnx(odd, tmp_path / "bundle")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_core_ml_package_with_other_tensors_is_refused(coreml_bundle, tmp_path):
+def widen_memory_of_policy(content):
+    for spec in (subgraph(content, "policy")["inputs"][1], subgraph(content, "policy")["outputs"][1]):
+        spec["shape"] = [1, spec["shape"][1] + 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "alter"),
+    [
+        ("glance", lambda c: subgraph(c, "glance")["outputs"].append({"name": "x", "shape": [1], "dtype": "float32"})),
+        ("policy", widen_memory_of_policy),
+    ],
+)
+def test_a_core_ml_package_with_other_tensors_is_refused(coreml_bundle, tmp_path, name, alter):
     folder = shutil.copytree(coreml_bundle.folder, tmp_path / "bundle")
     content = json.loads((folder / MANIFEST).read_text())
-    subgraph(content, "glance")["outputs"].append({"name": "more", "shape": [1, 2], "dtype": "float32"})
+    alter(content)
     edit(folder, **content)
-    with pytest.raises(BundleError, match=r"glance\.mlpackage: its tensors are not those of the manifest"):
+    with pytest.raises(BundleError, match=rf"{name}\.mlpackage: its tensors are not those of the manifest"):
         mil_predictor(folder)
 
 
