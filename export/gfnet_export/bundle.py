@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from gfnet.errors import BundleError
-from gfnet_export.manifest import SCHEMA_VERSION, Manifest, Subgraph
+from gfnet_export.manifest import MOST_CLASSES, SCHEMA_VERSION, Manifest, Subgraph, one_line, problems_of
 
 MANIFEST = "manifest.json"
-_MAX_MANIFEST_BYTES = 16 * 1024 * 1024
-_SHOWN_PROBLEMS = 3
+_MAX_MANIFEST_BYTES = 4 * 1024 * 1024
+_MOST_VALUES = 20_000  # besides the labels; each wrong one is a problem of some hundred bytes
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,8 @@ def open_bundle(folder: str | Path) -> Bundle:
     """Read a bundle and check every file against its digest.
 
     Raises:
-        BundleError: it is missing, of another schema version, inconsistent, incomplete or altered.
+        BundleError: it is missing, of another schema version, inconsistent, incomplete or altered, or a file in it
+            is a link that leads out of it.
     """
     folder = Path(folder)
     path = folder / MANIFEST
@@ -61,14 +64,18 @@ def open_bundle(folder: str | Path) -> Bundle:
         raise BundleError(f"{folder}: no such bundle folder")
     if not path.is_file():
         raise BundleError(f"{folder}: no {MANIFEST} in this folder; `gfnet export` makes a bundle")
+    _check_file(folder, path)
     bundle = Bundle(folder, _read_manifest(path))
-    for subgraph in bundle.manifest.subgraphs:
-        for name, digest in subgraph.sha256.items():
-            file = folder / name
-            if not file.is_file():
-                raise BundleError(f"{file}: named in the manifest, but missing; copy the whole bundle again")
-            if sha256_of(file) != digest:
-                raise BundleError(f"{file}: differs from the manifest's digest; copy the bundle or export it again")
+    digests = {item for subgraph in bundle.manifest.subgraphs for item in subgraph.sha256.items()}
+    for name, digest in sorted(digests):
+        file = folder / name
+        _check_file(folder, file)
+        try:
+            found = sha256_of(file)
+        except OSError as error:
+            raise _unreadable(file, error) from error
+        if found != digest:
+            raise BundleError(f"{file}: differs from the manifest's digest; copy the bundle or export it again")
     return bundle
 
 
@@ -78,25 +85,64 @@ def sha256_of(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def _check_file(folder: Path, file: Path) -> None:
+    """Refuse what is no file, and what a link fetches from elsewhere."""
+    try:
+        found = file.resolve(strict=True)
+        inside = found.is_relative_to(folder.resolve())
+        regular = stat.S_ISREG(found.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        raise BundleError(f"{file}: named in the manifest, but missing; copy the whole bundle again") from None
+    except (OSError, RuntimeError) as error:  # links in a circle are a RuntimeError before Python 3.13
+        raise _unreadable(file, error) from error
+    if not inside:
+        raise BundleError(f"{file}: a link that leads out of the bundle; put the file itself there")
+    if not regular:
+        raise BundleError(f"{file}: named in the manifest, but no file; copy the whole bundle again")
+
+
+def _unreadable(file: Path, error: Exception) -> BundleError:
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else one_line(error)
+    return BundleError(f"{file}: cannot be read ({reason}); check its permissions or copy the bundle again")
+
+
 def _read_manifest(path: Path) -> Manifest:
-    if path.stat().st_size > _MAX_MANIFEST_BYTES:
+    try:
+        with open(path, "rb") as stream:
+            text = stream.read(_MAX_MANIFEST_BYTES + 1)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if len(text) > _MAX_MANIFEST_BYTES:
         raise BundleError(f"{path}: too large for a manifest; export the bundle again")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise BundleError(f"{path}: no JSON ({error}); copy the bundle again") from error
-    version = content.get("schema_version") if isinstance(content, dict) else None
-    if version != SCHEMA_VERSION:
-        raise BundleError(
-            f"{path}: schema version {version!r}, but this release reads {SCHEMA_VERSION}; "
-            "export the bundle again or use the release that wrote it"
-        )
-    try:
-        # From JSON text: strictness differs for Python values, where a tuple is no list.
-        return Manifest.model_validate_json(json.dumps(content))
+        content = json.loads(text.decode("utf-8"))
+        version = content.get("schema_version") if isinstance(content, dict) else None
+        # Before all else, as another version may look different in any way.
+        if type(version) is not int or version != SCHEMA_VERSION:
+            raise BundleError(
+                f"{path}: schema version {one_line(repr(version))}, but this release reads {SCHEMA_VERSION}; "
+                "export the bundle again or use the release that wrote it"
+            )
+        if _has_too_much(content):
+            raise BundleError(f"{path}: has more values than a manifest can have; export the bundle again")
+        # From JSON text, as it lies there: strict, but where Python would want a tuple a list will do.
+        return Manifest.model_validate_json(text, strict=True)
     except ValidationError as error:
-        problems = [
-            f"{'.'.join(map(str, problem['loc'])) or 'manifest'}: {problem['msg']}" for problem in error.errors()
-        ]
-        more = f" and {len(problems) - _SHOWN_PROBLEMS} more" if len(problems) > _SHOWN_PROBLEMS else ""
-        raise BundleError(f"{path}: {'; '.join(problems[:_SHOWN_PROBLEMS])}{more}") from error
+        raise BundleError(f"{path}: {problems_of(error)}") from error
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{path}: no JSON ({one_line(error)}); copy the bundle again") from error
+
+
+def _has_too_much(content: dict[str, Any]) -> bool:
+    """Whether validation would take long and much memory: pydantic looks at everything before it counts."""
+    labels = content.get("labels")
+    if isinstance(labels, list) and len(labels) > MOST_CLASSES:
+        return True
+    waiting = [value for name, value in content.items() if name != "labels"]
+    count = len(waiting)
+    while waiting and count <= _MOST_VALUES:
+        value = waiting.pop()
+        inside = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+        count += len(inside)
+        waiting += inside
+    return count > _MOST_VALUES

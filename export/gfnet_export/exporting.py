@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from gfnet.checkpoint import Checkpoint
 from gfnet.cost import cumulative_macs
+from gfnet.errors import ExportError
 from gfnet.files import atomic_folder, write_text
 from gfnet.progress import Progress
 from gfnet_export.bundle import MANIFEST, Bundle, open_bundle, sha256_of
@@ -25,6 +28,7 @@ from gfnet_export.manifest import (
     Precision,
     Preprocessing,
     Subgraph,
+    problems_of,
 )
 
 
@@ -102,7 +106,18 @@ def _describe(written: Written, folder: Path) -> Subgraph:
 
 
 def manifest_of(checkpoint: Checkpoint, parts: Sequence[Written], folder: Path, form: Form) -> Manifest:
-    """The description of what was written into ``folder``."""
+    """The description of what was written into ``folder``.
+
+    Raises:
+        ExportError: the network is beyond what a bundle may hold.
+    """
+    try:
+        return _manifest(checkpoint, tuple(_describe(written, folder) for written in parts), form)
+    except ValidationError as error:
+        raise ExportError(f"a bundle cannot hold this network: {problems_of(error)}") from error
+
+
+def _manifest(checkpoint: Checkpoint, subgraphs: tuple[Subgraph, ...], form: Form) -> Manifest:
     config, evaluation = checkpoint.model.config, checkpoint.evaluation
     return Manifest(
         format=form.format,
@@ -126,6 +141,6 @@ def manifest_of(checkpoint: Checkpoint, parts: Sequence[Written], folder: Path, 
         step_macs=evaluation.macs if evaluation else tuple(map(float, cumulative_macs(checkpoint.model))),
         anytime_top1=evaluation.anytime_top1 if evaluation else (),
         budgets=tuple(Budget(**dataclasses.asdict(point)) for point in (evaluation.budgeted if evaluation else ())),
-        subgraphs=tuple(_describe(written, folder) for written in parts),
+        subgraphs=subgraphs,
         exporter=Exporter(gfnet=version("gfnet"), libraries=form.libraries),
     )

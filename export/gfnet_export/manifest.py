@@ -6,16 +6,18 @@ Read by this package and by the Swift package; the JSON Schema beside this file 
 from __future__ import annotations
 
 import json
+import math
 from pathlib import PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
 
 from gfnet.images import Preprocessing as SquareCrop
 from gfnet.results import BudgetPoint
 from gfnet_export import names
 
 SCHEMA_VERSION: Literal[1] = 1
+MOST_CLASSES = 100_000
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Format = Literal["onnx", "coreml"]
@@ -24,6 +26,23 @@ Compression = Literal["none", "int8", "palette6", "palette4", "w8a8"]
 Layout = Literal["split", "fused", "multifunction"]
 Role = Literal["glance", "policy", "focus", "step"]
 Probability = Annotated[float, Field(ge=0, le=1)]
+Percent = Annotated[float, Field(ge=0, le=100)]
+Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
+"""Also an ``Int`` of every reader in another language."""
+Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\u0000-\u001f\u007f]+$")]
+"""One line."""
+RelativePath = Annotated[str, Field(min_length=1, max_length=500)]
+Step = Annotated[int, Field(ge=1, le=64)]
+Label = Annotated[str, Field(max_length=1000)]
+Value = TypeVar("Value")
+PerStep = Annotated[tuple[Value, ...], Field(max_length=64)]
+
+# Far beyond any network, and small enough that whoever believes a manifest allocates no more than it can have.
+_MOST_ELEMENTS = 2**28
+_LARGEST_IMAGE = 4096
+_LARGEST_RESIZE = 4
+
+_SHOWN_PROBLEMS, _SHOWN_CHARACTERS, _MOST_PROBLEMS = 3, 300, 10_000
 
 
 class _Record(BaseModel):
@@ -35,13 +54,28 @@ class TensorSpec(_Record):
 
     Attributes:
         kind: ``image``: an RGB picture of 8 bits a channel, as a camera gives it; ``shape`` is that of its planes
-            inside the graph.  Whoever has pixels with fractions rounds them, halves to even.
+            inside the graph.  Whoever has pixels with fractions rounds them, halves to even, and clips what a bicubic
+            resize made darker than black or brighter than white.
     """
 
-    name: Annotated[str, Field(min_length=1)]
-    shape: tuple[Annotated[int, Field(ge=1)], ...]
+    name: Text
+    shape: Annotated[tuple[Count, ...], Field(max_length=8)]
     dtype: Literal["float32", "uint8"]
     kind: Literal["tensor", "image"] = "tensor"
+
+    @model_validator(mode="after")
+    def _fits_into_memory(self) -> TensorSpec:
+        if math.prod(self.shape) > _MOST_ELEMENTS:
+            raise ValueError(f"{self.name} of {list(self.shape)} is larger than any tensor of a network")
+        return self
+
+    @model_validator(mode="after")
+    def _is_what_its_name_says(self) -> TensorSpec:
+        if self.kind == "image" and self.name not in (names.IMAGE, names.PATCH):
+            raise ValueError(f"{self.name} cannot be an image")
+        if self.dtype != ("uint8" if self.kind == "image" or self.name == names.PIXELS else "float32"):
+            raise ValueError(f"{self.name} cannot be {self.dtype}")
+        return self
 
 
 class Subgraph(_Record):
@@ -56,15 +90,15 @@ class Subgraph(_Record):
         float_layers: layers that were left in floating point where the others are 8-bit, since they hurt most.
     """
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Text
     role: Role
-    steps: tuple[Annotated[int, Field(ge=1)], ...]
-    path: Annotated[str, Field(min_length=1)]
-    function: Annotated[str, Field(min_length=1)] | None = None
-    sha256: Annotated[dict[str, Sha256], Field(min_length=1)]
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-    float_layers: tuple[str, ...] = ()
+    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=64)]
+    path: RelativePath
+    function: Text | None = None
+    sha256: Annotated[dict[RelativePath, Sha256], Field(min_length=1, max_length=64)]
+    inputs: Annotated[tuple[TensorSpec, ...], Field(max_length=8)]
+    outputs: Annotated[tuple[TensorSpec, ...], Field(max_length=8)]
+    float_layers: Annotated[tuple[Text, ...], Field(max_length=10_000)] = ()
 
     @model_validator(mode="after")
     def _stays_inside(self) -> Subgraph:
@@ -72,6 +106,11 @@ class Subgraph(_Record):
             parts = PurePosixPath(path)
             if parts.is_absolute() or ".." in parts.parts or "\\" in path or ":" in path:
                 raise ValueError(f"path {path!r} leaves the bundle")
+            # One spelling for one file; no control characters, which would tear messages apart.
+            if str(parts) != path or path == "." or not path.isprintable():
+                raise ValueError(f"path {path!r} is not written as a plain relative path")
+            if any(len(part.encode()) > 255 for part in parts.parts):
+                raise ValueError(f"path {path!r} has a name that no file system takes")
         package = PurePosixPath(self.path)
         for path in self.sha256:
             if package not in (PurePosixPath(path), *PurePosixPath(path).parents):
@@ -100,12 +139,18 @@ class Preprocessing(_Record):
         std: likewise.
     """
 
-    image_size: Annotated[int, Field(ge=1)]
-    resize_size: Annotated[int, Field(ge=1)]
+    image_size: Annotated[int, Field(ge=1, le=_LARGEST_IMAGE)]
+    resize_size: Annotated[int, Field(ge=1, le=_LARGEST_IMAGE * _LARGEST_RESIZE)]
     interpolation: Literal["bilinear", "bicubic"]
     glance_interpolation: Literal["bilinear", "bicubic"]
     mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
+
+    @model_validator(mode="after")
+    def _keeps_something(self) -> Preprocessing:
+        if self.resize_size > _LARGEST_RESIZE * self.image_size:
+            raise ValueError(f"of a side of {self.resize_size} pixels only {self.image_size} are kept")
+        return self
 
 
 class Budget(_Record):
@@ -121,10 +166,10 @@ class Budget(_Record):
     """
 
     budget: Annotated[float, Field(ge=0)]
-    thresholds: tuple[float, ...]
-    top1: Annotated[float, Field(ge=0, le=100)] | None
+    thresholds: PerStep[float]
+    top1: Percent | None
     mean_macs: Annotated[float, Field(ge=0)]
-    exit_distribution: tuple[Probability, ...]
+    exit_distribution: PerStep[Probability]
 
 
 class Calibration(_Record):
@@ -135,15 +180,15 @@ class Calibration(_Record):
         method: what of the values seen there must fit into the range.
     """
 
-    images: Annotated[int, Field(ge=1)]
+    images: Count
     method: Literal["entropy", "percentile", "minmax"]
 
 
 class Exporter(_Record):
     """What made the bundle."""
 
-    gfnet: str
-    libraries: dict[str, str]
+    gfnet: Text
+    libraries: Annotated[dict[Text, Text], Field(max_length=64)]
 
 
 class Manifest(_Record):
@@ -169,16 +214,16 @@ class Manifest(_Record):
     compression: Compression = "none"
     layout: Layout = "split"
     calibration: Calibration | None = None
-    architecture: Annotated[str, Field(min_length=1)]
-    patch_size: Annotated[int, Field(ge=1)]
-    steps: Annotated[int, Field(ge=1)]
-    num_classes: Annotated[int, Field(ge=1)]
-    labels: tuple[str, ...] | None
+    architecture: Text
+    patch_size: Annotated[int, Field(ge=1, le=_LARGEST_IMAGE)]
+    steps: Step
+    num_classes: Annotated[int, Field(ge=1, le=MOST_CLASSES)]
+    labels: Annotated[tuple[Label, ...], Field(max_length=MOST_CLASSES)] | None
     preprocessing: Preprocessing
-    step_macs: tuple[Annotated[float, Field(ge=0)], ...]
-    anytime_top1: tuple[float, ...]
-    budgets: tuple[Budget, ...]
-    subgraphs: tuple[Subgraph, ...]
+    step_macs: PerStep[Annotated[float, Field(ge=0)]]
+    anytime_top1: PerStep[Percent]
+    budgets: Annotated[tuple[Budget, ...], Field(max_length=500)]
+    subgraphs: Annotated[tuple[Subgraph, ...], Field(max_length=256)]
     exporter: Exporter
 
     @model_validator(mode="after")
@@ -189,17 +234,92 @@ class Manifest(_Record):
             raise ValueError(f"{len(self.labels)} labels for {self.num_classes} classes")
         if len(self.step_macs) != self.steps:
             raise ValueError(f"step_macs has {len(self.step_macs)} values for {self.steps} steps")
+        if len(self.anytime_top1) not in (0, self.steps):
+            raise ValueError(f"anytime_top1 has {len(self.anytime_top1)} values for {self.steps} steps")
         if any(len(budget.thresholds) != self.steps for budget in self.budgets):
             raise ValueError(f"a budget's thresholds are not {self.steps}")
+        if any(len(budget.exit_distribution) not in (0, self.steps) for budget in self.budgets):
+            raise ValueError(f"a budget's exit_distribution has not {self.steps} values")
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_subgraph_for_every_step(self) -> Manifest:
         if len({graph.name for graph in self.subgraphs}) < len(self.subgraphs):
             raise ValueError("two subgraphs have the same name")
-        later = ("step",) if self.layout == "fused" else ("policy", "focus")
         for step in range(1, self.steps + 1):
-            for role in ("glance",) if step == 1 else later:
+            for role in self._roles(step):
                 found = [graph for graph in self.subgraphs if graph.role == role and step in graph.steps]
                 if len(found) != 1:
                     raise ValueError(f"step {step} needs one {role} subgraph, found {len(found)}")
+        for graph in self.subgraphs:
+            for step in graph.steps:
+                if step > self.steps or graph.role not in self._roles(step):
+                    raise ValueError(
+                        f"{graph.name} is a {graph.role} of step {step}, which no {self.layout} bundle "
+                        f"of {self.steps} steps needs"
+                    )
+            if self.format == "onnx" and graph.path not in graph.sha256:
+                raise ValueError(f"{graph.name}: sha256 lacks {graph.path!r}")
         return self
+
+    @model_validator(mode="after")
+    def _passes_on_what_the_next_step_needs(self) -> Manifest:
+        side, square = self.patch_size, self.preprocessing.image_size
+        known = {
+            names.IMAGE: (1, 3, side, side),
+            names.PATCH: (1, 3, side, side),
+            names.PIXELS: (1, square, square, 3),
+            names.LOGITS: (1, self.num_classes),
+            names.ACTION: (1, 2),
+        }
+        graphs = {(graph.role, step): graph for graph in self.subgraphs for step in graph.steps}
+        carried: dict[str, tuple[int, ...]] = {}  # from the step before
+        for step in range(1, self.steps + 1):
+            given: dict[str, tuple[int, ...]] = {}
+            for role in self._roles(step):
+                graph = graphs[role, step]
+                for spec in graph.inputs:
+                    begins = spec.name == names.HIDDEN and step == 2  # with zeros of any number
+                    wanted = known.get(spec.name, spec.shape if begins else carried.get(spec.name))
+                    _same_shape(graph, step, spec, wanted)
+                for spec in graph.outputs:
+                    _same_shape(graph, step, spec, known.get(spec.name, spec.shape))
+                    given[names.CARRIED.get(spec.name, spec.name)] = spec.shape
+            carried = given
+        return self
+
+    def _roles(self, step: int) -> tuple[Role, ...]:
+        """What is run at a step (1 .. T), in order."""
+        if step == 1:
+            return ("glance",)
+        return ("step",) if self.layout == "fused" else ("policy", "focus")
+
+
+def _same_shape(graph: Subgraph, step: int, spec: TensorSpec, wanted: tuple[int, ...] | None) -> None:
+    if spec.shape != wanted:
+        reason = "nothing before gives it" if wanted is None else f"it must be {list(wanted)}"
+        raise ValueError(f"{graph.name}: {spec.name} is {list(spec.shape)} at step {step}, but {reason}")
+
+
+def problems_of(error: ValidationError) -> str:
+    """What is wrong with a manifest: the first problems, on one line of at most 1,000 characters or so."""
+    count = error.error_count()
+    if count > _MOST_PROBLEMS:  # a description of each would take more room than the manifest
+        return f"{count:,} of its values are wrong"
+    problems = [
+        one_line(f"{'.'.join(map(str, problem['loc'])) or 'manifest'}: {problem['msg']}")
+        for problem in error.errors(include_url=False, include_context=False, include_input=False)[:_SHOWN_PROBLEMS]
+    ]
+    more = f" and {count - _SHOWN_PROBLEMS:,} more" if count > _SHOWN_PROBLEMS else ""
+    return "; ".join(problems) + more
+
+
+def one_line(text: object) -> str:
+    """A message that may quote what was read, fit to be shown: printable, on one line, not too long."""
+    shown = str(text)
+    if len(shown) > _SHOWN_CHARACTERS:
+        shown = shown[:_SHOWN_CHARACTERS] + " ..."
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in shown)
 
 
 def budget_points(manifest: Manifest) -> tuple[BudgetPoint, ...]:

@@ -103,6 +103,6 @@ def predictor_over(manifest: Manifest, runner: StepRunner) -> Predictor:
 
 
 def _planes(pixels: np.ndarray, spec: TensorSpec) -> np.ndarray:
-    """Pixels [P,P,3] of any dtype as a subgraph's input [1,3,P,P], float32; whole numbers where it wants a picture."""
+    """Pixels [P,P,3] of any dtype as a subgraph's input [1,3,P,P], float32; as 8 bits would hold them for a picture."""
     planes = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], np.float32)
-    return np.rint(planes) if spec.kind == "image" else planes
+    return np.rint(planes).clip(0, 255) if spec.kind == "image" else planes

@@ -15,7 +15,7 @@ from gfnet.geometry import crop_patch, resize_glance
 from gfnet.predictor import Predictor
 from gfnet_export import names
 from gfnet_export.bundle import Bundle, open_bundle
-from gfnet_export.manifest import Manifest, Subgraph, TensorSpec
+from gfnet_export.manifest import Manifest, Subgraph, TensorSpec, one_line
 from gfnet_export.runner import graphs_by_step, hidden_shape, predictor_over
 
 Provider = Literal["cpu", "coreml", "cuda", "xnnpack"]
@@ -54,12 +54,13 @@ class OnnxRunner:
         if len(pixels) != 1:
             raise ValueError(f"a bundle runs one image at a time, not {len(pixels)}")
         state = _Lease(self._take(), self._free, pixels)
-        image = state.buffers.input("glance", names.IMAGE)
+        graph = self._graphs["glance", 1].name
+        image = state.buffers.input(graph, names.IMAGE)
         image[0] = resize_glance(pixels[0], self.patch_size, self.interpolation).transpose(2, 0, 1)
-        state.buffers.run("glance")
+        state.buffers.run(graph)
         if self.steps > 1:
             state.buffers.start_over()
-        return state.buffers.output("glance", names.LOGITS).copy(), state
+        return state.buffers.output(graph, names.LOGITS).copy(), state
 
     def propose(self, state: _Lease) -> tuple[np.ndarray, _Lease]:
         state.step += 1
@@ -187,7 +188,7 @@ def open_session(path: Path, threads: int = 1, provider: Provider = "cpu") -> or
     try:
         return ort.InferenceSession(str(path), options, providers=chosen)
     except Exception as error:  # ONNX Runtime's own exception types share no public base
-        raise BundleError(f"{path}: ONNX Runtime cannot load it ({str(error).splitlines()[0]})") from error
+        raise BundleError(f"{path}: ONNX Runtime cannot load it ({one_line(error)})") from error
 
 
 def _provider_options(provider: Provider, threads: int) -> dict[str, str]:

@@ -224,14 +224,20 @@ def check_same_network(manifest: Manifest, checkpoint: Checkpoint) -> None:
 def open_runtimes(bundle: Bundle) -> dict[str, dict[str, Session]]:
     """Sessions for each subgraph, by runtime; the first runtime is the one that counts.
 
+    On a Mac that is Core ML itself, with the interpreter beside it: where the two part, one sees which is to blame.
+
     Raises:
         GFNetError: a subgraph cannot be loaded.
     """
     if bundle.manifest.format == "onnx":
         return {"ONNX Runtime": {**open_bundle_sessions(bundle)}}
+    from gfnet_export.macos import is_macos, open_coreml_sessions
     from gfnet_export.mil.session import open_sessions
 
-    runtimes: dict[str, dict[str, Session]] = {"MIL": {**open_sessions(bundle)}}
+    runtimes: dict[str, dict[str, Session]] = {}
+    if is_macos():
+        runtimes["Core ML"] = {**open_coreml_sessions(bundle)}
+    runtimes["MIL"] = {**open_sessions(bundle)}
     if bundle.manifest.precision != "fp32":
         runtimes["MIL, not rounded"] = {**open_sessions(bundle, "none")}
     return runtimes

@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
-from gfnet.errors import BundleError
+from gfnet.checkpoint import Checkpoint
+from gfnet.errors import BundleError, ExportError
 from gfnet_export import manifest
 from gfnet_export.bundle import MANIFEST, open_bundle
-from network_support import gfnet, one_line
+from gfnet_export.mil.session import mil_predictor
+from gfnet_export.onnx_bundle import export_onnx
+from gfnet_export.runtime import bundle_predictor
+from network_support import SMALL, gfnet, one_line, photograph, small_network
 
 SCHEMA = Path(manifest.__file__).with_name("manifest.schema.json")
 
@@ -17,6 +23,11 @@ SCHEMA = Path(manifest.__file__).with_name("manifest.schema.json")
 @pytest.fixture
 def copy(onnx_bundle, tmp_path):
     return shutil.copytree(onnx_bundle.folder, tmp_path / "bundle")
+
+
+@pytest.fixture
+def photo():
+    return photograph(120, 100)
 
 
 def edit(folder, **changes):
@@ -88,12 +99,134 @@ def test_paths_that_leave_the_bundle_are_refused(copy, path):
         ({"subgraphs": []}, "step 1 needs one glance subgraph, found 0"),
         ({"step_macs": [1.0, 2.0, float("nan")]}, "step_macs"),
         ({"extra": 1}, "extra"),
+        ({"steps": 10**400}, "steps: Input should be"),
+        ({"schema_version": True}, "schema version True, but"),
+        ({"steps": "3"}, "steps: Input should be a valid integer"),
+        ({"anytime_top1": [50.0]}, "anytime_top1 has 1 values for 3 steps"),
+        ({"num_classes": 11, "labels": None}, r"glance: logits is \[1, 10\] at step 1, but it must be \[1, 11\]"),
+        ({"patch_size": 41}, r"glance: image is \[1, 3, 40, 40\] at step 1, but it must be \[1, 3, 41, 41\]"),
+        ({"layout": "fused"}, "step 2 needs one step subgraph, found 0"),
+        ({"x" * 9000: 1}, r"xxx \.\.\."),
+        ({"two\nlines": 1}, r"two\\nlines: Extra inputs"),
     ],
 )
 def test_an_inconsistent_manifest_is_refused(copy, changes, message):
     edit(copy, **changes)
     with pytest.raises(BundleError, match=message):
         open_bundle(copy)
+
+
+def subgraph(content, name):
+    return next(graph for graph in content["subgraphs"] if graph["name"] == name)
+
+
+def exchange_steps(content):
+    for name, step in (("focus_2", 3), ("focus_3", 2)):
+        subgraph(content, name)["steps"] = [step]
+
+
+@pytest.mark.parametrize(
+    ("alter", "message"),
+    [
+        (exchange_steps, r"focus_3: memory is \[1, \d+\] at step 2, but it must be"),
+        (lambda c: subgraph(c, "focus_2")["outputs"].pop(1), "policy: feature_map is .* at step 3, but nothing before"),
+        (
+            lambda c: subgraph(c, "policy")["steps"].append(4),
+            "policy is a policy of step 4, which no split",
+        ),
+        (lambda c: subgraph(c, "policy")["steps"].append(10**9), "less than or equal to 64"),
+        (lambda c: subgraph(c, "policy")["inputs"][1].update(shape=[2**20, 2**20]), "larger than any tensor"),
+        (lambda c: subgraph(c, "policy")["inputs"][1].update(dtype="uint8"), "hidden cannot be uint8"),
+        (lambda c: subgraph(c, "policy").update(sha256={"policy.onnx/x": "0" * 64}), "sha256 lacks 'policy.onnx'"),
+        (lambda c: subgraph(c, "policy").update(path="./policy.onnx"), "not written as a plain relative path"),
+        (lambda c: c["budgets"][0].update(exit_distribution=[1.0]), "exit_distribution has not 3 values"),
+        (lambda c: c["preprocessing"].update(resize_size=16_000), "of a side of 16000 pixels only 96 are kept"),
+        (lambda c: c["preprocessing"].update(std=[1, 0, 1]), "preprocessing.std.1"),
+    ],
+)
+def test_parts_that_do_not_fit_together_are_refused(copy, alter, message):
+    content = json.loads((copy / MANIFEST).read_text())
+    alter(content)
+    edit(copy, **content)
+    with pytest.raises(BundleError, match=message):
+        open_bundle(copy)
+
+
+def test_what_a_subgraph_is_called_does_not_matter(copy, photo):
+    expected = bundle_predictor(copy)([photo])[0]
+    content = json.loads((copy / MANIFEST).read_text())
+    subgraph(content, "glance")["name"] = "first"
+    edit(copy, **content)
+    assert [step.class_index for step in bundle_predictor(copy)([photo])[0].steps] == [
+        step.class_index for step in expected.steps
+    ]
+
+
+def replace_by_link(file, target):
+    shutil.move(file, target)
+    file.symlink_to(target)
+
+
+def replace_by(make):
+    def replace(file):
+        file.unlink()
+        make(file)
+
+    return replace
+
+
+@pytest.mark.parametrize("name", ["policy.onnx", MANIFEST])
+@pytest.mark.parametrize(
+    ("replace", "message"),
+    [
+        (lambda file: replace_by_link(file, file.parents[1] / "elsewhere"), "a link that leads out of the bundle"),
+        (replace_by(os.mkfifo), "but no file|no manifest"),
+        (replace_by(Path.mkdir), "but no file|no manifest"),
+        (replace_by(lambda file: file.symlink_to(file)), "cannot be read|no manifest"),
+        (replace_by(lambda file: file.symlink_to("/dev/zero")), "a link that leads out|no manifest"),
+    ],
+    ids=["link", "pipe", "folder", "circle", "device"],
+)
+def test_what_is_no_file_of_the_bundle_is_refused(copy, name, replace, message):
+    replace(copy / name)
+    with pytest.raises(BundleError, match=message) as refused:
+        open_bundle(copy)
+    assert name in str(refused.value)
+
+
+def test_a_link_within_the_bundle_and_one_to_it_are_followed(copy):
+    replace_by_link(copy / "policy.onnx", copy / "other.onnx")
+    (copy.parent / "link").symlink_to(copy)
+    assert open_bundle(copy.parent / "link").manifest == open_bundle(copy).manifest
+
+
+def test_a_network_beyond_all_bounds_is_not_exported(tmp_path):
+    glance_only = dataclasses.replace(SMALL, steps=1)
+    odd = Checkpoint(small_network(glance_only), ("x" * 1001,) * glance_only.num_classes)
+    with pytest.raises(ExportError, match=r"a bundle cannot hold this network: labels\.0: String should have at most"):
+        export_onnx(odd, tmp_path / "bundle")
+    assert list(tmp_path.iterdir()) == []
+
+
+def widen_memory_of_policy(content):
+    for spec in (subgraph(content, "policy")["inputs"][1], subgraph(content, "policy")["outputs"][1]):
+        spec["shape"] = [1, spec["shape"][1] + 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "alter"),
+    [
+        ("glance", lambda c: subgraph(c, "glance")["outputs"].append({"name": "x", "shape": [1], "dtype": "float32"})),
+        ("policy", widen_memory_of_policy),
+    ],
+)
+def test_a_core_ml_package_with_other_tensors_is_refused(coreml_bundle, tmp_path, name, alter):
+    folder = shutil.copytree(coreml_bundle.folder, tmp_path / "bundle")
+    content = json.loads((folder / MANIFEST).read_text())
+    alter(content)
+    edit(folder, **content)
+    with pytest.raises(BundleError, match=rf"{name}\.mlpackage: its tensors are not those of the manifest"):
+        mil_predictor(folder)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "[" * 100_000, '{"schema_version": "1"}'])

@@ -27,7 +27,8 @@ class MilSession:
     """
 
     def __init__(self, path: Path, function: str | None = None, rounding: Rounding = "declared") -> None:
-        self._interpreter = Interpreter(read_package(path).function(function), rounding=rounding)
+        self.function = read_package(path).function(function)
+        self._interpreter = Interpreter(self.function, rounding=rounding)
 
     def run(self, outputs: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
         """Compute the named outputs."""
@@ -39,14 +40,22 @@ def open_sessions(bundle: Bundle, rounding: Rounding = "declared") -> dict[str, 
     """A session for each subgraph of a Core ML bundle, by name.
 
     Raises:
-        BundleError: it is of another format.
+        BundleError: it is of another format, or a package is not what the manifest says.
         MilError: a package is damaged, or has operations that are not known here.
     """
     if bundle.manifest.format != "coreml":
         raise BundleError(f"{bundle.folder}: a {bundle.manifest.format} bundle; the interpreter runs Core ML ones")
-    return {
-        graph.name: MilSession(bundle.path_of(graph), graph.function, rounding) for graph in bundle.manifest.subgraphs
-    }
+    sessions = {}
+    for graph in bundle.manifest.subgraphs:
+        sessions[graph.name] = session = MilSession(bundle.path_of(graph), graph.function, rounding)
+        inputs = {name: tuple(kind.shape) for name, kind in session.function.inputs.items()}
+        if inputs != {spec.name: spec.shape for spec in graph.inputs} or set(session.function.outputs) != {
+            spec.name for spec in graph.outputs
+        }:
+            raise BundleError(
+                f"{bundle.path_of(graph)}: its tensors are not those of the manifest; export the bundle again"
+            )
+    return sessions
 
 
 def mil_predictor(bundle: Bundle | str | Path, *, rounding: Rounding = "declared") -> Predictor:

@@ -1,0 +1,88 @@
+"""The commands ``gfnet mac plan`` and ``gfnet mac compile``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gfnet.cli import json_option, write_result
+
+if TYPE_CHECKING:  # imported when a command runs: `gfnet --help` stays fast
+    from gfnet_export.macos import DeviceShare, PlannedOperation
+
+_package = click.argument("package", type=click.Path(path_type=Path), metavar="MODEL.mlpackage")
+
+
+@click.group()
+def mac() -> None:
+    """Ask Core ML itself about a package; on a Mac."""
+
+
+@mac.command()
+@_package
+@click.option(
+    "--units",
+    type=click.Choice(["all", "cpu_and_ne", "cpu_and_gpu", "cpu_only"]),
+    default="all",
+    show_default=True,
+    help="What Core ML may use; ne: the Neural Engine.",
+)
+@click.option("--function", help="Of a package with several; its default one otherwise.")
+@json_option
+def plan(package: Path, units: Any, function: str | None, json_path: Path | None) -> None:
+    """List where Core ML means to run each operation, and how much of the work each device gets."""
+    import dataclasses
+
+    from gfnet_export.macos import compute_plan, shares_by_device
+
+    operations = compute_plan(package, function, units)
+    shares = shares_by_device(operations)
+    click.echo(plan_table(operations, shares))
+    write_result(
+        json_path,
+        {
+            "package": str(package),
+            "units": units,
+            "devices": [dataclasses.asdict(share) for share in shares],
+            "operations": [dataclasses.asdict(operation) for operation in operations],
+        },
+    )
+
+
+@mac.command(name="compile")
+@_package
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR", help="A folder, *.mlmodelc.")
+@click.option("--overwrite", is_flag=True, help="Replace DIR if it exists.")
+@json_option
+def compile_(package: Path, out: Path, overwrite: bool, json_path: Path | None) -> None:
+    """Compile a package to what a device loads."""
+    from gfnet_export.macos import compile_package
+
+    compiled = compile_package(package, out, overwrite=overwrite)
+    size = sum(file.stat().st_size for file in compiled.rglob("*") if file.is_file())
+    click.echo(f"{compiled}  {size / 1e6:.2f} MB")
+    write_result(json_path, {"package": str(package), "compiled": str(compiled), "bytes": size})
+
+
+def plan_table(operations: Sequence[PlannedOperation], shares: Sequence[DeviceShare]) -> str:
+    """A line for each operation, then one for each device."""
+    width = max((len(operation.type) for operation in operations), default=0)
+    lines = [f"{'operation':<{max(width, 9)}}    cost  device         could also run on"]
+    for operation in operations:
+        others = ", ".join(name for name in operation.supported if name != operation.device)
+        line = f"{operation.type:<{max(width, 9)}}  {_percent(operation.cost):>6}  {operation.device or 'unknown':<13}"
+        lines.append(f"{line}  {others}".rstrip())
+    lines.append("")
+    for share in shares:
+        lines.append(
+            f"{share.device or 'unknown':<13}  {share.operations:>4} operations, {_percent(share.operation_share)} of "
+            f"them, {_percent(share.cost_share)} of the cost"
+        )
+    return "\n".join(lines)
+
+
+def _percent(share: float | None) -> str:
+    return "?" if share is None else f"{share:.1%}"
