@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from gfnet.checkpoint import Checkpoint
 from gfnet.cost import cumulative_macs
+from gfnet.errors import ExportError
 from gfnet.files import atomic_folder, write_text
 from gfnet.progress import Progress
 from gfnet_export.bundle import MANIFEST, Bundle, open_bundle, sha256_of
@@ -92,8 +96,9 @@ def export_coreml(
     out: str | Path,
     *,
     precision: Literal["fp16", "fp32"] = "fp16",
-    target: str = "iOS16",
+    target: str | None = None,
     compression: Compression = "none",
+    calibration: Sequence[np.ndarray] = (),
     overwrite: bool = False,
 ) -> Bundle:
     """Write a network as a bundle of Core ML packages.
@@ -101,15 +106,21 @@ def export_coreml(
     Args:
         out: the bundle's folder; it appears whole or not at all.
         precision: of weights and activations; the policy's output stays float32.
-        target: oldest system that must run it.
-        compression: of the weights; see :func:`gfnet_export.coreml_export.write_coreml`.
+        target: oldest system that must run it; iOS16, or iOS17 for ``w8a8``, unless it is named.
+        compression: of the weights; see :func:`gfnet_export.coreml_export.write_coreml`.  ``w8a8``: of the activations
+            too; see :func:`gfnet_export.activations.quantize_activations`.
+        calibration: for ``w8a8``: preprocessed images, uint8 [S,S,3], to find the ranges of activations on.
         overwrite: replace an existing folder.
 
     Raises:
-        ExportError: a part of the network has no Core ML form.
+        ExportError: a part of the network has no Core ML form; ``w8a8`` without images, or for iOS16.
         GFNetError: ``out`` exists, or cannot be written.
     """
     from gfnet_export.coreml_export import content_files, write_coreml
+
+    if compression == "w8a8":
+        return _export_w8a8(checkpoint, Path(out), precision, target or "iOS17", calibration, overwrite)
+    target = target or "iOS16"
 
     def write(components: Sequence[Component], folder: Path) -> Iterable[Written]:
         for component in components:
@@ -121,6 +132,46 @@ def export_coreml(
 
     libraries = {"torch": version("torch"), "coremltools": version("coremltools"), "target": target}
     return _export(checkpoint, Path(out), write, Form("coreml", precision, compression, libraries=libraries), overwrite)
+
+
+def _export_w8a8(
+    checkpoint: Checkpoint,
+    out: Path,
+    precision: Literal["fp16", "fp32"],
+    target: str,
+    squares: Sequence[np.ndarray],
+    overwrite: bool,
+) -> Bundle:
+    """Write the packages as they are elsewhere, walk the images through them, then write them with 8 bits."""
+    from gfnet_export.activations import quantize_activations
+    from gfnet_export.calibration import record_inputs
+    from gfnet_export.coreml_export import content_files
+    from gfnet_export.mil.session import open_sessions
+
+    if target == "iOS16":
+        raise ExportError("8-bit activations (w8a8) need iOS17 or newer; leave the target away, or name iOS17")
+    if not len(squares):
+        raise ExportError("8-bit activations (w8a8) need calibration images; give some that are like those in use")
+
+    def write(components: Sequence[Component], folder: Path) -> Iterable[Written]:
+        with tempfile.TemporaryDirectory() as temporary:
+            plain = export_coreml(checkpoint, Path(temporary) / "plain", precision=precision, target=target)
+            inputs = record_inputs(plain.manifest, open_sessions(plain), squares)
+            graphs = {graph.name: graph for graph in plain.manifest.subgraphs}
+            for component in components:
+                path = folder / f"{component.name}.mlpackage"
+                model = quantize_activations(plain.path_of(graphs[component.name]), inputs[component.name])
+                model.save(str(path))
+                yield Written(component, path, content_files(path))
+
+    form = Form(
+        "coreml",
+        precision,
+        "w8a8",
+        calibration=Calibration(images=len(squares), method="minmax"),
+        libraries={"torch": version("torch"), "coremltools": version("coremltools"), "target": target},
+    )
+    return _export(checkpoint, out, write, form, overwrite)
 
 
 def _export(checkpoint: Checkpoint, out: Path, write: Writer, form: Form, overwrite: bool) -> Bundle:
