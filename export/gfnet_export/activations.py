@@ -34,7 +34,8 @@ with quiet_coremltools():
     from coremltools.models.utils import _apply_graph_pass
 
 _IOS17 = 8  # specification version; `quantize` and `dequantize` are not known before
-# As in coremltools: Core ML takes a layer with such pairs before and behind it for an 8-bit layer.
+# As in coremltools, which says `hard_sigmoid`, though no operation is called so.  Core ML takes a layer, or a layer and
+# its activation, with pairs before and behind for one of 8 bits.
 _LAYERS = ("conv", "linear", "avg_pool", "max_pool", "add")
 _ACTIVATIONS = ("leaky_relu", "relu", "relu6", "scaled_tanh", "sigmoid", "sigmoid_hard", "tanh")
 # Smaller ones are subnormal in float16.  What is always zero gets this one.

@@ -82,6 +82,17 @@ def test_values_beyond_the_range_are_cut_off_at_its_ends(tmp_path):
     assert np.abs(run(out, [2.9, -1]) - run(out, [3, -1])).max() > 0.01
 
 
+def test_a_layer_leaves_8_bits_behind_whatever_comes_next(tmp_path):
+    def build(x):
+        x = Mil.silu(x=Mil.linear(x=x, weight=WEIGHT))
+        return Mil.linear(x=x, weight=WEIGHT, name="answer")
+
+    out = quantized(package(tmp_path / "m.mlpackage", build), SAMPLES, tmp_path / "q.mlpackage")
+    pair = ["quantize", "dequantize"]
+    kinds = [kind for kind in types_of(out) if kind != "cast"]
+    assert kinds == [*pair, "linear", *pair, "silu", *pair, "linear"]
+
+
 @pytest.mark.parametrize(("low", "high"), [(-1, 3), (0, 6), (2, 5), (-7, -3), (-900, 1000), (0, 0), (-1e-3, 1e-3)])
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
 def test_zero_stays_zero_and_the_range_fits(low, high, dtype):
@@ -236,6 +247,6 @@ def test_mil_ops_and_lint_know_such_packages(bundle, coreml_bundle):
 def test_w8a8_without_images_or_for_an_old_system_is_refused(checkpoint, squares, tmp_path):
     with pytest.raises(ExportError, match="need calibration images"):
         export_coreml(checkpoint, tmp_path / "bundle", compression="w8a8")
-    with pytest.raises(ExportError, match="need iOS17"):
+    with pytest.raises(ExportError, match="leave the target away"):
         export_coreml(checkpoint, tmp_path / "bundle", compression="w8a8", target="iOS16", calibration=squares["train"])
     assert not (tmp_path / "bundle").exists()
