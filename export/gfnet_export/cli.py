@@ -126,11 +126,12 @@ def onnx(
 @click.option(
     "--compress",
     "compression",
-    type=click.Choice(["none", "int8", "palette6", "palette4"]),
+    type=click.Choice(["none", "int8", "palette6", "palette4", "w8a8"]),
     default="none",
     show_default=True,
-    help="Weights in 8 bits, or as 6- or 4-bit palettes.",
+    help="Weights in 8 bits, or as 6- or 4-bit palettes; w8a8: activations in 8 bits too, needs --calibration.",
 )
+@_calibration_options
 @click.option(
     "--inputs",
     type=click.Choice(["image", "tensor"]),
@@ -148,6 +149,8 @@ def coreml(
     target: Any,
     layout: Any,
     compression: Any,
+    calibration: Path | None,
+    calibration_limit: int,
     inputs: Any,
     overwrite: bool,
     json_path: Path | None,
@@ -158,6 +161,7 @@ def coreml(
     from gfnet_export.coreml_bundle import export_coreml
 
     loaded = load_checkpoint(checkpoint, **official)
+    squares, unreadable = _calibration_squares(loaded, calibration, calibration_limit, needed=compression == "w8a8")
     bundle = export_coreml(
         loaded,
         out,
@@ -166,9 +170,11 @@ def coreml(
         layout=layout,
         compression=compression,
         inputs=inputs,
+        calibration=squares,
         overwrite=overwrite,
     )
     _report(bundle, json_path)
+    report_unreadable(unreadable)
 
 
 def _calibration_squares(

@@ -9,14 +9,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from gfnet.checkpoint import Checkpoint
 from gfnet.errors import ExportError
 from gfnet_export import names
 from gfnet_export.bundle import Bundle
+from gfnet_export.calibration import record_inputs
 from gfnet_export.components import Component
 from gfnet_export.coreml_export import content_files, join_functions, write_coreml
-from gfnet_export.exporting import Form, Written, write_bundle
-from gfnet_export.manifest import Compression, TensorSpec
+from gfnet_export.coreml_w8a8 import quantize_activations
+from gfnet_export.exporting import Form, Writer, Written, manifest_of, write_bundle
+from gfnet_export.manifest import Calibration, Compression, TensorSpec
+from gfnet_export.mil.session import MilSession
 
 Target = Literal["iOS16", "iOS17", "iOS18"]
 _FOCUS = "focus"  # the package whose functions are the focus steps
@@ -31,6 +36,7 @@ def export_coreml(
     layout: Literal["split", "multifunction"] = "split",
     compression: Compression = "none",
     inputs: Literal["image", "tensor"] = "image",
+    calibration: Sequence[np.ndarray] = (),
     overwrite: bool = False,
 ) -> Bundle:
     """Write a network as a bundle of Core ML packages.
@@ -40,18 +46,24 @@ def export_coreml(
         precision: of weights and activations; the policy's output stays float32.
         target: oldest system that must run it; by default the oldest that can.
         layout: ``multifunction``: the focus steps are functions of one package and share its weights; from iOS 18.
-        compression: of the weights; see :func:`gfnet_export.coreml_export.write_coreml`.
+        compression: of the weights; see :func:`gfnet_export.coreml_export.write_coreml`.  ``w8a8``: of the activations
+            too; see :func:`gfnet_export.coreml_w8a8.quantize_activations`; from iOS 17.
         inputs: how glance and patches go in: as pictures of 8 bits a channel, or as float32 pixels, which spares the
             glance the rounding to 8 bits.
+        calibration: preprocessed images, uint8 [S,S,3], for ``w8a8``.
         overwrite: replace an existing folder.
 
     Raises:
-        ExportError: a part of the network has no Core ML form; the target is older than the layout.
+        ExportError: a part of the network has no Core ML form; the target is too old for what is asked; there are no
+            images to calibrate on.
         GFNetError: ``out`` exists, or cannot be written.
     """
-    oldest: Target = "iOS18" if layout == "multifunction" else "iOS16"
+    oldest: Target = "iOS18" if layout == "multifunction" else "iOS17" if compression == "w8a8" else "iOS16"
     if target is not None and target < oldest:
-        raise ExportError(f"{layout} packages need {oldest}, not {target}; leave --target out")
+        what = "multifunction packages" if layout == "multifunction" else "8-bit activations"
+        raise ExportError(f"{what} need {oldest}, not {target}; leave --target out")
+    if compression == "w8a8" and not len(calibration):
+        raise ExportError("w8a8 needs photos to find activations' ranges on; give it some with --calibration DIR")
     target = target or oldest
 
     def write(components: Sequence[Component], folder: Path) -> Iterable[Written]:
@@ -59,25 +71,48 @@ def export_coreml(
             component = _with_pictures(component) if inputs == "image" else component
             path = folder / f"{component.name}.mlpackage"
             write_coreml(
-                component, path, precision=precision, target=target, compression=compression, labels=checkpoint.labels
+                component,
+                path,
+                precision=precision,
+                target=target,
+                compression="none" if compression == "w8a8" else compression,
+                labels=checkpoint.labels,
             )
             yield Written(component, path, content_files(path))
+
+    def write_w8a8(components: Sequence[Component], folder: Path) -> Iterable[Written]:
+        """The same, then each in 8 bits by what it was given while it looked at photos."""
+        with tempfile.TemporaryDirectory(dir=folder) as apart:
+            floats = list(write(components, Path(apart)))
+            sessions = {written.component.name: MilSession(written.path) for written in floats}
+            given = record_inputs(manifest_of(checkpoint, floats, Path(apart), form), sessions, calibration)
+            for written in floats:
+                path = folder / written.path.name
+                quantize_activations(written.path, given[written.component.name]).save(str(path))
+                yield dataclasses.replace(written, path=path, files=content_files(path))
+
+    write_each: Writer = write_w8a8 if compression == "w8a8" else write
 
     def write_joined(components: Sequence[Component], folder: Path) -> Iterable[Written]:
         """The same, and then the focus steps' packages become one."""
         with tempfile.TemporaryDirectory(dir=folder) as apart:
-            steps = [component for component in components if component.role == "focus"]
-            yield from write([component for component in components if component.role != "focus"], folder)
-            parts = list(write(steps, Path(apart)))
+            steps = []
+            for written in write_each(components, Path(apart)):
+                if written.component.role == "focus":
+                    steps.append(written)
+                    continue
+                path = written.path.rename(folder / written.path.name)
+                yield dataclasses.replace(written, path=path, files=content_files(path))
             path = folder / f"{_FOCUS}.mlpackage"
-            join_functions({part.component.name: part.path for part in parts}, path, checkpoint.labels)
-            for part in parts:
-                yield dataclasses.replace(part, path=path, files=content_files(path), function=part.component.name)
+            join_functions({step.component.name: step.path for step in steps}, path, checkpoint.labels)
+            for step in steps:
+                yield dataclasses.replace(step, path=path, files=content_files(path), function=step.component.name)
 
     libraries = {"torch": version("torch"), "coremltools": version("coremltools"), "target": target}
-    form = Form("coreml", precision, compression, layout, libraries=libraries)
+    used = Calibration(images=len(calibration), method="minmax") if compression == "w8a8" else None
+    form = Form("coreml", precision, compression, layout, used, libraries)
     several = layout == "multifunction" and checkpoint.model.config.steps > 1
-    return write_bundle(checkpoint, Path(out), write_joined if several else write, form, overwrite)
+    return write_bundle(checkpoint, Path(out), write_joined if several else write_each, form, overwrite)
 
 
 def _with_pictures(component: Component) -> Component:

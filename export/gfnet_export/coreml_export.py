@@ -6,7 +6,7 @@ import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -39,8 +39,8 @@ def write_coreml(
 
     Args:
         target: oldest system that must run it, ``iOS16``, ``iOS17`` or ``iOS18``.
-        compression: of weights with more than 2048 elements, which leaves the action's layer as it is: ``int8``:
-            linear, symmetric, one scale a channel; ``palette6``, ``palette4``: 64 or 16 values a tensor, by k-means.
+        compression: of weights with more than 2048 elements, but for the action's layer: ``int8``: linear, symmetric,
+            one scale a channel; ``palette6``, ``palette4``: 64 or 16 values a tensor, by k-means.
         labels: class names, kept in the metadata.
 
     Raises:
@@ -119,10 +119,32 @@ def _compressed(model: ct.models.MLModel, compression: Compression) -> ct.models
     if compression == "none":
         return model
     if compression == "int8":
-        linear = cto.OpLinearQuantizerConfig(mode="linear_symmetric")
-        return cto.linear_quantize_weights(model, cto.OptimizationConfig(linear))
+        return quantize_weights(model)
     palette = cto.OpPalettizerConfig(mode="kmeans", nbits=int(compression.removeprefix("palette")))
-    return cto.palettize_weights(model, cto.OptimizationConfig(palette))
+    return cto.palettize_weights(model, _but_the_action(model, palette))
+
+
+def quantize_weights(model: ct.models.MLModel) -> ct.models.MLModel:
+    """The model with weights of 8 bits: linear, symmetric, one scale a channel; see :func:`write_coreml`."""
+    linear = cto.OpLinearQuantizerConfig(mode="linear_symmetric")
+    return cto.linear_quantize_weights(model, _but_the_action(model, linear))
+
+
+def _but_the_action(model: ct.models.MLModel, config: Any) -> cto.OptimizationConfig:
+    """What is to be done to all weights, but not to those of a policy's last layer."""
+    (function,) = model.get_spec().mlProgram.functions.values()
+    (block,) = function.block_specializations.values()
+    kept = [
+        operation.attributes["name"].immediateValue.tensor.strings.values[0]
+        for operation in block.operations
+        if any(_is_pair(output.type) for output in operation.outputs)
+    ]
+    return cto.OptimizationConfig(config, op_name_configs=dict.fromkeys(kept))
+
+
+def _is_pair(kind: Any) -> bool:
+    """Whether a value's type is [1,2]: the action's, and no other layer's."""
+    return [dimension.constant.size for dimension in kind.tensorType.dimensions] == [1, 2]
 
 
 def _input(spec: TensorSpec) -> ct.TensorType | ct.ImageType:

@@ -60,6 +60,8 @@ GATES: Mapping[str, Gates] = {
 COMPRESSED_GATES: Mapping[str, Gates] = {
     "int8": Gates(difference=0.3, same_label=0.95, same_exit=0.95, same_patch=0.5, borderline=5e-3),
     "palette6": Gates(difference=0.5, same_label=0.85, same_exit=0.85, same_patch=0.1, borderline=5e-3),
+    # A photo beyond the ranges seen in calibration is cut off: by up to half of the largest value, after 64 images.
+    "w8a8": Gates(difference=0.75, same_label=0.85, same_exit=0.9, same_patch=0.1, borderline=5e-3),
     "palette4": Gates(difference=1.0, same_label=0.7, same_exit=0.7, same_patch=0.0, borderline=5e-3),
 }
 """By compression of a Core ML package, where there is one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +15,8 @@ from gfnet_export.mil.package import Function, Operation
 from gfnet_export.mil.values import Constant, TensorType
 
 Rounding = Literal["declared", "none"]
+Watch = Callable[[str, Tensor], None]
+"""Is shown every input and every operation's results: name, and value as the operations after it get it."""
 
 _KINDS = {"float16": "f", "float32": "f", "float64": "f", "bool": "b", "string": "s"}
 
@@ -48,11 +50,12 @@ class Interpreter:
                     self._operations.append(operation)
 
     @torch.no_grad()
-    def __call__(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def __call__(self, inputs: Mapping[str, np.ndarray], watch: Watch | None = None) -> dict[str, np.ndarray]:
         """Run on one set of inputs.
 
         Args:
             inputs: by name, of the declared shapes.
+            watch: sees what lies between inputs and outputs, in the order in which it is computed; not constants.
 
         Returns:
             The function's outputs by name: floating point as float32.
@@ -60,9 +63,16 @@ class Interpreter:
         Raises:
             MilError: an input is missing or of another shape; an operation's result is not what the program declares.
         """
-        results = {**self._constants, **self._checked_inputs(inputs)}
+        given = self._checked_inputs(inputs)
+        results = {**self._constants, **given}
+        if watch is not None:
+            for name, value in given.items():
+                watch(name, value)
         for operation in self._operations:
             self._run(operation, results)
+            if watch is not None:
+                for name, _ in operation.outputs:
+                    watch(name, results[name])
         missing = [name for name in self.function.outputs if not isinstance(results.get(name), Tensor)]
         if missing:
             raise MilError(f"function {self.function.name!r}: its output {missing[0]!r} is never computed")

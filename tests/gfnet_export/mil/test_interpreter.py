@@ -74,6 +74,19 @@ def glance(tmp_path_factory):
     return component, path
 
 
+def test_a_watcher_sees_every_operation_s_results_as_they_are_read(glance):
+    component, path = glance
+    function = read_package(path).function()
+    seen = {}
+    found = Interpreter(function)(arrays_of(component), lambda name, value: seen.update({name: value.numpy()}))
+    computed = [name for o in function.operations if not o.type.startswith("const") for name, _ in o.outputs]
+    assert list(seen) == [*function.inputs, *computed]
+    for name, value in found.items():
+        np.testing.assert_array_equal(seen[name], value)
+    narrow = next(name for o in function.operations for name, kind in o.outputs if o.type == "conv")
+    np.testing.assert_array_equal(seen[narrow], seen[narrow].astype(np.float16))
+
+
 def run(path, component, **options):
     return Interpreter(read_package(path).function(), **options)(arrays_of(component))
 
