@@ -247,6 +247,6 @@ def test_mil_ops_and_lint_know_such_packages(bundle, coreml_bundle):
 def test_w8a8_without_images_or_for_an_old_system_is_refused(checkpoint, squares, tmp_path):
     with pytest.raises(ExportError, match="w8a8 needs photos"):
         export_coreml(checkpoint, tmp_path / "bundle", compression="w8a8")
-    with pytest.raises(ExportError, match="leave the target away"):
+    with pytest.raises(ExportError, match="need iOS17, not iOS16; leave --target out"):
         export_coreml(checkpoint, tmp_path / "bundle", compression="w8a8", target="iOS16", calibration=squares["train"])
     assert not (tmp_path / "bundle").exists()
