@@ -22,7 +22,8 @@ MAY_IMPORT = {
 DEPLOYED = (
     "gfnet_export.runtime",
     "gfnet_export.serving",
-    "gfnet_export.cli",
+    "gfnet_export.commands.predict",
+    "gfnet_export.commands.visualize",
     "gfnet_export.loading",
     "gfnet_export.gallery",
     "gfnet.cli",

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gfnet.errors import GFNetError
 from gfnet.predictor import Predictor
 from gfnet_export.bundle import is_bundle, open_bundle
 
+if TYPE_CHECKING:  # onnxruntime is not needed for a checkpoint
+    from gfnet_export.runtime import Provider
+
 
 def load_predictor(
-    source: str | Path, *, arch: str | None = None, patch_size: int | None = None, steps: int | None = None
+    source: str | Path,
+    *,
+    provider: Provider = "cpu",
+    arch: str | None = None,
+    patch_size: int | None = None,
+    steps: int | None = None,
 ) -> Predictor:
     """A predictor for a checkpoint file (runs with torch), an ONNX bundle (runs without) or a Core ML bundle.
 
     The last one runs in the interpreter of :mod:`gfnet_export.mil`.
 
     Args:
+        provider: what of ONNX Runtime runs an ONNX bundle.
         arch: completes an official checkpoint that does not say what it is; likewise the others.
 
     Raises:
@@ -25,13 +35,15 @@ def load_predictor(
     source = Path(source)
     if is_bundle(source):
         bundle = open_bundle(source)
-        if bundle.manifest.format == "coreml":
+        if bundle.manifest.format == "coreml" and provider == "cpu":
             from gfnet_export.mil.session import mil_predictor
 
             return mil_predictor(bundle)
         from gfnet_export.runtime import bundle_predictor
 
-        return bundle_predictor(bundle)
+        return bundle_predictor(bundle, provider=provider)
+    if provider != "cpu":
+        raise GFNetError(f"{source}: a provider runs ONNX bundles; export one, or leave --provider out")
     if source.is_dir():
         raise GFNetError(f"{source}: no manifest.json in this folder; give a bundle or a checkpoint file")
     # torch only now: a bundle must run where it is not installed.

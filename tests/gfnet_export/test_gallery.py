@@ -19,7 +19,7 @@ from PIL import Image
 
 from gfnet.errors import GFNetError, ImageError
 from gfnet.inference import torch_predictor
-from gfnet_export.cli import visualize
+from gfnet_export.commands.visualize import visualize
 from gfnet_export.gallery import Card, Gallery, make_gallery, render_page
 from network_support import READABLE, UNREADABLE
 
@@ -232,7 +232,7 @@ def test_a_bundle_is_visualized_without_torch_and_matplotlib(onnx_bundle, scenes
         "        if name.split('.')[0] in ('torch', 'torchvision', 'timm', 'onnx', 'safetensors', 'matplotlib'):\n"
         "            raise ImportError(f'{name} must not be needed')\n"
         "sys.meta_path.insert(0, Refuse())\n"
-        "from gfnet_export.cli import visualize\n"
+        "from gfnet_export.commands.visualize import visualize\n"
         "visualize(sys.argv[1:])\n"
     )
     arguments = [onnx_bundle.folder, scenes / "val", "--out", tmp_path / "out", "--all-steps"]

@@ -16,7 +16,8 @@ from coremltools.proto import Model_pb2
 from gfnet.adaptive import classify
 from gfnet.cli import main
 from gfnet.errors import BundleError, ExportError, GFNetError
-from gfnet_export import mac_commands, macos
+from gfnet_export import macos
+from gfnet_export.commands import mac as mac_commands
 from gfnet_export.macos import (
     CoreMLSession,
     DeviceShare,

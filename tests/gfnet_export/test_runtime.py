@@ -9,6 +9,7 @@ import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 
 from gfnet.adaptive import classify
@@ -19,7 +20,7 @@ from gfnet_export import names
 from gfnet_export.bundle import Bundle
 from gfnet_export.onnx_bundle import export_onnx
 from gfnet_export.runtime import OnnxRunner, bundle_predictor, open_bundle_sessions
-from network_support import READABLE, gfnet, recurrent, small_checkpoint
+from network_support import READABLE, gfnet, one_line, recurrent, small_checkpoint
 from trace_support import assert_same_traces
 
 # Other kernels and folded batch norms, on logits that the test network spreads over +-30 or so.
@@ -227,3 +228,13 @@ def test_a_file_with_other_tensors_than_the_manifest_s_is_refused(onnx_bundle, c
     manifest = onnx_bundle.manifest.model_copy(update={"subgraphs": (altered, *others)})
     with pytest.raises(BundleError, match=r"glance\.onnx: its tensors are not those of the manifest"):
         open_bundle_sessions(Bundle(onnx_bundle.folder, manifest))
+
+
+def test_a_provider_is_chosen_by_name(onnx_bundle, checkpoint_file, scenes):
+    photo = scenes / "val" / "star"
+    assert gfnet("predict", onnx_bundle.folder, photo, "--provider", "cpu").exit_code == 0
+    if "CUDAExecutionProvider" not in ort.get_available_providers():
+        line = one_line(gfnet("predict", onnx_bundle.folder, photo, "--provider", "cuda"))
+        assert "this onnxruntime has no provider 'cuda'; it has cpu" in line
+    line = one_line(gfnet("predict", checkpoint_file, photo, "--provider", "xnnpack"))
+    assert "a provider runs ONNX bundles; export one, or leave --provider out" in line

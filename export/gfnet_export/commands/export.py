@@ -1,0 +1,206 @@
+"""The commands ``gfnet export onnx`` and ``gfnet export coreml``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gfnet.cli import json_option, official_options, report_unreadable, write_result
+
+if TYPE_CHECKING:  # imported when a command runs: `gfnet --help` stays fast
+    import numpy as np
+
+    from gfnet.checkpoint import Checkpoint
+    from gfnet_export.bundle import Bundle
+
+
+def _calibration_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Where activations' ranges come from."""
+    for option in (
+        click.option(
+            "--calibration-limit",
+            type=click.IntRange(min=1),
+            default=64,
+            show_default=True,
+            help="Photos of it to use, evenly drawn.",
+        ),
+        click.option(
+            "--calibration",
+            type=click.Path(path_type=Path),
+            metavar="DIR",
+            help="Photos to find the ranges of 8-bit activations on.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group()
+def export() -> None:
+    """Write a checkpoint as a bundle of subgraphs that a phone or a server runs."""
+
+
+@export.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The bundle's folder.")
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "fp16", "int8", "int8-heads"]),
+    default="fp32",
+    show_default=True,
+    help="int8 needs --calibration; int8-heads: the classifiers' weights alone.",
+)
+@click.option("--opset", type=click.IntRange(18, 25), default=18, show_default=True)
+@click.option(
+    "--layout",
+    type=click.Choice(["split", "fused"]),
+    default="split",
+    show_default=True,
+    help="fused: policy, crop and focus of a step in one graph.",
+)
+@_calibration_options
+@click.option(
+    "--ranges",
+    "method",
+    type=click.Choice(["percentile", "entropy"]),
+    default="percentile",
+    show_default=True,
+    help="How int8 chooses an activation's range.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
+@official_options
+@json_option
+def onnx(
+    checkpoint: Path,
+    out: Path,
+    precision: Any,
+    opset: int,
+    layout: Any,
+    calibration: Path | None,
+    calibration_limit: int,
+    method: Any,
+    overwrite: bool,
+    json_path: Path | None,
+    **official: Any,
+) -> None:
+    """ONNX files, batch 1, fixed shapes."""
+    from gfnet.checkpoint import load_checkpoint
+    from gfnet_export.onnx_bundle import export_onnx
+
+    loaded = load_checkpoint(checkpoint, **official)
+    squares, unreadable = _calibration_squares(loaded, calibration, calibration_limit, needed=precision == "int8")
+    bundle = export_onnx(
+        loaded,
+        out,
+        precision=precision,
+        opset=opset,
+        layout=layout,
+        calibration=squares,
+        method=method,
+        overwrite=overwrite,
+    )
+    _report(bundle, json_path)
+    report_unreadable(unreadable)
+
+
+@export.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The bundle's folder.")
+@click.option("--precision", type=click.Choice(["fp16", "fp32"]), default="fp16", show_default=True)
+@click.option(
+    "--target",
+    type=click.Choice(["iOS16", "iOS17", "iOS18"]),
+    help="Oldest system; by default the oldest that can run what is asked for.",
+)
+@click.option(
+    "--layout",
+    type=click.Choice(["split", "multifunction"]),
+    default="split",
+    show_default=True,
+    help="multifunction: the focus steps share one package (iOS 18).",
+)
+@click.option(
+    "--compress",
+    "compression",
+    type=click.Choice(["none", "int8", "palette6", "palette4", "w8a8"]),
+    default="none",
+    show_default=True,
+    help="Weights in 8 bits, or as 6- or 4-bit palettes; w8a8: activations in 8 bits too, needs --calibration.",
+)
+@_calibration_options
+@click.option(
+    "--inputs",
+    type=click.Choice(["image", "tensor"]),
+    default="image",
+    show_default=True,
+    help="Pixels as pictures of 8 bits a channel, or as float32 tensors.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
+@official_options
+@json_option
+def coreml(
+    checkpoint: Path,
+    out: Path,
+    precision: Any,
+    target: Any,
+    layout: Any,
+    compression: Any,
+    calibration: Path | None,
+    calibration_limit: int,
+    inputs: Any,
+    overwrite: bool,
+    json_path: Path | None,
+    **official: Any,
+) -> None:
+    """Core ML packages, batch 1, fixed shapes."""
+    from gfnet.checkpoint import load_checkpoint
+    from gfnet_export.coreml_bundle import export_coreml
+
+    loaded = load_checkpoint(checkpoint, **official)
+    squares, unreadable = _calibration_squares(loaded, calibration, calibration_limit, needed=compression == "w8a8")
+    bundle = export_coreml(
+        loaded,
+        out,
+        precision=precision,
+        target=target,
+        layout=layout,
+        compression=compression,
+        inputs=inputs,
+        calibration=squares,
+        overwrite=overwrite,
+    )
+    _report(bundle, json_path)
+    report_unreadable(unreadable)
+
+
+def _calibration_squares(
+    checkpoint: Checkpoint, images: Path | None, limit: int, *, needed: bool
+) -> tuple[list[np.ndarray], list[str]]:
+    """Photos as the network gets them, and a message for each that cannot be read; none where none are needed."""
+    from gfnet.errors import DataError
+    from gfnet.images import Preprocessing
+    from gfnet_export.squares import load_squares
+
+    if images is None:
+        return [], []
+    if not needed:
+        raise click.UsageError("--calibration is for 8-bit activations; leave it out")
+    squares, _, unreadable = load_squares(Preprocessing.of(checkpoint.model.config), images, limit)
+    if not squares:
+        raise DataError(f"{images}: none of {len(unreadable)} images could be read; the first: {unreadable[0]}")
+    return squares, unreadable
+
+
+def _report(bundle: Bundle, json_path: Path | None) -> None:
+    for graph in bundle.manifest.subgraphs:
+        size = sum((bundle.folder / name).stat().st_size for name in graph.sha256)
+        steps = ",".join(map(str, graph.steps))
+        click.echo(f"{graph.path:<22} {size / 1e6:7.2f} MB   {graph.role} of step {steps}")
+    click.echo(f"{bundle.folder}: {bundle.bytes / 1e6:.2f} MB, {len(bundle.manifest.budgets)} sets of thresholds")
+    write_result(
+        json_path,
+        {"bundle": str(bundle.folder), "bytes": bundle.bytes, "manifest": bundle.manifest.model_dump(mode="json")},
+    )

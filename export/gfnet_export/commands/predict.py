@@ -1,0 +1,97 @@
+"""The command ``gfnet predict``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gfnet.cli import json_option, official_options, report_unreadable, threshold_options, write_result
+
+if TYPE_CHECKING:  # imported when a command runs: `gfnet --help` stays fast
+    from gfnet.predictor import Predictor
+    from gfnet_export.runtime import Provider
+
+
+@click.command()
+@click.argument("network", type=click.Path(path_type=Path), metavar="CKPT_OR_BUNDLE")
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@threshold_options
+@click.option("--logits", is_flag=True, help="Include every step's logits in the JSON.")
+@click.option("--draw", type=click.Path(path_type=Path), metavar="DIR", help="Draw where the network looked.")
+@click.option(
+    "--provider",
+    type=click.Choice(["cpu", "coreml", "cuda", "xnnpack"]),
+    default="cpu",
+    show_default=True,
+    help="What of ONNX Runtime runs an ONNX bundle.",
+)
+@click.option("--strict", is_flag=True, help="Stop at the first image that cannot be read.")
+@official_options
+@json_option
+def predict(
+    network: Path,
+    images: tuple[str, ...],
+    all_steps: bool,
+    thresholds: str | None,
+    budget: str | None,
+    logits: bool,
+    draw: Path | None,
+    provider: Any,
+    strict: bool,
+    json_path: Path | None,
+    **official: Any,
+) -> None:
+    """Classify photos: IMAGE is a file or a folder.
+
+    Stops early by the network's most accurate stored thresholds unless told otherwise.  Images that cannot
+    be read are named and left out, and the exit code is 1.
+    """
+    from gfnet.files import atomic_file
+    from gfnet.progress import Progress
+    from gfnet.traces import label_of
+    from gfnet_export.pictures import draw_seen, picture_name
+
+    predictor, files, limits = prepare(network, images, all_steps, thresholds, budget, official, provider)
+    unreadable: list[str] = []
+    results: list[dict[str, Any]] = []
+    lines: list[str] = []
+    with Progress("predict", len(files), "images") as progress:
+        for trace, pixels in predictor.stream(files, limits, unreadable=None if strict else unreadable):
+            label = label_of(trace.class_index, predictor.labels)
+            lines.append(f"{trace.image}  {label}  {trace.confidence:.3f}  step {trace.exit_step}")
+            if draw is not None:
+                with atomic_file(draw / picture_name(len(results), trace.image)) as temporary:
+                    draw_seen(predictor, trace, pixels).save(temporary)
+            results.append(trace.to_dict(predictor.labels, logits=logits))
+            progress.advance()
+    for line in lines:  # after the progress bar, which they would tear apart
+        click.echo(line)
+    if draw is not None:
+        click.echo(f"{draw}: {len(results)} pictures")
+    write_result(json_path, results)
+    report_unreadable(unreadable)
+
+
+def prepare(
+    network: Path,
+    images: tuple[str, ...],
+    all_steps: bool,
+    thresholds: str | None,
+    budget: str | None,
+    official: dict[str, Any],
+    provider: Provider = "cpu",
+) -> tuple[Predictor, list[Path], Sequence[float] | None]:
+    """The network, the image files, and when to stop."""
+    from gfnet.exits import resolve_thresholds
+    from gfnet.images import find_images
+    from gfnet_export.loading import load_predictor
+
+    files = find_images(images)
+    predictor = load_predictor(network, provider=provider, **official)
+    limits = resolve_thresholds(
+        predictor.points, predictor.runner.steps, all_steps=all_steps, thresholds=thresholds, budget=budget
+    )
+    return predictor, files, limits

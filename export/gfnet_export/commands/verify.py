@@ -1,0 +1,66 @@
+"""The command ``gfnet verify``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gfnet.cli import json_option, official_options, report_unreadable, threshold_options, write_result
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--against", type=click.Path(path_type=Path), required=True, metavar="CKPT", help="What it is made of.")
+@click.option("--images", type=click.Path(path_type=Path), metavar="DIR", help="Photos; generated scenes by default.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=200, show_default=True, help="Photos to use, evenly drawn."
+)
+@threshold_options
+@click.option("--retune", is_flag=True, help="Write thresholds for the exported network's own confidences.")
+@official_options
+@json_option
+def verify(
+    bundle: Path,
+    against: Path,
+    images: Path | None,
+    limit: int,
+    all_steps: bool,
+    thresholds: str | None,
+    budget: str | None,
+    retune: bool,
+    json_path: Path | None,
+    **official: Any,
+) -> None:
+    """Compare a bundle with its checkpoint: every subgraph's outputs, and every decision.
+
+    Runs on ONNX Runtime, or in the interpreter of Core ML packages.  Exit code 1 if a gate is not passed.
+    """
+    import sys
+
+    from gfnet.checkpoint import load_checkpoint
+    from gfnet.exits import resolve_thresholds
+    from gfnet_export.bundle import open_bundle
+    from gfnet_export.manifest import budget_points
+    from gfnet_export.retuning import retune as retune_bundle
+    from gfnet_export.verification import verify as run_verification
+    from gfnet_export.verification_report import read_squares, verification_table
+
+    opened = open_bundle(bundle)
+    points = budget_points(opened.manifest)
+    limits = None
+    if points or all_steps or thresholds or budget:
+        limits = resolve_thresholds(
+            points, opened.manifest.steps, all_steps=all_steps, thresholds=thresholds, budget=budget
+        )
+    squares, labels, unreadable = read_squares(opened.manifest, images, limit)
+    found = run_verification(opened, load_checkpoint(against, **official), squares, thresholds=limits, labels=labels)
+    click.echo(verification_table(found))
+    if retune:
+        changed = retune_bundle(opened, found.confidence, found.predicted, labels)
+        click.echo(f"{bundle}: {len(changed.manifest.budgets)} sets of thresholds, found on {len(squares)} images")
+    write_result(json_path, found.to_dict())
+    if found.failures:
+        sys.exit(1)
+    report_unreadable(unreadable)
