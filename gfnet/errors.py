@@ -43,3 +43,14 @@ class ExportError(GFNetError):
 
 class MilError(GFNetError):
     """A Core ML package is damaged, or holds what the interpreter does not know."""
+
+
+_SHOWN_CHARACTERS = 300
+
+
+def one_line(text: object) -> str:
+    """A message that may quote what was read, fit to be shown: printable, on one line, not too long."""
+    shown = str(text)
+    if len(shown) > _SHOWN_CHARACTERS:
+        shown = shown[:_SHOWN_CHARACTERS] + " ..."
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in shown)

@@ -11,8 +11,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gfnet.errors import BundleError
-from gfnet_export.manifest import MOST_CLASSES, SCHEMA_VERSION, Manifest, Subgraph, one_line, problems_of
+from gfnet.errors import BundleError, one_line
+from gfnet_export.manifest import MOST_CLASSES, SCHEMA_VERSION, Manifest, Subgraph, problems_of
 
 MANIFEST = "manifest.json"
 _MAX_MANIFEST_BYTES = 4 * 1024 * 1024

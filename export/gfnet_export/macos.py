@@ -19,10 +19,9 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from gfnet.errors import BundleError, ExportError
+from gfnet.errors import BundleError, ExportError, one_line
 from gfnet.files import atomic_folder
 from gfnet_export.bundle import Bundle
-from gfnet_export.manifest import one_line
 from gfnet_export.quiet import quietly
 
 ComputeUnits = Literal["all", "cpu_and_ne", "cpu_and_gpu", "cpu_only"]

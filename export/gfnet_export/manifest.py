@@ -12,6 +12,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
 
+from gfnet.errors import one_line
 from gfnet.images import Preprocessing as SquareCrop
 from gfnet.results import BudgetPoint
 from gfnet_export import names
@@ -42,7 +43,7 @@ _MOST_ELEMENTS = 2**28
 _LARGEST_IMAGE = 4096
 _LARGEST_RESIZE = 4
 
-_SHOWN_PROBLEMS, _SHOWN_CHARACTERS, _MOST_PROBLEMS = 3, 300, 10_000
+_SHOWN_PROBLEMS, _MOST_PROBLEMS = 3, 10_000
 
 
 class _Record(BaseModel):
@@ -312,14 +313,6 @@ def problems_of(error: ValidationError) -> str:
     ]
     more = f" and {count - _SHOWN_PROBLEMS:,} more" if count > _SHOWN_PROBLEMS else ""
     return "; ".join(problems) + more
-
-
-def one_line(text: object) -> str:
-    """A message that may quote what was read, fit to be shown: printable, on one line, not too long."""
-    shown = str(text)
-    if len(shown) > _SHOWN_CHARACTERS:
-        shown = shown[:_SHOWN_CHARACTERS] + " ..."
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in shown)
 
 
 def budget_points(manifest: Manifest) -> tuple[BudgetPoint, ...]:

@@ -10,12 +10,12 @@ from typing import Literal, get_args
 import numpy as np
 import onnxruntime as ort
 
-from gfnet.errors import BundleError
+from gfnet.errors import BundleError, one_line
 from gfnet.geometry import crop_patch, resize_glance
 from gfnet.predictor import Predictor
 from gfnet_export import names
 from gfnet_export.bundle import Bundle, open_bundle
-from gfnet_export.manifest import Manifest, Subgraph, TensorSpec, one_line
+from gfnet_export.manifest import Manifest, Subgraph, TensorSpec
 from gfnet_export.runner import graphs_by_step, hidden_shape, predictor_over
 
 Provider = Literal["cpu", "coreml", "cuda", "xnnpack"]
