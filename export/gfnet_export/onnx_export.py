@@ -46,8 +46,9 @@ def convert(component: Component, opset: int = OPSET, labels: tuple[str, ...] | 
         raise ExportError(f"{component.name}: ONNX export failed ({str(error).splitlines()[0]})") from error
     assert program is not None
     # The exporter spares what is large: a glance's classifier multiplied its memory of zeros by 12 MB of weights.
-    fold_constants(program.model, should_fold=lambda node: node.op_type in ("ConstantOfShape", "Gemm") or None)
-    remove_unused_nodes(program.model)
+    with quietly():
+        fold_constants(program.model, should_fold=lambda node: node.op_type in ("ConstantOfShape", "Gemm") or None)
+        remove_unused_nodes(program.model)
     model = program.model_proto
     written = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
     if written != opset:

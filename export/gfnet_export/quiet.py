@@ -11,8 +11,11 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quietly() -> Iterator[None]:
-    """Silence what the exporters' libraries print: progress of their own, and news of versions and systems."""
-    disabled = logging.root.manager.disable
+    """Silence what the exporters' libraries print: progress of their own, and news of versions and systems.
+
+    Some also set up logging for the whole process when they are imported; that is undone.
+    """
+    disabled, level, handlers = logging.root.manager.disable, logging.root.level, logging.root.handlers[:]
     logging.disable(logging.WARNING)
     try:
         with (
@@ -24,3 +27,5 @@ def quietly() -> Iterator[None]:
             yield
     finally:
         logging.disable(disabled)
+        logging.root.setLevel(level)
+        logging.root.handlers[:] = handlers
