@@ -30,8 +30,8 @@ README = Path(__file__).parents[1] / "export" / "README.md"
 FORMS = {
     "onnx fp32": lambda checkpoint, out: export_onnx(checkpoint, out),
     "onnx fp16": lambda checkpoint, out: export_onnx(checkpoint, out, precision="fp16"),
-    "coreml fp32": lambda checkpoint, out: export_coreml(checkpoint, out, precision="fp32", inputs="tensor"),
-    "coreml fp16": lambda checkpoint, out: export_coreml(checkpoint, out, inputs="tensor"),
+    "coreml fp32": lambda checkpoint, out: export_coreml(checkpoint, out, precision="fp32"),
+    "coreml fp16": lambda checkpoint, out: export_coreml(checkpoint, out),
 }
 IMAGES = 8
 

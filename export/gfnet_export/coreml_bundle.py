@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -24,6 +24,12 @@ from gfnet_export.manifest import Calibration, Compression, TensorSpec
 from gfnet_export.mil.session import MilSession
 
 Target = Literal["iOS16", "iOS17", "iOS18"]
+Pictures = Literal["patches", "all", "none"]
+_PICTURES: Mapping[Pictures, tuple[str, ...]] = {
+    "patches": (names.PATCH,),
+    "all": (names.PATCH, names.IMAGE),
+    "none": (),
+}
 _FOCUS = "focus"  # the package whose functions are the focus steps
 
 
@@ -35,7 +41,7 @@ def export_coreml(
     target: Target | None = None,
     layout: Literal["split", "multifunction"] = "split",
     compression: Compression = "none",
-    inputs: Literal["image", "tensor"] = "image",
+    pictures: Pictures = "patches",
     calibration: Sequence[np.ndarray] = (),
     overwrite: bool = False,
 ) -> Bundle:
@@ -48,8 +54,8 @@ def export_coreml(
         layout: ``multifunction``: the focus steps are functions of one package and share its weights; from iOS 18.
         compression: of the weights; see :func:`gfnet_export.coreml_export.write_coreml`.  ``w8a8``: of the activations
             too; see :func:`gfnet_export.coreml_w8a8.quantize_activations`; from iOS 17.
-        inputs: how glance and patches go in: as pictures of 8 bits a channel, or as float32 pixels, which spares the
-            glance the rounding to 8 bits.
+        pictures: which inputs are pictures of 8 bits a channel, as a camera gives them; the others are float32 pixels.
+            A patch loses nothing by it, the glance the fractions that shrinking gave it.
         calibration: preprocessed images, uint8 [S,S,3], for ``w8a8``.
         overwrite: replace an existing folder.
 
@@ -68,7 +74,8 @@ def export_coreml(
 
     def write(components: Sequence[Component], folder: Path) -> Iterable[Written]:
         for component in components:
-            component = _with_pictures(component) if inputs == "image" else component
+            inputs = [_picture(spec) if spec.name in _PICTURES[pictures] else spec for spec in component.inputs]
+            component = dataclasses.replace(component, inputs=tuple(inputs))
             path = folder / f"{component.name}.mlpackage"
             write_coreml(
                 component,
@@ -115,12 +122,6 @@ def export_coreml(
     return write_bundle(checkpoint, Path(out), write_joined if several else write_each, form, overwrite)
 
 
-def _with_pictures(component: Component) -> Component:
-    """The component with pictures of 8 bits a channel in place of pixels."""
-    return dataclasses.replace(component, inputs=tuple(map(_picture, component.inputs)))
-
-
 def _picture(spec: TensorSpec) -> TensorSpec:
-    if spec.name not in (names.IMAGE, names.PATCH):
-        return spec
+    """Pixels as a picture."""
     return spec.model_copy(update={"dtype": "uint8", "kind": "image"})

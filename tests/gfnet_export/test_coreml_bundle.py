@@ -23,7 +23,7 @@ def description(path):
 
 
 def test_pixels_go_in_as_a_camera_gives_them(coreml_bundle):
-    for name, feature in (("glance", "image"), ("focus_2", "patch"), ("focus_3", "patch")):
+    for name, feature in (("focus_2", "patch"), ("focus_3", "patch")):
         (graph,) = [graph for graph in coreml_bundle.manifest.subgraphs if graph.name == name]
         (spec,) = [spec for spec in graph.inputs if spec.name == feature]
         assert (spec.kind, spec.dtype, spec.shape) == ("image", "uint8", (1, 3, 40, 40))
@@ -33,20 +33,21 @@ def test_pixels_go_in_as_a_camera_gives_them(coreml_bundle):
         assert image.colorSpace == ct.proto.FeatureTypes_pb2.ImageFeatureType.ColorSpace.Value("RGB")
 
 
-def test_tensors_can_be_asked_for_and_spare_the_glance_a_rounding(checkpoint, scenes, tmp_path):
+def test_which_inputs_are_pictures_can_be_chosen(checkpoint, scenes, tmp_path):
     photos = find_images([scenes / "val"])[:4]
     expected = torch_predictor(checkpoint)(photos)
     errors = {}
-    for inputs in ("image", "tensor"):
-        bundle = export_coreml(checkpoint, tmp_path / inputs, precision="fp32", inputs=inputs)
+    kinds = {}
+    for pictures in ("patches", "all", "none"):
+        bundle = export_coreml(checkpoint, tmp_path / pictures, precision="fp32", pictures=pictures)
+        kinds[pictures] = {spec.name for g in bundle.manifest.subgraphs for spec in g.inputs if spec.kind == "image"}
         found = mil_predictor(bundle)(photos)
-        errors[inputs] = max(
+        errors[pictures] = max(
             np.abs(ours.steps[0].logits - theirs.steps[0].logits).max() / np.abs(theirs.steps[0].logits).max()
             for ours, theirs in zip(found, expected, strict=True)
         )
-    (spec,) = [s for g in bundle.manifest.subgraphs if g.name == "glance" for s in g.inputs]
-    assert (spec.kind, spec.dtype) == ("tensor", "float32")
-    assert errors["tensor"] < 1e-5 < errors["image"] < 0.02
+    assert kinds == {"patches": {"patch"}, "all": {"patch", "image"}, "none": set()}
+    assert errors["none"] == errors["patches"] < 1e-5 < errors["all"] < 0.02
 
 
 @pytest.fixture(scope="module")

@@ -132,11 +132,11 @@ def onnx(
 )
 @_calibration_options
 @click.option(
-    "--inputs",
-    type=click.Choice(["image", "tensor"]),
-    default="image",
+    "--pictures",
+    type=click.Choice(["patches", "all", "none"]),
+    default="patches",
     show_default=True,
-    help="Pixels as pictures of 8 bits a channel, or as float32 tensors.",
+    help="Which inputs take 8-bit pictures, not float32 pixels; for `all` the glance is rounded.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
 @official_options
@@ -150,7 +150,7 @@ def coreml(
     compression: Any,
     calibration: Path | None,
     calibration_limit: int,
-    inputs: Any,
+    pictures: Any,
     overwrite: bool,
     json_path: Path | None,
     **official: Any,
@@ -168,7 +168,7 @@ def coreml(
         target=target,
         layout=layout,
         compression=compression,
-        inputs=inputs,
+        pictures=pictures,
         calibration=squares,
         overwrite=overwrite,
     )
