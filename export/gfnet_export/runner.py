@@ -25,7 +25,30 @@ State = dict[str, np.ndarray]
 """Tensors carried from step to step, by the name of the input that they become; and the pixels [1,S,S,3]."""
 
 
-class BundleRunner:
+class BundleSteps:
+    """What a runner of a bundle knows of it.
+
+    Attributes:
+        fused: whether a later step is one subgraph.
+    """
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.steps = manifest.steps
+        self.image_size = manifest.preprocessing.image_size
+        self.patch_size = manifest.patch_size
+        self.interpolation = manifest.preprocessing.glance_interpolation
+        self.fused = manifest.layout == "fused"
+        self._graphs: dict[tuple[Role, int], Subgraph] = {
+            (graph.role, step): graph for graph in manifest.subgraphs for step in graph.steps
+        }
+
+    def _hidden_shape(self) -> tuple[int, ...]:
+        """Shape of the policy's memory."""
+        first = self._graphs["step" if self.fused else "policy", 2]
+        return next(spec.shape for spec in first.inputs if spec.name == names.HIDDEN)
+
+
+class BundleRunner(BundleSteps):
     """A :class:`gfnet.adaptive.StepRunner` over a bundle's subgraphs; one image at a time.
 
     Args:
@@ -34,13 +57,8 @@ class BundleRunner:
     """
 
     def __init__(self, manifest: Manifest, sessions: Mapping[str, Session]) -> None:
-        self.steps = manifest.steps
-        self.image_size = manifest.preprocessing.image_size
-        self.patch_size = manifest.patch_size
-        self.interpolation = manifest.preprocessing.glance_interpolation
-        self.fused = manifest.layout == "fused"
+        super().__init__(manifest)
         self.sessions = sessions
-        self._graphs = graphs_by_step(manifest)
 
     def glance(self, pixels: np.ndarray) -> tuple[np.ndarray, State]:
         if len(pixels) != 1:
@@ -49,7 +67,7 @@ class BundleRunner:
         graph = self._graphs["glance", 1]
         state = self.run(graph, {names.IMAGE: _planes(image, graph.inputs[0]), names.PIXELS: pixels})
         if self.steps > 1:
-            state[names.HIDDEN] = np.zeros(hidden_shape(self._graphs), np.float32)
+            state[names.HIDDEN] = np.zeros(self._hidden_shape(), np.float32)
         return state[names.LOGITS], state
 
     def propose(self, state: State) -> tuple[np.ndarray, State]:
@@ -79,17 +97,6 @@ class BundleRunner:
 
 
 _STEP, _FIRST = "step", np.array(1)
-
-
-def graphs_by_step(manifest: Manifest) -> dict[tuple[Role, int], Subgraph]:
-    """Which subgraph plays a role at a step (1 .. T)."""
-    return {(graph.role, step): graph for graph in manifest.subgraphs for step in graph.steps}
-
-
-def hidden_shape(graphs: Mapping[tuple[Role, int], Subgraph]) -> tuple[int, ...]:
-    """Shape of the policy's memory."""
-    first = graphs.get(("policy", 2)) or graphs["step", 2]
-    return next(spec.shape for spec in first.inputs if spec.name == names.HIDDEN)
 
 
 def predictor_over(manifest: Manifest, runner: StepRunner) -> Predictor:

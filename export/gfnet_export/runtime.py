@@ -16,7 +16,7 @@ from gfnet.predictor import Predictor
 from gfnet_export import names
 from gfnet_export.bundle import Bundle, open_bundle
 from gfnet_export.manifest import Manifest, Subgraph, TensorSpec
-from gfnet_export.runner import graphs_by_step, hidden_shape, predictor_over
+from gfnet_export.runner import BundleSteps, predictor_over
 
 Provider = Literal["cpu", "coreml", "cuda", "xnnpack"]
 
@@ -29,7 +29,7 @@ _PROVIDERS = {
 _DTYPES = {"float32": "tensor(float)", "uint8": "tensor(uint8)"}
 
 
-class OnnxRunner:
+class OnnxRunner(BundleSteps):
     """A :class:`gfnet.adaptive.StepRunner` over ONNX Runtime's sessions; one image a call, several threads at once.
 
     Buffers are made once for each image in flight and bound to the sessions; what one subgraph gives lies where the
@@ -41,13 +41,8 @@ class OnnxRunner:
     """
 
     def __init__(self, manifest: Manifest, sessions: Mapping[str, ort.InferenceSession]) -> None:
-        self.steps = manifest.steps
-        self.image_size = manifest.preprocessing.image_size
-        self.patch_size = manifest.patch_size
-        self.interpolation = manifest.preprocessing.glance_interpolation
-        self.fused = manifest.layout == "fused"
+        super().__init__(manifest)
         self.sessions = sessions
-        self._graphs = graphs_by_step(manifest)
         self._free: deque[_Buffers] = deque()  # its methods are atomic
 
     def glance(self, pixels: np.ndarray) -> tuple[np.ndarray, _Lease]:
@@ -85,7 +80,7 @@ class OnnxRunner:
         try:
             return self._free.pop()
         except IndexError:
-            hidden = hidden_shape(self._graphs) if self.steps > 1 else None
+            hidden = self._hidden_shape() if self.steps > 1 else None
             return _Buffers({graph.name: graph for graph in self._graphs.values()}, self.sessions, hidden)
 
 
