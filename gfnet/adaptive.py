@@ -115,7 +115,7 @@ def walk(
             )
         if step == runner.steps:
             return
-        unsure = confidence < np.float32(limits[step - 1])
+        unsure = ~(confidence >= np.float32(limits[step - 1]))  # what is no number is not sure either
         left = np.count_nonzero(unsure)
         if not left:
             return

@@ -61,7 +61,7 @@ def atomic_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path
     Raises:
         GFNetError: ``path`` exists and holds something, the disk is full, or the place is not writable.
     """
-    path = Path(path)
+    path = Path(path) if Path(path).name else Path(path).absolute()  # "." cannot be renamed
     if path.exists() and not path.is_dir():
         raise GFNetError(f"{path}: is a file; choose another output folder")
     if path.is_dir() and any(path.iterdir()) and not overwrite:
@@ -75,8 +75,13 @@ def atomic_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path
         if path.exists():
             retired = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
             os.replace(path, retired / path.name)
-            os.replace(temporary, path)
-            shutil.rmtree(retired)
+            try:
+                os.replace(temporary, path)
+            except BaseException:
+                os.replace(retired / path.name, path)
+                raise
+            finally:
+                shutil.rmtree(retired, ignore_errors=True)
         else:
             os.replace(temporary, path)
     except OSError as error:

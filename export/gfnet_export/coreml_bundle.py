@@ -19,7 +19,7 @@ from gfnet_export.calibration import record_inputs
 from gfnet_export.components import Component
 from gfnet_export.coreml_export import content_files, join_functions, write_coreml
 from gfnet_export.coreml_w8a8 import quantize_activations
-from gfnet_export.exporting import Form, Writer, Written, manifest_of, write_bundle
+from gfnet_export.exporting import Form, Writer, Written, manifest_of, metadata_of, write_bundle
 from gfnet_export.manifest import Calibration, Compression, TensorSpec
 from gfnet_export.mil.session import MilSession
 
@@ -83,7 +83,7 @@ def export_coreml(
                 precision=precision,
                 target=target,
                 compression="none" if compression == "w8a8" else compression,
-                labels=checkpoint.labels,
+                metadata=metadata_of(checkpoint, component.role, form),
             )
             yield Written(component, path, content_files(path))
 
@@ -111,7 +111,9 @@ def export_coreml(
                 path = written.path.rename(folder / written.path.name)
                 yield dataclasses.replace(written, path=path, files=content_files(path))
             path = folder / f"{_FOCUS}.mlpackage"
-            join_functions({step.component.name: step.path for step in steps}, path, checkpoint.labels)
+            join_functions(
+                {step.component.name: step.path for step in steps}, path, metadata_of(checkpoint, "focus", form)
+            )
             for step in steps:
                 yield dataclasses.replace(step, path=path, files=content_files(path), function=step.component.name)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -21,17 +20,18 @@ with quietly():
     import coremltools as ct
     import coremltools.optimize.coreml as cto
 
-Precision = Literal["fp16", "fp32"]
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+FloatPrecision = Literal["fp16", "fp32"]
 
 
 def write_coreml(
     component: Component,
     path: Path,
     *,
-    precision: Precision = "fp16",
+    precision: FloatPrecision = "fp16",
     target: str = "iOS16",
     compression: Compression = "none",
-    labels: tuple[str, ...] | None = None,
+    metadata: Mapping[str, str] = _NOTHING,
 ) -> None:
     """Write one component as an ``.mlpackage``, an ML program with fixed shapes.
 
@@ -41,10 +41,11 @@ def write_coreml(
         target: oldest system that must run it, ``iOS16``, ``iOS17`` or ``iOS18``.
         compression: of weights with more than 2048 elements, but for the action's layer: ``int8``: linear, symmetric,
             one scale a channel; ``palette6``, ``palette4``: 64 or 16 values a tensor, by k-means.
-        labels: class names, kept in the metadata.
+        metadata: what to tell whoever opens the package.
 
     Raises:
         ExportError: a part of the network has no Core ML form.
+        OSError: it cannot be written.
     """
     with quietly(), torch.no_grad():
         try:
@@ -60,21 +61,19 @@ def write_coreml(
                 skip_model_load=True,
             )
             model = _compressed(model, compression)
-        except (RuntimeError, ValueError, NotImplementedError, TypeError) as error:
-            if "FileWriter" in str(error):  # weights go to the temporary folder first
-                raise ExportError(
-                    f"{path}: cannot write ({error}); free some space there and in {tempfile.gettempdir()}"
-                ) from error
+        except (RuntimeError, ValueError, NotImplementedError, TypeError, AssertionError) as error:
+            if "FileWriter" in str(error):  # of the weights
+                raise OSError(str(error)) from error
             raise ExportError(f"{component.name}: Core ML export failed ({str(error).splitlines()[0]})") from error
-        _described(model, component.description, labels).save(str(path))
+        _described(model, component.description, metadata).save(str(path))
 
 
-def join_functions(packages: Mapping[str, Path], path: Path, labels: tuple[str, ...] | None = None) -> None:
+def join_functions(packages: Mapping[str, Path], path: Path, metadata: Mapping[str, str] = _NOTHING) -> None:
     """Make one package of several, whose functions share what weights they have in common; runs from iOS 18.
 
     Args:
         packages: by what their function is to be called; the first is the default one.
-        labels: class names, kept in the metadata.
+        metadata: what to tell whoever opens the package.
 
     Raises:
         ExportError: they cannot be joined.
@@ -89,24 +88,24 @@ def join_functions(packages: Mapping[str, Path], path: Path, labels: tuple[str, 
         except (RuntimeError, ValueError) as error:
             raise ExportError(f"{path.name}: cannot be joined ({str(error).splitlines()[0]})") from error
         joined = ct.models.MLModel(str(path), skip_model_load=True)  # joining lost the descriptions
-        _described(joined, "The later steps: a patch at full resolution each, one function a step.", labels).save(
+        _described(joined, "The later steps: a patch at full resolution each, one function a step.", metadata).save(
             str(path)
         )
 
 
-def _described(model: ct.models.MLModel, description: str, labels: tuple[str, ...] | None) -> ct.models.MLModel:
+def _described(model: ct.models.MLModel, description: str, metadata: Mapping[str, str]) -> ct.models.MLModel:
     """The model with all that Xcode shows of it, of each function where there are several."""
     spec = model.get_spec()
     functions = list(spec.description.functions) or [spec.description]
     features = [feature for function in functions for feature in (*function.input, *function.output)]
     for feature in features:
         feature.shortDescription = names.DESCRIPTIONS[feature.name]
-    metadata = spec.description.metadata
-    metadata.shortDescription, metadata.versionString = description, "1"
-    metadata.author, metadata.license = "gfnet", "Apache-2.0"
-    if labels is not None and any(feature.name == names.LOGITS for feature in features):
-        # A classifier's own label field cannot be used: coremltools refuses it with several outputs.
-        metadata.userDefined["labels"] = json.dumps(labels, ensure_ascii=False)
+    told = spec.description.metadata
+    told.shortDescription, told.versionString = description, "1"
+    told.author, told.license = "gfnet", "Apache-2.0"
+    # Labels too: a classifier's own field for them cannot be used, coremltools refuses it with several outputs.
+    for key, value in metadata.items():
+        told.userDefined[key] = value
     return ct.models.MLModel(spec, weights_dir=model.weights_dir, skip_model_load=True)
 
 
@@ -154,7 +153,7 @@ def _input(spec: TensorSpec) -> ct.TensorType | ct.ImageType:
     return ct.TensorType(name=spec.name, shape=spec.shape, dtype=np.float32)
 
 
-def _precision(component: Component, precision: Precision):
+def _precision(component: Component, precision: FloatPrecision):
     if precision == "fp32":
         return ct.precision.FLOAT32
     if component.role != "policy":

@@ -23,7 +23,9 @@ class Difference:
         largest: absolute.
         mean: absolute.
         relative: ``largest`` over the largest absolute value that torch gave.
-        psnr: signal-to-noise ratio in decibels, the largest value as signal; infinite where all is equal.
+        scale: largest absolute value that torch gave.
+        psnr: signal-to-noise ratio in decibels, the largest value as signal; infinite where all is equal, and 0 where
+            something is infinite or no number.
     """
 
     runtime: str
@@ -32,6 +34,7 @@ class Difference:
     largest: float
     mean: float
     relative: float
+    scale: float
     psnr: float
 
 
@@ -110,13 +113,13 @@ class DifferenceMeter:
         gap = np.abs(expected.astype(np.float64) - found)
         sums = self.sums.setdefault(key, _Sums())
         # Of a NaN nothing is larger: say infinity, which fails every gate.
-        sums.largest = max(sums.largest, float(np.nan_to_num(gap, nan=np.inf).max()))
+        sums.largest = max(sums.largest, float(np.where(np.isnan(gap), np.inf, gap).max()))
         sums.total, sums.squares, sums.count = (
             sums.total + gap.sum(),
             sums.squares + (gap**2).sum(),
             sums.count + gap.size,
         )
-        sums.signal = max(sums.signal, float(np.abs(expected).max()))
+        sums.signal = max(sums.signal, float(np.where(np.isnan(expected), np.inf, np.abs(expected)).max()))
 
     def results(self) -> Iterable[Difference]:
         """One for each runtime, subgraph and output."""
@@ -128,6 +131,13 @@ class DifferenceMeter:
                 output,
                 largest=sums.largest,
                 mean=sums.total / sums.count,
-                relative=sums.largest / max(sums.signal, 1e-12),
-                psnr=20 * math.log10(max(sums.signal, 1e-12) / noise) if noise > 0 else math.inf,
+                relative=sums.largest / max(sums.signal, 1e-12) if math.isfinite(sums.signal) else math.inf,
+                scale=sums.signal,
+                psnr=_decibels(max(sums.signal, 1e-12), noise),
             )
+
+
+def _decibels(signal: float, noise: float) -> float:
+    if noise == 0:
+        return math.inf
+    return 20 * math.log10(signal / noise) if math.isfinite(noise) and math.isfinite(signal) else 0.0

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+import json
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -71,12 +74,14 @@ def write_bundle(checkpoint: Checkpoint, out: Path, write: Writer, form: Form, o
     """Write every component with ``write``, then the manifest; read it all back.
 
     Raises:
-        ExportError: a part of the network cannot be written.
+        ExportError: a part of the network cannot be written, or a weight is no number.
         GFNetError: ``out`` exists, or cannot be written.
     """
+    _check_numbers(checkpoint)
     components = components_of(checkpoint.model, form.layout)
     with (
         atomic_folder(out, overwrite=overwrite) as folder,
+        _scratch_in(folder),
         Progress(f"export {form.format}", len(components), "graphs") as progress,
     ):
         parts = []
@@ -86,6 +91,42 @@ def write_bundle(checkpoint: Checkpoint, out: Path, write: Writer, form: Form, o
         manifest = manifest_of(checkpoint, parts, folder, form)
         write_text(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
     return open_bundle(out)
+
+
+def metadata_of(checkpoint: Checkpoint, role: str, form: Form) -> dict[str, str]:
+    """What whoever finds a subgraph without its bundle wants to know of it."""
+    config = checkpoint.model.config
+    told = {
+        "role": role,
+        "architecture": config.arch,
+        "image_size": str(config.image_size),
+        "patch_size": str(config.patch_size),
+        "steps": str(config.steps),
+        "origin": "floor(action * (image_size - patch_size)), (row, col) in pixels",
+        "precision": form.precision,
+        "compression": form.compression,
+    }
+    if checkpoint.labels is not None and role != "policy":
+        told["labels"] = json.dumps(checkpoint.labels, ensure_ascii=False)
+    return told
+
+
+def _check_numbers(checkpoint: Checkpoint) -> None:
+    for name, tensor in checkpoint.model.state_dict().items():
+        if not tensor.isfinite().all():
+            raise ExportError(f"{name}: has values that are infinite or no number; train it again, or take a good one")
+
+
+@contextmanager
+def _scratch_in(folder: Path) -> Iterator[None]:
+    """Let the exporters' libraries put their temporary files, which some leave there, where they go with ``folder``."""
+    before = tempfile.tempdir
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        tempfile.tempdir = scratch
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
 
 
 def _describe(written: Written, folder: Path) -> Subgraph:

@@ -22,6 +22,7 @@ from PIL import Image
 from gfnet.errors import BundleError, ExportError, one_line
 from gfnet.files import atomic_folder
 from gfnet_export.bundle import Bundle
+from gfnet_export.mil.package import image_inputs
 from gfnet_export.quiet import quietly
 
 ComputeUnits = Literal["all", "cpu_and_ne", "cpu_and_gpu", "cpu_only"]
@@ -266,20 +267,6 @@ def picture(planes: np.ndarray) -> Image.Image:
     if not np.isfinite(planes).all():
         raise ExportError("an image input has values that are no numbers; give it pixels in 0 .. 255")
     return Image.fromarray(np.rint(planes[0]).clip(0, 255).astype(np.uint8).transpose(1, 2, 0).copy())
-
-
-def image_inputs(description: Any, function: str | None = None) -> frozenset[str]:
-    """Names of a model's inputs that are pictures.
-
-    Args:
-        description: the protobuf message ``ModelDescription``.
-        function: of a model with several; its default one otherwise.
-    """
-    features = description.input
-    for described in description.functions:
-        if described.name == (function or description.defaultFunctionName):
-            features = described.input
-    return frozenset(feature.name for feature in features if feature.type.WhichOneof("Type") == "imageType")
 
 
 def _check_package(path: Path) -> None:

@@ -204,6 +204,8 @@ class Manifest(_Record):
             ``multifunction``: like ``split``, but the focus steps are functions of one package.
         calibration: of 8-bit activations.
         architecture: name of the backbone.
+        budgets: found on the checkpoint, until ``gfnet verify --retune`` finds them on the bundle; likewise
+            ``anytime_top1``.
         step_macs: cumulative multiply-adds of sequences of 1 .. T steps.
         anytime_top1: accuracy in percent after each step; empty where unknown.
         labels: class names in the order of the logits; ``null`` where unknown.
@@ -241,6 +243,19 @@ class Manifest(_Record):
             raise ValueError(f"a budget's thresholds are not {self.steps}")
         if any(len(budget.exit_distribution) not in (0, self.steps) for budget in self.budgets):
             raise ValueError(f"a budget's exit_distribution has not {self.steps} values")
+        return self
+
+    @model_validator(mode="after")
+    def _is_a_form_that_exists(self) -> Manifest:
+        told = f"{self.format}, {self.precision}, compression {self.compression}, {self.layout}"
+        if self.format == "onnx":
+            exists = self.compression == "none" and self.layout != "multifunction"
+        else:
+            exists = self.precision in ("fp32", "fp16") and self.layout != "fused"
+        if not exists:
+            raise ValueError(f"there is no such form: {told}")
+        if (self.calibration is not None) != (self.precision == "int8" or self.compression == "w8a8"):
+            raise ValueError(f"calibration belongs to 8-bit activations, and only to them: {told}")
         return self
 
     @model_validator(mode="after")

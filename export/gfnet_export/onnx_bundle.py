@@ -16,7 +16,7 @@ from gfnet.errors import ExportError
 from gfnet_export.bundle import Bundle
 from gfnet_export.calibration import record_inputs
 from gfnet_export.components import Component
-from gfnet_export.exporting import Form, Written, manifest_of, write_bundle
+from gfnet_export.exporting import Form, Written, manifest_of, metadata_of, write_bundle
 from gfnet_export.manifest import Calibration, Precision
 from gfnet_export.onnx_export import OPSET, convert, save
 from gfnet_export.onnx_int8 import Method, quantize
@@ -62,7 +62,7 @@ def export_onnx(
     def write(components: Sequence[Component], folder: Path) -> Iterable[Written]:
         quantized = 0
         for component in components:
-            model = convert(component, opset, checkpoint.labels)
+            model = convert(component, opset, metadata_of(checkpoint, component.role, form))
             if precision == "fp16":
                 model = to_fp16(model)
             elif precision == "int8-heads":

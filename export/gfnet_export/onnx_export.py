@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 
 import onnx
 import torch
@@ -15,17 +16,18 @@ from gfnet_export import names
 from gfnet_export.components import Component
 from gfnet_export.quiet import quietly
 
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 OPSET = 18
 """The oldest that the exporter writes; newer ones add nothing that these networks use."""
 
 
-def convert(component: Component, opset: int = OPSET, labels: tuple[str, ...] | None = None) -> onnx.ModelProto:
+def convert(component: Component, opset: int = OPSET, metadata: Mapping[str, str] = _NOTHING) -> onnx.ModelProto:
     """One component as an ONNX model in fp32 with fixed shapes, checked.
 
     The exporter folds constants and batch norms; without that a graph is more than twice as slow.
 
     Args:
-        labels: class names, kept in the metadata.
+        metadata: what to tell whoever opens the file.
 
     Raises:
         ExportError: a part of the network has no ONNX form, or the exporter cannot write that opset.
@@ -52,8 +54,8 @@ def convert(component: Component, opset: int = OPSET, labels: tuple[str, ...] | 
     model = program.model_proto
     written = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
     if written != opset:
-        raise ExportError(f"opset {opset} cannot be written, the exporter gives {written}; choose {OPSET} or newer")
-    _describe(model, component, labels)
+        raise ExportError(f"opset {opset} cannot be written, the exporter gives {written}; choose another")
+    _describe(model, component, metadata)
     onnx.checker.check_model(model, full_check=True)
     return model
 
@@ -72,7 +74,7 @@ def save(model: onnx.ModelProto, path: Path) -> None:
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def _describe(model: onnx.ModelProto, component: Component, labels: tuple[str, ...] | None) -> None:
+def _describe(model: onnx.ModelProto, component: Component, metadata: Mapping[str, str]) -> None:
     # Names of source files and lines on every node: 240 KB that say where the exporter's machine keeps its code.
     for holder in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer):
         del holder.metadata_props[:]
@@ -83,7 +85,4 @@ def _describe(model: onnx.ModelProto, component: Component, labels: tuple[str, .
     model.producer_name, model.producer_version = "gfnet", version("gfnet")
     for value in (*model.graph.input, *model.graph.output):
         value.doc_string = names.DESCRIPTIONS[value.name]
-    metadata = {"role": component.role, "steps": ",".join(map(str, component.steps))}
-    if labels is not None and any(spec.name == names.LOGITS for spec in component.outputs):
-        metadata["labels"] = json.dumps(labels, ensure_ascii=False)
-    onnx.helper.set_model_props(model, metadata)
+    onnx.helper.set_model_props(model, dict(metadata))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -18,11 +18,11 @@ import onnxruntime as ort
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.calibrate import create_calibrator, save_tensors_data
 
+from gfnet_export.calibration import Inputs
 from gfnet_export.onnx_precision import action_nodes
 from gfnet_export.quiet import quietly
 
 Method = Literal["entropy", "percentile"]
-Inputs = Mapping[str, np.ndarray]
 
 LAYERS = ("Conv", "Gemm", "MatMul")
 """Operators with weights, which alone are worth 8 bits; what lies between two of them follows."""
@@ -105,6 +105,8 @@ class _Quantizer:
         self._stack.close()
 
     def __call__(self, layers: Sequence[str]) -> onnx.ModelProto:
+        if not layers:  # ONNX Runtime would take that for all
+            return self.model
         with quietly():
             quantize_static(
                 self._source,

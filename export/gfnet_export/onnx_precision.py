@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from gfnet.errors import ExportError
 from gfnet_export import names
 from gfnet_export.quiet import quietly
 
@@ -27,8 +28,15 @@ def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
     """The same network with weights and activations of 16 bits; inputs and outputs keep their types.
 
     The action, and the origin that is made of it, stay in 32 bits, so that every runtime floors the same number.
+
+    Raises:
+        ExportError: a weight is larger than 16 bits can say.
     """
     floats = {tensor.name: tensor for tensor in model.graph.initializer}
+    for name, tensor in floats.items():
+        largest = float(np.abs(numpy_helper.to_array(tensor)).max(initial=0))
+        if tensor.data_type == onnx.TensorProto.FLOAT and largest > float(np.finfo(np.float16).max):
+            raise ExportError(f"{name}: has a weight of {largest:.3g}, more than fp16 holds; export it in fp32")
     kept = action_nodes(model)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # weights below 6e-8 become that
@@ -97,7 +105,7 @@ def quantize_heads(model: onnx.ModelProto, heads: Sequence[str]) -> onnx.ModelPr
     """The same network with the weights of some linear layers, and nothing else, in 8 bits, a scale for each 32.
 
     At a batch of one a classifier's matrix is read whole for each image: it costs memory traffic, not arithmetic.
-    Only ONNX Runtime has the operator (``MatMulNBits``).
+    Only ONNX Runtime has the operator (``MatMulNBits``).  Changes ``model``.
 
     Args:
         heads: names of the layers; see :func:`large_heads`.

@@ -42,6 +42,11 @@ class BundleSteps:
             (graph.role, step): graph for graph in manifest.subgraphs for step in graph.steps
         }
 
+    def _check(self, pixels: np.ndarray) -> None:
+        wanted = (1, self.image_size, self.image_size, 3)
+        if pixels.shape != wanted:
+            raise ValueError(f"pixels are {list(pixels.shape)}, but a bundle takes one image, {list(wanted)}")
+
     def _hidden_shape(self) -> tuple[int, ...]:
         """Shape of the policy's memory."""
         first = self._graphs["step" if self.fused else "policy", 2]
@@ -61,21 +66,19 @@ class BundleRunner(BundleSteps):
         self.sessions = sessions
 
     def glance(self, pixels: np.ndarray) -> tuple[np.ndarray, State]:
-        if len(pixels) != 1:
-            raise ValueError(f"a bundle runs one image at a time, not {len(pixels)}")
+        self._check(pixels)
         image = resize_glance(pixels[0], self.patch_size, self.interpolation)
         graph = self._graphs["glance", 1]
-        state = self.run(graph, {names.IMAGE: _planes(image, graph.inputs[0]), names.PIXELS: pixels})
+        state = self.run(
+            graph, {names.IMAGE: _planes(image, graph.inputs[0]), names.PIXELS: pixels, _STEP: np.array(1)}
+        )
         if self.steps > 1:
             state[names.HIDDEN] = np.zeros(self._hidden_shape(), np.float32)
         return state[names.LOGITS], state
 
     def propose(self, state: State) -> tuple[np.ndarray, State]:
-        if not self.fused:
-            state = self.run(self._graphs["policy", 2], state)
-            return state[names.ACTION], state
-        step = int(state.get(_STEP, _FIRST)) + 1
-        state = {**self.run(self._graphs["step", step], state), _STEP: np.array(step)}
+        step = int(state[_STEP]) + 1
+        state = {**self.run(self._graphs["step" if self.fused else "policy", step], state), _STEP: np.array(step)}
         return state[names.ACTION], state
 
     def focus(self, origins: np.ndarray, state: State, step: int) -> tuple[np.ndarray, State]:
@@ -96,7 +99,7 @@ class BundleRunner(BundleSteps):
         return {**state, **{names.CARRIED.get(name, name): value for name, value in zip(outputs, values, strict=True)}}
 
 
-_STEP, _FIRST = "step", np.array(1)
+_STEP = "last step"  # beside the tensors
 
 
 def predictor_over(manifest: Manifest, runner: StepRunner) -> Predictor:

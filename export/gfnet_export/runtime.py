@@ -33,7 +33,7 @@ class OnnxRunner(BundleSteps):
     """A :class:`gfnet.adaptive.StepRunner` over ONNX Runtime's sessions; one image a call, several threads at once.
 
     Buffers are made once for each image in flight and bound to the sessions; what one subgraph gives lies where the
-    next one reads it.  A step allocates its logits and nothing else.
+    next one reads it.  A step allocates its logits and nothing else; an action is good until the next step.
 
     Args:
         manifest: the bundle's.
@@ -46,8 +46,7 @@ class OnnxRunner(BundleSteps):
         self._free: deque[_Buffers] = deque()  # its methods are atomic
 
     def glance(self, pixels: np.ndarray) -> tuple[np.ndarray, _Lease]:
-        if len(pixels) != 1:
-            raise ValueError(f"a bundle runs one image at a time, not {len(pixels)}")
+        self._check(pixels)
         state = _Lease(self._take(), self._free, pixels)
         graph = self._graphs["glance", 1].name
         image = state.buffers.input(graph, names.IMAGE)

@@ -67,6 +67,9 @@ COMPRESSED_GATES: Mapping[str, Gates] = {
 """By compression of a Core ML package, where there is one."""
 
 
+_LARGEST_FLOAT16 = 65504
+
+
 @dataclass(frozen=True)
 class Decisions:
     """What a runtime decided, walking each image by itself.
@@ -124,16 +127,19 @@ class Verification:
     predicted: np.ndarray
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready values; an infinite ratio becomes ``None``."""
-        differences = [asdict(item) for item in self.differences]
-        for item in differences:
-            item["psnr"] = item["psnr"] if math.isfinite(item["psnr"]) else None
+        """JSON-ready values; what is infinite or no number becomes ``None``."""
         return {
-            "differences": differences,
-            "decisions": [asdict(item) for item in self.decisions],
-            "thresholds": list(self.thresholds),
+            "differences": [_finite(asdict(item)) for item in self.differences],
+            "decisions": [_finite(asdict(item)) for item in self.decisions],
+            "thresholds": [value if math.isfinite(value) else None for value in self.thresholds],
             "failures": [asdict(item) for item in self.failures],
         }
+
+
+def _finite(record: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in record.items()
+    }
 
 
 def verify(
@@ -190,7 +196,11 @@ def verify(
         differences=differences,
         decisions=tuple(decisions),
         thresholds=limits,
-        failures=tuple(_failures(differences, decisions[1:], gates)),
+        failures=(
+            *_failures(differences, decisions[1:], gates),
+            *_unseen(bundle.manifest, runtimes, differences),
+            *_overflows(bundle.manifest, differences),
+        ),
         confidence=_confidence(first),
         predicted=np.array([[step.class_index for step in trace.steps] for trace in first]).T,
     )
@@ -312,3 +322,22 @@ def _failures(differences: Iterable[Difference], decisions: Iterable[Decisions],
         ):
             if value < least:
                 yield Failure(decided.runtime, f"{value:.2%} {name}, fewer than {least:.1%}")
+
+
+def _unseen(manifest: Manifest, runtimes: Iterable[str], differences: Iterable[Difference]) -> Iterable[Failure]:
+    """Outputs that were never compared: of steps that crop by themselves, and always somewhere else."""
+    seen = {(item.runtime, item.subgraph, item.output) for item in differences}
+    for runtime in runtimes:
+        for graph in manifest.subgraphs:
+            for spec in graph.outputs:
+                if (runtime, graph.name, spec.name) not in seen:
+                    yield Failure(runtime, f"{graph.name}, {spec.name}: never compared, no patch was the same")
+
+
+def _overflows(manifest: Manifest, differences: Iterable[Difference]) -> Iterable[Failure]:
+    """Values that 16 bits cannot hold, which ONNX Runtime's CPU hides by computing in 32."""
+    if manifest.precision == "fp16":
+        for item in differences:
+            if item.scale > _LARGEST_FLOAT16:
+                what = f"{item.subgraph}, {item.output}: reaches {item.scale:.3g}, more than float16 holds"
+                yield Failure(item.runtime, f"{what} ({_LARGEST_FLOAT16:,})")

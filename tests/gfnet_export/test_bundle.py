@@ -105,6 +105,8 @@ def test_paths_that_leave_the_bundle_are_refused(copy, path):
         ({"anytime_top1": [50.0]}, "anytime_top1 has 1 values for 3 steps"),
         ({"num_classes": 11, "labels": None}, r"glance: logits is \[1, 10\] at step 1, but it must be \[1, 11\]"),
         ({"patch_size": 41}, r"glance: image is \[1, 3, 40, 40\] at step 1, but it must be \[1, 3, 41, 41\]"),
+        ({"precision": "int8", "compression": "palette4"}, "there is no such form: onnx, int8, compression palette4"),
+        ({"precision": "int8"}, "calibration belongs to 8-bit activations, and only to them"),
         ({"layout": "fused"}, "step 2 needs one step subgraph, found 0"),
         ({"x" * 9000: 1}, r"xxx \.\.\."),
         ({"two\nlines": 1}, r"two\\nlines: Extra inputs"),

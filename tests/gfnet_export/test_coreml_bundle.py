@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import copy
 import json
 import shutil
+import tempfile
 
 import coremltools as ct
 import numpy as np
 import pytest
+import torch
 
+from gfnet.errors import ExportError
 from gfnet.images import find_images
 from gfnet.inference import torch_predictor
 from gfnet_export.bundle import open_bundle
@@ -110,3 +114,36 @@ def test_a_function_that_is_not_there_is_refused(joined, odd_images, tmp_path):
     content["subgraphs"][2]["function"] = "focus_9"
     (folder / "manifest.json").write_text(json.dumps(content))
     assert "no function 'focus_9'; it has focus_2, focus_3" in one_line(gfnet("predict", folder, odd_images))
+
+
+def test_a_manifest_that_calls_pixels_a_picture_is_refused(joined, odd_images, tmp_path):
+    folder = shutil.copytree(joined.folder, tmp_path / "bundle")
+    content = json.loads((folder / "manifest.json").read_text())
+    (spec,) = content["subgraphs"][0]["inputs"]
+    spec.update(kind="image", dtype="uint8")
+    (folder / "manifest.json").write_text(json.dumps(content))
+    assert "its tensors are not those of the manifest" in one_line(gfnet("predict", folder, odd_images))
+
+
+def test_the_listing_names_every_package_once(checkpoint_file, tmp_path):
+    result = gfnet("export", "coreml", checkpoint_file, "--out", tmp_path / "b", "--layout", "multifunction")
+    assert result.stdout.count("focus.mlpackage") == 1
+    assert "focus of step 2,3" in result.stdout
+
+
+def test_nothing_is_left_in_the_temporary_folder(checkpoint, tmp_path, monkeypatch):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    export_coreml(checkpoint, tmp_path / "bundle", compression="int8", layout="multifunction")
+    assert not [path for path in scratch.iterdir() if path.suffix == ".mlpackage"]
+    assert tempfile.tempdir == str(scratch)
+
+
+def test_weights_that_are_no_numbers_are_named_before_anything_is_written(checkpoint, tmp_path):
+    broken = copy.deepcopy(checkpoint)
+    with torch.no_grad():
+        broken.model.policy.actor[0].bias[0] = float("nan")
+    with pytest.raises(ExportError, match=r"policy\.actor\.0\.bias: has values that are infinite or no number"):
+        export_coreml(broken, tmp_path / "bundle")
+    assert not list(tmp_path.iterdir())

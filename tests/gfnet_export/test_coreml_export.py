@@ -47,6 +47,15 @@ def test_packages_carry_labels_and_descriptions(specs, checkpoint):
     assert all(feature.shortDescription for feature in specs["focus_2"].description.input)
 
 
+def test_a_package_says_what_it_needs_to_be_run(specs, checkpoint):
+    told = specs["policy"].description.metadata.userDefined
+    config = checkpoint.model.config
+    assert told["origin"].startswith("floor(action * (image_size - patch_size))")
+    assert (told["image_size"], told["patch_size"]) == (str(config.image_size), str(config.patch_size))
+    assert (told["role"], told["precision"], told["compression"]) == ("policy", "fp16", "none")
+    assert "labels" not in told
+
+
 def operations(spec):
     (function,) = spec.mlProgram.functions.values()
     (block,) = function.block_specializations.values()

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import onnx
 import pytest
@@ -23,7 +21,7 @@ def glance():
 
 @pytest.fixture(scope="module")
 def model(glance):
-    return convert(glance, labels=("one", "größer"))
+    return convert(glance, metadata={"role": "glance", "labels": "größer"})
 
 
 def operators(model):
@@ -42,7 +40,7 @@ def test_a_model_says_what_it_is(model, glance):
     assert model.doc_string == glance.description
     assert model.producer_name == "gfnet"
     told = {entry.key: entry.value for entry in model.metadata_props}
-    assert (told["role"], told["steps"], json.loads(told["labels"])) == ("glance", "1", ["one", "größer"])
+    assert told == {"role": "glance", "labels": "größer"}
     for value in (*model.graph.input, *model.graph.output):
         assert value.doc_string
         assert all(dimension.dim_value > 0 for dimension in value.type.tensor_type.shape.dim)  # nothing dynamic
@@ -60,7 +58,7 @@ def test_the_opset_is_the_one_asked_for(glance, opset):
 
 
 def test_an_opset_that_the_exporter_cannot_write_is_refused(glance):
-    with pytest.raises(ExportError, match="opset 13 cannot be written, the exporter gives 18; choose 18 or newer"):
+    with pytest.raises(ExportError, match="opset 13 cannot be written, the exporter gives 18; choose another"):
         convert(glance, 13)
 
 

@@ -119,3 +119,11 @@ def test_layers_that_hurt_are_found_and_left_in_float(parts, inputs):
     assert victim.name in all_layers(spoilt) - quantized_layers(model)
     expected, found = (outputs(m, inputs["glance"]) for m in (spoilt, model))
     assert np.square(expected - found).mean() / expected.var() < 0.05
+
+
+def test_a_model_whose_only_layers_stay_in_float_is_left_alone(parts, inputs, monkeypatch):
+    monkeypatch.setattr(onnx_int8, "NOISE_LIMIT", 0.0)
+    monkeypatch.setattr(onnx_int8, "_MOST_FLOAT", 1.0)
+    model, floating = quantize(parts["policy"], inputs["policy"][:4])
+    assert len(floating) == len(all_layers(parts["policy"]))
+    assert "QuantizeLinear" not in {node.op_type for node in model.graph.node}

@@ -8,6 +8,7 @@ import onnxruntime as ort
 import pytest
 import torch
 
+from gfnet.errors import ExportError
 from gfnet_export.components import components_of
 from gfnet_export.onnx_export import convert
 from gfnet_export.onnx_precision import SMALLEST_HEAD, action_nodes, large_heads, quantize_heads, to_fp16
@@ -110,3 +111,11 @@ def test_the_action_s_weights_are_not_rounded_either():
     np.testing.assert_array_equal(onnx.numpy_helper.to_array(weight), expected)
     ours, _ = results(half, component)
     assert not np.array_equal(ours["action"], ours["action"].astype(np.float16))
+
+
+def test_a_weight_that_fp16_cannot_hold_is_named():
+    component = components_of(small_network())[0]
+    with torch.no_grad():
+        component.module.model.global_encoder.net.conv1[0].weight[0, 0, 0, 0] = 1e8
+    with pytest.raises(ExportError, match=r"conv1.*: has a weight of .*, more than fp16 holds; export it in fp32"):
+        to_fp16(convert(component))

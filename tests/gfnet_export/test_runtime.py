@@ -238,3 +238,10 @@ def test_a_provider_is_chosen_by_name(onnx_bundle, checkpoint_file, scenes):
         assert "this onnxruntime has no provider 'cuda'; it has cpu" in line
     line = one_line(gfnet("predict", checkpoint_file, photo, "--provider", "xnnpack"))
     assert "a provider runs ONNX bundles; export one, or leave --provider out" in line
+
+
+@pytest.mark.parametrize("shape", [(1, 95, 95, 3), (2, 96, 96, 3), (1, 1, 1, 3)])
+def test_pixels_of_another_size_are_refused(onnx_bundle, shape):
+    runner = bundle_predictor(onnx_bundle).runner
+    with pytest.raises(ValueError, match=r"but a bundle takes one image, \[1, 96, 96, 3\]"):
+        runner.glance(np.zeros(shape, np.uint8))

@@ -11,6 +11,7 @@ import torch
 
 from gfnet.checkpoint import load_checkpoint, save_checkpoint
 from gfnet.evaluation import find_thresholds
+from gfnet.exits import ALWAYS, NEVER
 from gfnet.images import find_images
 from gfnet.inference import torch_predictor
 from gfnet_export.bundle import open_bundle
@@ -19,7 +20,7 @@ from gfnet_export.loading import load_predictor
 from gfnet_export.macos import is_macos
 from gfnet_export.onnx_bundle import export_onnx
 from gfnet_export.verification import GATES, verify
-from gfnet_export.verification_report import read_squares
+from gfnet_export.verification_report import read_squares, verification_table
 from network_support import SMALL, gfnet, one_line, small_checkpoint
 
 
@@ -151,3 +152,43 @@ def test_a_core_ml_bundle_can_be_used_without_a_mac(coreml_bundle, onnx_bundle, 
     ours, theirs = (json.loads((tmp_path / f"{name}.json").read_text())[0] for name in ("coreml", "onnx"))
     assert (ours["label"], ours["exit_step"]) == (theirs["label"], theirs["exit_step"])
     assert ours["confidence"] == pytest.approx(theirs["confidence"], abs=0.01)
+
+
+def test_a_result_that_is_no_number_is_a_failed_gate_not_a_traceback(checkpoint, onnx_bundle, squares):
+    broken = copy.deepcopy(checkpoint)
+    with torch.no_grad():
+        broken.model.global_encoder.net.fc.weight.fill_(3e38)  # finite, and beyond float32 once it is summed up
+    found = verify(onnx_bundle, broken, squares[0][:2])
+    assert any(failure.what.startswith("glance, logits: differs by") for failure in found.failures)
+    written = json.dumps(found.to_dict(), allow_nan=False)
+    assert '"largest": null' in written
+    assert "glance" in verification_table(found)
+
+
+def test_all_steps_means_that_nobody_stops_early(onnx_bundle, checkpoint_file, tmp_path):
+    out = tmp_path / "found.json"
+    options = ("--limit", "3", "--all-steps", "--json", out)
+    assert gfnet("verify", onnx_bundle.folder, "--against", checkpoint_file, *options).exit_code == 0
+    thresholds = json.loads(out.read_text())["thresholds"]
+    assert thresholds[:2] == [NEVER, NEVER]
+    assert thresholds[2] == ALWAYS
+
+
+def test_values_beyond_float16_are_a_failure_even_where_the_runtime_hides_them(checkpoint, squares, tmp_path):
+    loud = copy.deepcopy(checkpoint)
+    with torch.no_grad():
+        loud.model.global_encoder.net.fc.weight.mul_(1e4)
+    bundle = export_onnx(loud, tmp_path / "bundle", precision="fp16")
+    found = verify(bundle, loud, squares[0][:2])
+    assert any("glance, logits: reaches" in failure.what for failure in found.failures)
+
+
+def test_what_was_never_compared_is_a_failure(checkpoint, squares, tmp_path):
+    bundle = export_onnx(checkpoint, tmp_path / "bundle", layout="fused")
+    other = copy.deepcopy(checkpoint)
+    with torch.no_grad():
+        other.model.policy.actor[0].bias.add_(10)
+    found = verify(bundle, other, squares[0][:2])
+    missing = {failure.what.split(":")[0] for failure in found.failures if "never compared" in failure.what}
+    assert "step_2, logits" in missing
+    assert "step_2, action" not in missing

@@ -53,7 +53,9 @@ def export() -> None:
     show_default=True,
     help="int8 needs --calibration; int8-heads: the classifiers' weights alone.",
 )
-@click.option("--opset", type=click.IntRange(18, 25), default=18, show_default=True)
+@click.option(
+    "--opset", type=click.IntRange(18, 25), default=18, show_default=True, help="Version of ONNX's operators."
+)
 @click.option(
     "--layout",
     type=click.Choice(["split", "fused"]),
@@ -195,11 +197,15 @@ def _calibration_squares(
 
 
 def _report(bundle: Bundle, json_path: Path | None) -> None:
-    for graph in bundle.manifest.subgraphs:
-        size = sum((bundle.folder / name).stat().st_size for name in graph.sha256)
-        steps = ",".join(map(str, graph.steps))
-        click.echo(f"{graph.path:<22} {size / 1e6:7.2f} MB   {graph.role} of step {steps}")
-    click.echo(f"{bundle.folder}: {bundle.bytes / 1e6:.2f} MB, {len(bundle.manifest.budgets)} sets of thresholds")
+    manifest = bundle.manifest
+    for path in dict.fromkeys(graph.path for graph in manifest.subgraphs):
+        graphs = [graph for graph in manifest.subgraphs if graph.path == path]
+        size = sum((bundle.folder / name).stat().st_size for name in graphs[0].sha256)
+        steps = ",".join(str(step) for graph in graphs for step in graph.steps)
+        click.echo(f"{path:<22} {size / 1e6:7.2f} MB   {graphs[0].role} of step {steps}")
+    click.echo(f"{bundle.folder}: {bundle.bytes / 1e6:.2f} MB, {len(manifest.budgets)} sets of thresholds")
+    if manifest.budgets and (manifest.precision.startswith("int8") or manifest.compression != "none"):
+        click.echo("the thresholds are the checkpoint's; `gfnet verify --retune` finds them on the bundle")
     write_result(
         json_path,
         {"bundle": str(bundle.folder), "bytes": bundle.bytes, "manifest": bundle.manifest.model_dump(mode="json")},

@@ -35,12 +35,13 @@ def verify(
 ) -> None:
     """Compare a bundle with its checkpoint: every subgraph's outputs, and every decision.
 
-    Runs on ONNX Runtime, or in the interpreter of Core ML packages.  Exit code 1 if a gate is not passed.
+    Runs on ONNX Runtime, or in the interpreter of Core ML packages, on a Mac on Core ML too.  Exit code 1 if a gate
+    is not passed.
     """
     import sys
 
     from gfnet.checkpoint import load_checkpoint
-    from gfnet.exits import resolve_thresholds
+    from gfnet.exits import ALWAYS, NEVER, resolve_thresholds
     from gfnet_export.bundle import open_bundle
     from gfnet_export.manifest import budget_points
     from gfnet_export.retuning import retune as retune_bundle
@@ -53,7 +54,7 @@ def verify(
     if points or all_steps or thresholds or budget:
         limits = resolve_thresholds(
             points, opened.manifest.steps, all_steps=all_steps, thresholds=thresholds, budget=budget
-        )
+        ) or (*[NEVER] * (opened.manifest.steps - 1), ALWAYS)
     squares, labels, unreadable = read_squares(opened.manifest, images, limit)
     found = run_verification(opened, load_checkpoint(against, **official), squares, thresholds=limits, labels=labels)
     click.echo(verification_table(found))

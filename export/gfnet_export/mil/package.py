@@ -56,6 +56,7 @@ class Function:
         opset: version of the operations, e.g. ``CoreML6`` for iOS 16.
         inputs: name to type.
         outputs: names of the results.
+        pictures: names of the inputs that the package describes as pictures.
         operations: in the order in which they run.
     """
 
@@ -63,6 +64,7 @@ class Function:
     opset: str
     inputs: Mapping[str, TensorType]
     outputs: tuple[str, ...]
+    pictures: frozenset[str]
     operations: tuple[Operation, ...]
 
 
@@ -120,7 +122,8 @@ def read_package(path: str | Path) -> Package:
 
     try:
         functions = {
-            name: _read_function(name, message, blob_file) for name, message in model.mlProgram.functions.items()
+            name: _read_function(name, message, image_inputs(model.description, name), blob_file)
+            for name, message in model.mlProgram.functions.items()
         }
     except MilError as error:
         raise MilError(f"{path}: {error}") from error
@@ -163,7 +166,21 @@ def _inside(folder: Path, name: str, package: Path) -> Path:
     return path
 
 
-def _read_function(name: str, message: Any, blob_file: Callable[[str], BlobFile]) -> Function:
+def image_inputs(description: Any, function: str | None = None) -> frozenset[str]:
+    """Names of a model's inputs that are pictures.
+
+    Args:
+        description: the protobuf message ``ModelDescription``.
+        function: of a model with several; its default one otherwise.
+    """
+    features = description.input
+    for described in description.functions:
+        if described.name == (function or description.defaultFunctionName):
+            features = described.input
+    return frozenset(feature.name for feature in features if feature.type.WhichOneof("Type") == "imageType")
+
+
+def _read_function(name: str, message: Any, pictures: frozenset[str], blob_file: Callable[[str], BlobFile]) -> Function:
     if message.opset not in message.block_specializations:
         raise MilError(f"function {name!r} has no program for its opset {message.opset!r}")
     block = message.block_specializations[message.opset]
@@ -172,6 +189,7 @@ def _read_function(name: str, message: Any, blob_file: Callable[[str], BlobFile]
         opset=message.opset,
         inputs={value.name: read_type(value.type) for value in message.inputs},
         outputs=tuple(block.outputs),
+        pictures=pictures,
         operations=tuple(_read_operation(operation, blob_file) for operation in block.operations),
     )
 

@@ -48,10 +48,10 @@ def open_sessions(bundle: Bundle, rounding: Rounding = "declared") -> dict[str, 
     sessions = {}
     for graph in bundle.manifest.subgraphs:
         sessions[graph.name] = session = MilSession(bundle.path_of(graph), graph.function, rounding)
-        inputs = {name: tuple(kind.shape) for name, kind in session.function.inputs.items()}
-        if inputs != {spec.name: spec.shape for spec in graph.inputs} or set(session.function.outputs) != {
-            spec.name for spec in graph.outputs
-        }:
+        function = session.function
+        inputs = {name: (tuple(kind.shape), name in function.pictures) for name, kind in function.inputs.items()}
+        wanted = {spec.name: (spec.shape, spec.kind == "image") for spec in graph.inputs}
+        if inputs != wanted or set(function.outputs) != {spec.name for spec in graph.outputs}:
             raise BundleError(
                 f"{bundle.path_of(graph)}: its tensors are not those of the manifest; export the bundle again"
             )
