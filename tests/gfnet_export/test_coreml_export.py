@@ -4,8 +4,14 @@ import json
 
 import coremltools as ct
 import pytest
+import torch
+from torch import nn
 
+from gfnet.errors import ExportError
 from gfnet_export.bundle import open_bundle
+from gfnet_export.components import Component
+from gfnet_export.coreml_export import write_coreml
+from gfnet_export.manifest import TensorSpec
 from gfnet_export.mil.package import read_package
 from gfnet_export.verification import COMPRESSED_GATES, GATES, verify
 from gfnet_export.verification_report import read_squares
@@ -126,3 +132,18 @@ def test_an_existing_bundle_is_replaced_only_when_asked(checkpoint_file, coreml_
     assert gfnet("export", "onnx", checkpoint_file, "--out", out, "--overwrite").exit_code == 0
     assert not (out / "mine").exists()
     open_bundle(out)
+
+
+class _Unconvertible(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.linalg.eigvals(x).real
+
+
+def test_an_operation_without_core_ml_form_is_one_clear_error(tmp_path, capfd):
+    spec = TensorSpec(name="image", shape=(3, 3), dtype="float32")
+    component = Component("odd", "glance", (1,), "", _Unconvertible(), (spec,), (spec,), (torch.eye(3),))
+    with pytest.raises(ExportError, match="odd: Core ML export failed") as caught:
+        write_coreml(component, tmp_path / "odd.mlpackage")
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+    assert not list(tmp_path.iterdir())
