@@ -3,7 +3,12 @@ from __future__ import annotations
 import copy
 import json
 import shutil
+import signal
+import subprocess
+import sys
 import tempfile
+import time
+from pathlib import Path
 
 import coremltools as ct
 import numpy as np
@@ -147,3 +152,17 @@ def test_weights_that_are_no_numbers_are_named_before_anything_is_written(checkp
     with pytest.raises(ExportError, match=r"policy\.actor\.0\.bias: has values that are infinite or no number"):
         export_coreml(broken, tmp_path / "bundle")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_stopped_export_leaves_nothing(checkpoint_file, tmp_path):
+    out = tmp_path / "out" / "bundle"
+    command = [Path(sys.executable).with_name("gfnet"), "export", "coreml", checkpoint_file, "--out", out]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while process.poll() is None and not list(out.parent.glob(".bundle.*/*.mlpackage")):
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=120)
+    assert process.returncode == 143
+    assert "gfnet: stopped by SIGTERM; nothing was written" in errors
+    assert "Traceback" not in errors
+    assert not list(out.parent.iterdir())

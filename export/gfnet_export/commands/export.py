@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -41,6 +43,15 @@ def _calibration_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.group()
 def export() -> None:
     """Write a checkpoint as a bundle of subgraphs that a phone or a server runs."""
+    # As an exception, so that what is half written is removed.
+    previous = signal.signal(signal.SIGTERM, _stop)
+    click.get_current_context().call_on_close(lambda: signal.signal(signal.SIGTERM, previous))
+
+
+def _stop(_number: int, _frame: Any) -> NoReturn:
+    # Not to sys.stderr, which is turned away while a converter runs.
+    click.echo("gfnet: stopped by SIGTERM; nothing was written", file=sys.__stderr__)
+    sys.exit(143)
 
 
 @export.command()
