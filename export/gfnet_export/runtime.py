@@ -203,7 +203,8 @@ def open_bundle_sessions(
         BundleError: it is of another format, or a file is not what the manifest says.
     """
     if bundle.manifest.format != "onnx":
-        raise BundleError(f"{bundle.folder}: a {bundle.manifest.format} bundle cannot run here; export it with `onnx`")
+        way = "`gfnet predict` interprets it, or export it with `onnx`"
+        raise BundleError(f"{bundle.folder}: not for ONNX Runtime, but {bundle.manifest.format}; {way}")
     sessions = {}
     for graph in bundle.manifest.subgraphs:
         sessions[graph.name] = session = open_file(bundle.path_of(graph), threads)

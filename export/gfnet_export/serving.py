@@ -68,9 +68,12 @@ class AsyncClassifier:
         Raises:
             ImageError: it cannot be read.
             RuntimeError: the classifier is not open.
+            ValueError: there is not one threshold for each step.
         """
         if self._loop is None:
             raise RuntimeError("the classifier is not open; call it inside `async with`")
+        if thresholds is not None and len(thresholds) != self._runner.steps:
+            raise ValueError(f"{len(thresholds)} thresholds for {self._runner.steps} steps; give one for each")
         history: list[StepTrace] = []
         request = _Request(name, self._steps(image, thresholds, name, history), history, self._loop.create_future())
         self._answers.add(request.answer)

@@ -114,6 +114,7 @@ class Verification:
         differences: per runtime, subgraph and output.
         decisions: torch's own first, then one a runtime.
         thresholds: that decided who stops.
+        gates: what had to be reached.
         failures: gates that were not passed.
         confidence: of the first runtime, float32 [T, n].
         predicted: its answers, int64 [T, n].
@@ -122,6 +123,7 @@ class Verification:
     differences: tuple[Difference, ...]
     decisions: tuple[Decisions, ...]
     thresholds: tuple[float, ...]
+    gates: Gates
     failures: tuple[Failure, ...]
     confidence: np.ndarray
     predicted: np.ndarray
@@ -132,6 +134,7 @@ class Verification:
             "differences": [_finite(asdict(item)) for item in self.differences],
             "decisions": [_finite(asdict(item)) for item in self.decisions],
             "thresholds": [value if math.isfinite(value) else None for value in self.thresholds],
+            "gates": asdict(self.gates),
             "failures": [asdict(item) for item in self.failures],
         }
 
@@ -196,6 +199,7 @@ def verify(
         differences=differences,
         decisions=tuple(decisions),
         thresholds=limits,
+        gates=gates,
         failures=(
             *_failures(differences, decisions[1:], gates),
             *_unseen(bundle.manifest, runtimes, differences),

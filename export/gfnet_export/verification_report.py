@@ -57,4 +57,7 @@ def verification_table(found: Verification) -> str:
         shift = f"{row.largest_shift:>2} px   {row.largest_margin:6.2g}"
         lines.append(f"{row.runtime:<18} {row.images:>6}   {shares}   {shift}   {top1}".rstrip())
     lines += ["", *(f"FAILED  {failure.runtime}: {failure.what}" for failure in found.failures)]
-    return "\n".join(lines if found.failures else [*lines, "all gates passed"])
+    gates = found.gates
+    least = f"label {gates.same_label:.1%}, exit {gates.same_exit:.1%}, patch {gates.same_patch:.1%}"
+    told = f"relative difference at most {gates.difference:g}; same {least} at least"
+    return "\n".join([*lines, f"the gates were: {told}" if found.failures else f"all gates passed: {told}"])

@@ -80,8 +80,9 @@ def test_int8_is_calibrated_listed_and_retuned(checkpoint_file, onnx_bundle, sce
         *("verify", bundle.folder, "--against", checkpoint_file, "--images", scenes / "train", "--retune"),
         *("--json", found),
     )
-    assert result.exit_code in (0, 1)  # random weights are no network that 8 bits must do justice to
-    assert [point.thresholds for point in open_bundle(bundle.folder).manifest.budgets] != before
+    # Random weights are no network that 8 bits must do justice to; thresholds change if the gates are passed.
+    changed = [point.thresholds for point in open_bundle(bundle.folder).manifest.budgets] != before
+    assert (result.exit_code, changed) in ((0, True), (1, False))
     assert json.loads(found.read_text())["decisions"][1]["same_label"] > 0.5
 
 

@@ -11,7 +11,7 @@ from gfnet.adaptive import classify
 from gfnet.errors import ImageError
 from gfnet.images import find_images, load_image
 from gfnet_export.runner import predictor_over
-from gfnet_export.runtime import OnnxRunner, open_bundle_sessions
+from gfnet_export.runtime import OnnxRunner, bundle_predictor, open_bundle_sessions
 from gfnet_export.serving import AsyncClassifier
 from trace_support import assert_same_traces
 
@@ -253,3 +253,12 @@ def test_leaving_by_an_error_cancels_what_is_in_flight(runner):
 def test_nobody_works_without_workers_or_groups(runner, sizes):
     with pytest.raises(ValueError, match="use 1 or more"):
         AsyncClassifier(runner, **sizes)
+
+
+def test_thresholds_of_another_number_are_refused_at_once(onnx_bundle):
+    async def ask():
+        async with AsyncClassifier(bundle_predictor(onnx_bundle).runner) as classify:
+            await classify(np.zeros((96, 96, 3), np.uint8), thresholds=(0.8,))
+
+    with pytest.raises(ValueError, match="1 thresholds for 3 steps; give one for each"):
+        asyncio.run(ask())

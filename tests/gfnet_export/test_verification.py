@@ -192,3 +192,21 @@ def test_what_was_never_compared_is_a_failure(checkpoint, squares, tmp_path):
     missing = {failure.what.split(":")[0] for failure in found.failures if "never compared" in failure.what}
     assert "step_2, logits" in missing
     assert "step_2, action" not in missing
+
+
+def test_thresholds_are_not_found_on_generated_scenes_nor_on_a_broken_bundle(
+    onnx_bundle, other, checkpoint_file, scenes, tmp_path
+):
+    line = one_line(gfnet("verify", onnx_bundle.folder, "--against", checkpoint_file, "--retune"))
+    assert "--retune needs photos like those of later use; pass --images" in line
+    folder = shutil.copytree(other.folder, tmp_path / "bundle")
+    result = gfnet("verify", folder, "--against", checkpoint_file, "--images", scenes / "val", "--retune")
+    assert result.exit_code == 1
+    assert "the thresholds stay as they are, as not all gates are passed" in result.stdout
+    assert open_bundle(folder).manifest == other.manifest
+
+
+def test_the_gates_are_told(onnx_bundle, checkpoint, squares):
+    told = verification_table(verify(onnx_bundle, checkpoint, squares[0][:2])).splitlines()[-1]
+    gates = GATES["fp32"]
+    assert told.startswith(f"all gates passed: relative difference at most {gates.difference:g}; same label 100.0%")

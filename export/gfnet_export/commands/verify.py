@@ -48,6 +48,8 @@ def verify(
     from gfnet_export.verification import verify as run_verification
     from gfnet_export.verification_report import read_squares, verification_table
 
+    if retune and images is None:
+        raise click.UsageError("--retune needs photos like those of later use; pass --images")
     opened = open_bundle(bundle)
     points = budget_points(opened.manifest)
     limits = None
@@ -58,7 +60,9 @@ def verify(
     squares, labels, unreadable = read_squares(opened.manifest, images, limit)
     found = run_verification(opened, load_checkpoint(against, **official), squares, thresholds=limits, labels=labels)
     click.echo(verification_table(found))
-    if retune:
+    if retune and found.failures:
+        click.echo(f"{bundle}: the thresholds stay as they are, as not all gates are passed")
+    elif retune:
         changed = retune_bundle(opened, found.confidence, found.predicted, labels)
         click.echo(f"{bundle}: {len(changed.manifest.budgets)} sets of thresholds, found on {len(squares)} images")
     write_result(json_path, found.to_dict())

@@ -50,7 +50,12 @@ def run(
             arrays[name] = np.load(file, allow_pickle=False)
         except (ValueError, EOFError) as error:
             raise MilError(f"{file}: no array of numbers ({error}); save it with numpy.save") from error
-    outputs = Interpreter(read_package(package).function(function), rounding=rounding)(arrays)
+    program = read_package(package).function(function)
+    for name in program.pictures & arrays.keys():
+        pixels = arrays[name]
+        if pixels.dtype.kind not in "fiu" or not ((pixels == np.rint(pixels)) & (pixels >= 0) & (pixels <= 255)).all():
+            raise MilError(f"input {name!r} is a picture of 8 bits a channel; give it whole numbers in 0 .. 255")
+    outputs = Interpreter(program, rounding=rounding)(arrays)
     summary = {}
     for name, value in outputs.items():
         summary[name] = {

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pytest
 
 from gfnet_export.mil.interpreter import Interpreter
 from gfnet_export.mil.package import read_package
@@ -56,3 +57,13 @@ def test_bad_input_is_one_line(coreml_bundle, tmp_path):
         (("run", package, "--input", f"image={tmp_path / 'small.npy'}"), "input 'image' is [3], but float32"),
     ):
         assert message in one_line(gfnet("mil", *arguments))
+
+
+@pytest.mark.parametrize("value", [0.5, -1, 256])
+def test_a_picture_takes_what_a_camera_gives(coreml_bundle, tmp_path, value):
+    (graph,) = [graph for graph in coreml_bundle.manifest.subgraphs if graph.name == "focus_2"]
+    for spec in graph.inputs:
+        np.save(tmp_path / f"{spec.name}.npy", np.full(spec.shape, value if spec.kind == "image" else 0, np.float32))
+    options = [part for spec in graph.inputs for part in ("--input", f"{spec.name}={tmp_path / spec.name}.npy")]
+    line = one_line(gfnet("mil", "run", coreml_bundle.path_of(graph), *options))
+    assert "input 'patch' is a picture of 8 bits a channel; give it whole numbers in 0 .. 255" in line
