@@ -114,8 +114,9 @@ def export_coreml(
             join_functions(
                 {step.component.name: step.path for step in steps}, path, metadata_of(checkpoint, "focus", form)
             )
+            files = content_files(path)
             for step in steps:
-                yield dataclasses.replace(step, path=path, files=content_files(path), function=step.component.name)
+                yield dataclasses.replace(step, path=path, files=files, function=step.component.name)
 
     libraries = {"torch": version("torch"), "coremltools": version("coremltools"), "target": target}
     used = Calibration(images=len(calibration), method="minmax") if compression == "w8a8" else None

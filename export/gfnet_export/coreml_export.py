@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -20,7 +19,6 @@ with quietly():
     import coremltools as ct
     import coremltools.optimize.coreml as cto
 
-_NOTHING: Mapping[str, str] = MappingProxyType({})
 FloatPrecision = Literal["fp16", "fp32"]
 
 
@@ -31,7 +29,7 @@ def write_coreml(
     precision: FloatPrecision = "fp16",
     target: str = "iOS16",
     compression: Compression = "none",
-    metadata: Mapping[str, str] = _NOTHING,
+    metadata: Mapping[str, str] | None = None,
 ) -> None:
     """Write one component as an ``.mlpackage``, an ML program with fixed shapes.
 
@@ -61,14 +59,14 @@ def write_coreml(
                 skip_model_load=True,
             )
             model = _compressed(model, compression)
-        except (RuntimeError, ValueError, NotImplementedError, TypeError, AssertionError) as error:
+        except (RuntimeError, ValueError, TypeError, AssertionError) as error:
             if "FileWriter" in str(error):  # of the weights
                 raise OSError(str(error)) from error
             raise ExportError(f"{component.name}: Core ML export failed ({str(error).splitlines()[0]})") from error
         _described(model, component.description, metadata).save(str(path))
 
 
-def join_functions(packages: Mapping[str, Path], path: Path, metadata: Mapping[str, str] = _NOTHING) -> None:
+def join_functions(packages: Mapping[str, Path], path: Path, metadata: Mapping[str, str] | None = None) -> None:
     """Make one package of several, whose functions share what weights they have in common; runs from iOS 18.
 
     Args:
@@ -93,7 +91,7 @@ def join_functions(packages: Mapping[str, Path], path: Path, metadata: Mapping[s
         )
 
 
-def _described(model: ct.models.MLModel, description: str, metadata: Mapping[str, str]) -> ct.models.MLModel:
+def _described(model: ct.models.MLModel, description: str, metadata: Mapping[str, str] | None) -> ct.models.MLModel:
     """The model with all that Xcode shows of it, of each function where there are several."""
     spec = model.get_spec()
     functions = list(spec.description.functions) or [spec.description]
@@ -104,7 +102,7 @@ def _described(model: ct.models.MLModel, description: str, metadata: Mapping[str
     told.shortDescription, told.versionString = description, "1"
     told.author, told.license = "gfnet", "Apache-2.0"
     # Labels too: a classifier's own field for them cannot be used, coremltools refuses it with several outputs.
-    for key, value in metadata.items():
+    for key, value in (metadata or {}).items():
         told.userDefined[key] = value
     return ct.models.MLModel(spec, weights_dir=model.weights_dir, skip_model_load=True)
 

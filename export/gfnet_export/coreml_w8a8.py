@@ -130,7 +130,7 @@ def quantize_activations(package: str | Path, samples: Iterable[Mapping[str, np.
                     pymil_load_func=milproto.load,
                 )
             return quantize_weights(model)
-        except (RuntimeError, ValueError, NotImplementedError, TypeError) as error:
+        except (RuntimeError, ValueError, TypeError) as error:
             raise ExportError(f"{package}: has no 8-bit form ({str(error).splitlines()[0]})") from error
 
 

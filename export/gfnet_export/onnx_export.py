@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from types import MappingProxyType
 
 import onnx
 import torch
@@ -16,12 +15,11 @@ from gfnet_export import names
 from gfnet_export.components import Component
 from gfnet_export.quiet import quietly
 
-_NOTHING: Mapping[str, str] = MappingProxyType({})
 OPSET = 18
 """The oldest that the exporter writes; newer ones add nothing that these networks use."""
 
 
-def convert(component: Component, opset: int = OPSET, metadata: Mapping[str, str] = _NOTHING) -> onnx.ModelProto:
+def convert(component: Component, opset: int = OPSET, metadata: Mapping[str, str] | None = None) -> onnx.ModelProto:
     """One component as an ONNX model in fp32 with fixed shapes, checked.
 
     The exporter folds constants and batch norms; without that a graph is more than twice as slow.
@@ -44,13 +42,12 @@ def convert(component: Component, opset: int = OPSET, metadata: Mapping[str, str
                 optimize=True,
                 verbose=False,
             )
+            assert program is not None
+            # The exporter spares what is large: a glance's classifier multiplied zeros by 12 MB of weights.
+            fold_constants(program.model, should_fold=lambda node: node.op_type in ("ConstantOfShape", "Gemm") or None)
+            remove_unused_nodes(program.model)
     except torch.onnx.OnnxExporterError as error:
         raise ExportError(f"{component.name}: ONNX export failed ({str(error).splitlines()[0]})") from error
-    assert program is not None
-    # The exporter spares what is large: a glance's classifier multiplied its memory of zeros by 12 MB of weights.
-    with quietly():
-        fold_constants(program.model, should_fold=lambda node: node.op_type in ("ConstantOfShape", "Gemm") or None)
-        remove_unused_nodes(program.model)
     model = program.model_proto
     written = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
     if written != opset:
@@ -74,7 +71,7 @@ def save(model: onnx.ModelProto, path: Path) -> None:
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def _describe(model: onnx.ModelProto, component: Component, metadata: Mapping[str, str]) -> None:
+def _describe(model: onnx.ModelProto, component: Component, metadata: Mapping[str, str] | None) -> None:
     # Names of source files and lines on every node: 240 KB that say where the exporter's machine keeps its code.
     for holder in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer):
         del holder.metadata_props[:]
@@ -85,4 +82,4 @@ def _describe(model: onnx.ModelProto, component: Component, metadata: Mapping[st
     model.producer_name, model.producer_version = "gfnet", version("gfnet")
     for value in (*model.graph.input, *model.graph.output):
         value.doc_string = names.DESCRIPTIONS[value.name]
-    onnx.helper.set_model_props(model, dict(metadata))
+    onnx.helper.set_model_props(model, dict(metadata or {}))

@@ -47,11 +47,6 @@ class BundleSteps:
         if pixels.shape != wanted:
             raise ValueError(f"pixels are {list(pixels.shape)}, but a bundle takes one image, {list(wanted)}")
 
-    def _hidden_shape(self) -> tuple[int, ...]:
-        """Shape of the policy's memory."""
-        first = self._graphs["step" if self.fused else "policy", 2]
-        return next(spec.shape for spec in first.inputs if spec.name == names.HIDDEN)
-
 
 class BundleRunner(BundleSteps):
     """A :class:`gfnet.adaptive.StepRunner` over a bundle's subgraphs; one image at a time.
@@ -73,7 +68,9 @@ class BundleRunner(BundleSteps):
             graph, {names.IMAGE: _planes(image, graph.inputs[0]), names.PIXELS: pixels, _STEP: np.array(1)}
         )
         if self.steps > 1:
-            state[names.HIDDEN] = np.zeros(self._hidden_shape(), np.float32)
+            first = self._graphs["step" if self.fused else "policy", 2]
+            shape = next(spec.shape for spec in first.inputs if spec.name == names.HIDDEN)
+            state[names.HIDDEN] = np.zeros(shape, np.float32)
         return state[names.LOGITS], state
 
     def propose(self, state: State) -> tuple[np.ndarray, State]:

@@ -52,8 +52,7 @@ class OnnxRunner(BundleSteps):
         image = state.buffers.input(graph, names.IMAGE)
         image[0] = resize_glance(pixels[0], self.patch_size, self.interpolation).transpose(2, 0, 1)
         state.buffers.run(graph)
-        if self.steps > 1:
-            state.buffers.start_over()
+        state.buffers.start_over()
         return state.buffers.output(graph, names.LOGITS).copy(), state
 
     def propose(self, state: _Lease) -> tuple[np.ndarray, _Lease]:
@@ -79,8 +78,7 @@ class OnnxRunner(BundleSteps):
         try:
             return self._free.pop()
         except IndexError:
-            hidden = self._hidden_shape() if self.steps > 1 else None
-            return _Buffers({graph.name: graph for graph in self._graphs.values()}, self.sessions, hidden)
+            return _Buffers({graph.name: graph for graph in self._graphs.values()}, self.sessions)
 
 
 class _Lease:
@@ -97,12 +95,7 @@ class _Lease:
 class _Buffers:
     """Memory for one image in flight, bound to every session."""
 
-    def __init__(
-        self,
-        graphs: Mapping[str, Subgraph],
-        sessions: Mapping[str, ort.InferenceSession],
-        hidden: tuple[int, ...] | None,
-    ) -> None:
+    def __init__(self, graphs: Mapping[str, Subgraph], sessions: Mapping[str, ort.InferenceSession]) -> None:
         self._sessions = sessions
         self._shared: dict[tuple[str, tuple[int, ...]], np.ndarray] = {}
         self._inputs: dict[tuple[str, str], np.ndarray] = {}
@@ -111,7 +104,7 @@ class _Buffers:
         self._moves: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
         for name, graph in graphs.items():
             self._bind(name, graph)
-        self._hidden = None if hidden is None else self._shared[names.HIDDEN, hidden]
+        self._hidden = [array for (name, _), array in self._shared.items() if name == names.HIDDEN]
 
     def _bind(self, name: str, graph: Subgraph) -> None:
         binding = self._bindings[name] = self._sessions[name].io_binding()
@@ -139,8 +132,8 @@ class _Buffers:
 
     def start_over(self) -> None:
         """Forget what the policy remembers."""
-        assert self._hidden is not None
-        self._hidden.fill(0)
+        for array in self._hidden:
+            array.fill(0)
 
     def input(self, graph: str, name: str) -> np.ndarray:
         """Where a subgraph reads an input."""
