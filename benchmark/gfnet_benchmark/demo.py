@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +26,9 @@ from gfnet.measurement import write_result_file
 from gfnet.synth import SceneConfig, write_scenes
 from gfnet.training.launch import launch
 from gfnet.training.run_folder import RunFolder
-from gfnet_benchmark.onnx_bench import bench_onnx
-from gfnet_benchmark.report import Example, Facts, write_report
+from gfnet_benchmark.demo_page import Example, Facts, write_report
+from gfnet_benchmark.line_up import line_up
+from gfnet_benchmark.onnx_bench import bench_onnx, chosen_thresholds
 from gfnet_export.bundle import Bundle
 from gfnet_export.coreml_bundle import export_coreml
 from gfnet_export.onnx_bundle import export_onnx
@@ -131,7 +133,9 @@ def run_demo(out: Path, *, seed: int = 0, overwrite: bool = False, config: DemoC
     assert checkpoint.evaluation is not None
     chosen = default_point(checkpoint.evaluation.budgeted)
     files = [Path(path) for path, _ in every_nth(val.samples, config.bench_images)]
-    result = bench_onnx(onnx, files, thresholds=chosen.thresholds)
+    with tempfile.TemporaryDirectory() as folder:
+        entries = line_up([onnx], files, Path(folder), clock=time.perf_counter)
+        result = bench_onnx(entries, files, choose=chosen_thresholds())
     write_result_file(out / "bench.json", result)
 
     steps.announce("writing the report")

@@ -1,99 +1,171 @@
-"""One self-contained page about a trained, exported and measured network."""
+"""Measured runs as a page, as Markdown, as CSV or as a picture."""
 
 from __future__ import annotations
 
-import base64
-import dataclasses
-from dataclasses import dataclass
-from importlib.resources import files
+import csv
+import io
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-import jinja2
+from gfnet.errors import DataError
+from gfnet.files import write_bytes, write_text
+from gfnet.measurement import Result, Subject, read_result
+from gfnet_benchmark.agreement import agreements
+from gfnet_benchmark.break_even import break_even
+from gfnet_benchmark.pages import render
+from gfnet_benchmark.reliability import doubts, measured_over_modelled
+from gfnet_benchmark.result_charts import Behind, accuracy_latency, exit_shares, picture, step_latencies
+from gfnet_benchmark.tables import (
+    machine_text,
+    repeat_text,
+    runtime_text,
+    step_rows,
+    whole_rows,
+)
 
-from gfnet.files import write_text
-from gfnet.measurement import Result
-from gfnet.results import BudgetPoint, Evaluation
-from gfnet_benchmark import charts
+Format = Literal["html", "md", "csv", "png"]
 
 
-@dataclass(frozen=True)
-class Example:
-    """One drawn image.
+def read_labelled(paths: Sequence[Path]) -> list[tuple[str, Result]]:
+    """Results with labels: the files' names, and as much before them as sets them apart.
 
-    Attributes:
-        picture: a PNG.
-        exit_step: where it stopped.
-        correct: whether the answer was right.
+    Raises:
+        DataError: a file is given twice, or is no result.
     """
+    whole = [path.resolve() for path in paths]
+    for path in whole:
+        if whole.count(path) > 1:
+            raise DataError(f"{path}: given twice; give each result once")
+    stems = [path.stem for path in whole]
+    labels = [path.stem if stems.count(path.stem) == 1 else "/".join((*path.parts[-2:-1], path.stem)) for path in whole]
+    if len(set(labels)) < len(labels):
+        labels = [str(path) for path in paths]
+    return [(label, read_result(path)) for label, path in zip(labels, paths, strict=True)]
 
-    picture: Path
-    exit_step: int
-    correct: bool
 
+def write_report(
+    path: Path, results: Sequence[tuple[str, Result]], form: Format, published: Sequence[Behind] = ()
+) -> None:
+    """Write a report of one or several results, whole or not at all.
 
-@dataclass(frozen=True)
-class Facts:
-    """Everything that the page says; accuracies in percent.
-
-    Attributes:
-        evaluation: of the trained network on the validation split.
-        chosen: the set of thresholds that was measured.
-        random_top1: accuracy after each step with random patches in place of the policy's.
-        baseline_top1: of the same backbone on full images, after stage 0.
-        baseline_macs: its multiply-adds.
-        result: the measured run.
-        minutes: that the whole job took so far.
+    Args:
+        results: labels and results.
+        form: ``html``: a page that needs no network and no other file.
+        published: drawn behind accuracy and latency.
     """
-
-    evaluation: Evaluation
-    chosen: BudgetPoint
-    random_top1: tuple[float, ...]
-    baseline_top1: float
-    baseline_macs: float
-    result: Result
-    onnx_bytes: int
-    coreml_bytes: int
-    coreml_precision: str
-    examples: tuple[Example, ...]
-    seed: int
-    train_images: int
-    minutes: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """The figures as JSON-ready values."""
-        values = {
-            field.name: getattr(self, field.name)
-            for field in dataclasses.fields(self)
-            if field.name not in ("result", "examples", "evaluation", "chosen")
-        }
-        return {
-            **values,
-            "random_top1": list(self.random_top1),
-            "evaluation": dataclasses.asdict(self.evaluation),
-            "chosen": dataclasses.asdict(self.chosen),
-            "result": self.result.model_dump(mode="json"),
-        }
+    if form == "png":
+        write_bytes(path, picture(results, published))
+    elif form == "csv":
+        write_text(path, _csv(results))
+    elif form == "md":
+        write_text(path, _markdown(results))
+    else:
+        write_text(path, _page(results, published))
 
 
-def write_report(path: Path, facts: Facts) -> None:
-    """Write the page; it needs no network and no other file."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    environment.filters["mega"] = lambda value: f"{value / 1e6:.1f} M"
-    environment.filters["megabytes"] = lambda value: f"{value / 1e6:.2f} MB"
-    template = environment.from_string(files("gfnet_benchmark").joinpath("report.html").read_text(encoding="utf-8"))
-    page = template.render(
-        facts=facts,
-        curve=charts.accuracy_against_cost(facts.evaluation, facts.chosen, facts.baseline_top1, facts.baseline_macs),
-        latency=charts.latency_by_step(facts.result),
-        exits=charts.exit_distribution(facts.evaluation),
-        pictures=[
+def _page(results: Sequence[tuple[str, Result]], published: Sequence[Behind]) -> str:
+    several = len(results) > 1
+    joint = accuracy_latency(results, "all", published) if several else None
+    parts = []
+    for number, (label, result) in enumerate(results):
+        parts.append(
             {
-                "data": base64.b64encode(example.picture.read_bytes()).decode("ascii"),
-                "exit_step": example.exit_step,
-                "correct": example.correct,
+                "label": label,
+                "result": result,
+                "doubts": doubts(result),
+                "machine": machine_text(result),
+                "runtimes": list(dict.fromkeys(runtime_text(subject) for subject in result.subjects)),
+                "curve": accuracy_latency([(label, result)], f"curve{number}", published),
+                "steps": step_latencies(result, f"steps{number}"),
+                "exits": [
+                    (subject, exit_shares(subject, f"exits{number}-{index}"))
+                    for index, subject in enumerate(result.networks)
+                ],
+                "break_even": [(subject, _needed(result, subject)) for subject in result.networks],
+                "gaps": [(subject, measured_over_modelled(subject)) for subject in result.networks],
+                "repeat": repeat_text(result),
+                "json": result.model_dump_json(),
             }
-            for example in facts.examples
-        ],
-    )
-    write_text(path, page)
+        )
+    return render("report.html", parts=parts, joint=joint, agreements=agreements(results), behind=bool(published))
+
+
+def _needed(result: Result, subject: Subject) -> tuple[float | None, ...]:
+    if subject.reference is None:
+        return ()
+    reference = result.subject(subject.reference).loop.typical_ms
+    return break_even([stop.typical_ms for stop in subject.stops], reference)
+
+
+def _markdown(results: Sequence[tuple[str, Result]]) -> str:
+    lines = []
+    for label, result in results:
+        lines += [f"## {label}", ""]
+        for rows, left in ((step_rows(result), 2), (whole_rows(result), 2)):
+            if len(rows) > 1:
+                rule = tuple("---" if index < left else "---:" for index in range(len(rows[0])))
+                lines += ["| " + " | ".join(row) + " |" for row in (rows[0], rule, *rows[1:])] + [""]
+        lines += [f"{machine_text(result)}. {result.images} images, {result.rounds} rounds, {result.created}.", ""]
+        lines += [f"**Unreliable:** {reason}.  " for reason in doubts(result)]
+        lines += ["", "```", repeat_text(result), "```", ""]
+    agreed = agreements(results)
+    if agreed:
+        lines += [
+            "## Agreement",
+            "",
+            "| | | images | same label % | same exit % |",
+            "| --- | --- | ---: | ---: | ---: |",
+        ]
+        lines += [
+            f"| {one.first} | {one.second} | {one.images} | {one.same_label:.1f} | {one.same_exit:.1f} |"
+            for one in agreed
+        ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+_COLUMNS = (
+    "result", "device", "subject", "network", "precision", "layout", "runtime", "compute_units", "threads", "measured",
+    "count", "typical_ms", "mean_ms", "median_ms", "p90_ms", "p99_ms", "ratio", "ratio_low", "ratio_high", "top1",
+    "reliable",
+)  # fmt: skip
+
+
+def _csv(results: Sequence[tuple[str, Result]]) -> str:
+    """A row for everything that was timed."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, _COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    for label, result in results:
+        for subject in result.subjects:
+            about = {
+                "result": label,
+                "device": result.machine.device,
+                "subject": subject.name,
+                "network": subject.network,
+                "precision": subject.precision,
+                "layout": subject.layout,
+                "runtime": f"{subject.runtime.name} {subject.runtime.version}",
+                "compute_units": subject.runtime.compute_units,
+                "threads": subject.runtime.threads or "",
+                "reliable": "no" if doubts(result) else "yes",
+            }
+            loop = subject.loop
+            measured = [
+                *((f"subgraph {graph.name}", graph.steady, graph.ratio, None, None) for graph in subject.subgraphs),
+                *(
+                    (f"stop {stop.step}", stop.latency, stop.ratio, stop.typical_ms, stop.top1)
+                    for stop in subject.stops
+                ),
+                ("loop", loop.latency, loop.ratio, loop.typical_ms, loop.top1),
+            ]
+            for what, timing, ratio, typical_ms, top1 in measured:
+                row = {**about, "measured": what, **timing.model_dump(exclude={"samples_ms"})}
+                if ratio is not None:
+                    row |= {"ratio": ratio.value, "ratio_low": ratio.low, "ratio_high": ratio.high}
+                if typical_ms is not None:
+                    row["typical_ms"] = typical_ms
+                if top1 is not None:
+                    row["top1"] = top1
+                writer.writerow(row)
+    return buffer.getvalue()

@@ -19,12 +19,19 @@ from gfnet_export.manifest import Manifest, Subgraph, TensorSpec
 from gfnet_export.runner import BundleSteps, predictor_over
 
 Provider = Literal["cpu", "coreml", "cuda", "xnnpack"]
+Optimisation = Literal["all", "extended", "basic", "off"]
 
 _PROVIDERS = {
     "cpu": "CPUExecutionProvider",
     "coreml": "CoreMLExecutionProvider",
     "cuda": "CUDAExecutionProvider",
     "xnnpack": "XnnpackExecutionProvider",
+}
+_OPTIMISATIONS = {
+    "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+    "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+    "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    "off": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
 }
 _DTYPES = {"float32": "tensor(float)", "uint8": "tensor(uint8)"}
 
@@ -150,12 +157,22 @@ class _Buffers:
             target[:] = source
 
 
-def open_session(path: Path, threads: int = 1, provider: Provider = "cpu") -> ort.InferenceSession:
+def open_session(
+    path: Path,
+    threads: int = 1,
+    provider: Provider = "cpu",
+    *,
+    optimisation: Optimisation = "all",
+    spinning: bool = True,
+) -> ort.InferenceSession:
     """An ONNX Runtime session set for the latency of one image.
 
     Args:
         threads: inside an operator.
         provider: what runs the operators; those that it cannot run fall to the CPU.
+        optimisation: of the graph.  Anything below ``all`` leaves the blocked layout away and is more than twice as
+            slow.
+        spinning: whether threads wait for work without sleeping.
 
     Raises:
         BundleError: ONNX Runtime cannot load the file, or has no such provider.
@@ -163,8 +180,9 @@ def open_session(path: Path, threads: int = 1, provider: Provider = "cpu") -> or
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1 if provider == "xnnpack" else threads  # XNNPACK has threads of its own
     options.inter_op_num_threads = 1
-    # Anything below ALL leaves the blocked layout away and is more than twice as slow.
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.graph_optimization_level = _OPTIMISATIONS[optimisation]
+    if not spinning:
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     available = [name for name in get_args(Provider) if _PROVIDERS[name] in ort.get_available_providers()]
     if provider not in available:

@@ -32,9 +32,8 @@ from gfnet.cli import json_option, official_options, report_unreadable, write_re
 @click.option("--search-images", type=int, help="Search on this many images only.")
 @click.option(
     "--latency",
-    type=click.Path(path_type=Path),
-    metavar="RESULT.json",
-    help="Cost of steps in milliseconds, from `gfnet bench onnx --json`.",
+    metavar="RESULT.json[#NAME]",
+    help="Cost of steps in milliseconds, from `gfnet bench onnx --json`; NAME: which of several bundles in it.",
 )
 @click.option("--budget", help="Report exits, classes and confusions at this budget, e.g. 60M; else the most accurate.")
 @click.option("--report", "report_dir", type=click.Path(path_type=Path), metavar="DIR", help="Write tables and charts.")
@@ -59,7 +58,7 @@ def evaluate(
     solver: Any,
     search_split: str | None,
     search_images: int | None,
-    latency: Path | None,
+    latency: str | None,
     budget: str | None,
     report_dir: Path | None,
     batch_size: int,
@@ -85,7 +84,7 @@ def evaluate(
     from gfnet.evaluation.report import report_evaluation
     from gfnet.evaluation.report_files import check_report, write_report_files
     from gfnet.exits import choose_point, default_point, parse_budget
-    from gfnet.measurement import cumulative_latency, read_result
+    from gfnet.measurement import cumulative_latency, read_network
     from gfnet.model import default_device
     from gfnet.summary import evaluation_result, report_table
 
@@ -94,7 +93,7 @@ def evaluate(
         check_report(report_dir)
     loaded = load_checkpoint(checkpoint, arch=arch, patch_size=patch_size, steps=steps)
     config = loaded.model.config
-    step_ms = None if latency is None else cumulative_latency(read_result(latency), config.name, config.steps)
+    step_ms = None if latency is None else cumulative_latency(read_network(latency, config.name))
     with process_group(timeout) as ranks:
         measured = evaluate_dataset(
             loaded.model.to(default_device()),

@@ -1,4 +1,4 @@
-"""The commands ``gfnet bench`` and ``gfnet demo``."""
+"""``gfnet bench core``, ``train`` and ``solvers``: how fast, and how good, this project's own parts are."""
 
 from __future__ import annotations
 
@@ -7,58 +7,10 @@ from typing import Any
 
 import click
 
-from gfnet.cli import json_option, report_unreadable, threshold_options, write_result
+from gfnet.cli import json_option, write_result
 
 
-@click.group()
-def bench() -> None:
-    """Measure what each step costs."""
-
-
-@bench.command()
-@click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--images", type=click.Path(path_type=Path), required=True, help="An image, or a folder of them.")
-@click.option("--limit", type=int, default=100, show_default=True, help="Use at most this many images, spread evenly.")
-@click.option("--rounds", type=int, default=5, show_default=True, help="Measured passes over the images.")
-@click.option("--warmup", type=int, default=1, show_default=True, help="Passes before that are not counted.")
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads inside an operator.")
-@threshold_options
-@json_option
-def onnx(
-    bundle: Path,
-    images: Path,
-    limit: int,
-    rounds: int,
-    warmup: int,
-    threads: int,
-    all_steps: bool,
-    thresholds: str | None,
-    budget: str | None,
-    json_path: Path | None,
-) -> None:
-    """Every subgraph, the adaptive loop and the full-image baseline, one image at a time, interleaved."""
-    from gfnet.exits import resolve_thresholds
-    from gfnet.images import every_nth, find_images
-    from gfnet_benchmark.onnx_bench import bench_onnx, result_table
-    from gfnet_export.bundle import open_bundle
-    from gfnet_export.manifest import budget_points
-
-    opened = open_bundle(bundle)
-    files = every_nth(find_images([images]), limit)
-    limits = resolve_thresholds(
-        budget_points(opened.manifest),
-        opened.manifest.steps,
-        all_steps=all_steps,
-        thresholds=thresholds,
-        budget=budget,
-    )
-    result = bench_onnx(opened, files, thresholds=limits, rounds=rounds, warmup_rounds=warmup, threads=threads)
-    click.echo(result_table(result))
-    write_result(json_path, result.model_dump(mode="json"))
-    report_unreadable(list(result.unreadable))
-
-
-@bench.command()
+@click.command()
 @click.option("--checkpoint", type=click.Path(path_type=Path), help="Also compare adaptive runs of this network.")
 @click.option(
     "--bundle", type=click.Path(path_type=Path), help="Also time the first photo, and what is not the network."
@@ -95,7 +47,7 @@ def core(checkpoint: Path | None, bundle: Path | None, images: Path | None, json
     write_result(json_path, results)
 
 
-@bench.command("train")
+@click.command("train")
 @click.option("--arch", default="mobilenetv3_large_100", show_default=True, help="Backbone.")
 @click.option("--patch-size", type=int, default=96, show_default=True)
 @click.option("--steps", type=int, default=3, show_default=True, help="T.")
@@ -144,7 +96,7 @@ def bench_train(
     write_result(json_path, {"stages": results, "loading_images_per_second": loading})
 
 
-@bench.command()
+@click.command()
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder of the two below.")
 @click.option("--search-split", default="train", show_default=True, help="Folder in it to find thresholds on.")
@@ -165,17 +117,3 @@ def solvers(
     for name in ("mean_gain", "largest_gain", "largest_loss"):
         click.echo(f"{name.replace('_', ' '):<14} {result[name]:6.2f} ± {result[name + '_error']:.2f} points of top-1")
     write_result(json_path, result)
-
-
-@click.command()
-@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/demo"), show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
-@json_option
-def demo(out: Path, seed: int, overwrite: bool, json_path: Path | None) -> None:
-    """The whole job on generated scenes: train, evaluate, export, predict, measure, and one page about it."""
-    from gfnet_benchmark.demo import run_demo
-
-    summary = run_demo(out, seed=seed, overwrite=overwrite)
-    click.echo(f"open {out / 'report.html'}")
-    write_result(json_path, summary)

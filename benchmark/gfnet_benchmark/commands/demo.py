@@ -1,0 +1,23 @@
+"""The command ``gfnet demo``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from gfnet.cli import json_option, write_result
+
+
+@click.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/demo"), show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
+@json_option
+def demo(out: Path, seed: int, overwrite: bool, json_path: Path | None) -> None:
+    """The whole job on generated scenes: train, evaluate, export, predict, measure, and one page about it."""
+    from gfnet_benchmark.demo import run_demo
+
+    summary = run_demo(out, seed=seed, overwrite=overwrite)
+    click.echo(f"open {out / 'report.html'}")
+    write_result(json_path, summary)

@@ -1,0 +1,89 @@
+"""The command ``gfnet bench onnx``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gfnet.cli import json_option, report_unreadable, threshold_options, write_result
+
+
+@click.command()
+@click.argument("bundles", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option("--images", type=click.Path(path_type=Path), required=True, help="An image, or a folder of them.")
+@click.option("--limit", type=int, default=50, show_default=True, help="Use at most this many images, spread evenly.")
+@click.option("--rounds", type=int, default=10, show_default=True, help="Measured passes over the images.")
+@click.option("--threads", default="1", show_default=True, help="Threads inside an operator; 1,2 measures with both.")
+@click.option(
+    "--baseline",
+    "baselines",
+    multiple=True,
+    metavar="FILE|BACKBONE@SIZE[:PRECISION]",
+    help="An ONNX classifier, a bundle of one step, or a backbone with random weights; "
+    "by default the network's own on the full image.",
+)
+@click.option("--curve", is_flag=True, help="Baselines on smaller images, and narrower ones, too.")
+@click.option("--sweep", is_flag=True, help="Try ONNX Runtime's settings first, and run each with its best.")
+@click.option(
+    "--provider", type=click.Choice(["cpu", "coreml", "cuda", "xnnpack"]), default="cpu", help="What runs operators."
+)
+@click.option("--cold/--no-cold", default=True, help="Also time the first image of new processes.")
+@threshold_options
+@json_option
+def onnx(
+    bundles: tuple[Path, ...],
+    images: Path,
+    limit: int,
+    rounds: int,
+    threads: str,
+    baselines: tuple[str, ...],
+    curve: bool,
+    sweep: bool,
+    provider: Any,
+    cold: bool,
+    all_steps: bool,
+    thresholds: str | None,
+    budget: str | None,
+    json_path: Path | None,
+) -> None:
+    """Bundles against full-image classifiers, one image at a time, interleaved: every step, every exit, every budget.
+
+    Thresholds, unless given, are those of each bundle's most accurate budget.
+    """
+    import tempfile
+    import time
+
+    from gfnet.images import every_nth, find_images
+    from gfnet_benchmark.cold import measure_cold
+    from gfnet_benchmark.line_up import line_up, thread_counts
+    from gfnet_benchmark.onnx_bench import bench_onnx, chosen_thresholds
+    from gfnet_benchmark.tables import result_table
+    from gfnet_export.bundle import open_bundle
+
+    counts = thread_counts(threads)
+    files = every_nth(find_images([images]), limit)
+    opened = [open_bundle(bundle) for bundle in bundles]
+    with tempfile.TemporaryDirectory() as folder:
+        entries = line_up(
+            opened,
+            files,
+            Path(folder),
+            baselines=baselines or None,
+            curve=curve,
+            threads=counts,
+            provider=provider,
+            sweep=sweep,
+            clock=time.perf_counter,
+        )
+        result = bench_onnx(
+            entries,
+            files,
+            choose=chosen_thresholds(all_steps=all_steps, thresholds=thresholds, budget=budget),
+            rounds=rounds,
+            cold=measure_cold if cold else None,
+        )
+    click.echo(result_table(result))
+    write_result(json_path, result.model_dump(mode="json"))
+    report_unreadable(list(result.unreadable))

@@ -1,0 +1,102 @@
+"""Who takes part in a run: bundles, their baselines, and each at every number of threads."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gfnet.errors import DataError, ImageError
+from gfnet.images import load_image
+from gfnet_benchmark.contenders import Entry, Settings
+from gfnet_benchmark.interleaving import WARMUP_IMAGES
+from gfnet_benchmark.sweeping import with_best_settings
+from gfnet_benchmark.timing import Clock
+from gfnet_export.bundle import Bundle
+from gfnet_export.runtime import Provider
+
+
+def line_up(
+    bundles: Sequence[Bundle],
+    images: Sequence[Path],
+    folder: Path,
+    *,
+    baselines: Sequence[str] | None = None,
+    curve: bool = False,
+    threads: Sequence[int] = (1,),
+    provider: Provider = "cpu",
+    sweep: bool = False,
+    clock: Clock,
+) -> list[Entry]:
+    """What :func:`gfnet_benchmark.onnx_bench.bench_onnx` measures.
+
+    Args:
+        images: photos, for 8-bit baselines and for trying settings.
+        folder: where baselines are written.
+        baselines: as :func:`gfnet_benchmark.baselines.baseline_entry` takes them; ``None``: the bundles' backbones on
+            the full image.
+        curve: baselines on smaller images and narrower ones too.
+        threads: numbers of them; everything takes part once with each.
+        sweep: try ONNX Runtime's settings on each, and take its best.
+
+    Raises:
+        DataError: a baseline is not to be had.
+    """
+    entries = [Entry(_name(bundle, bundles), bundle.folder) for bundle in bundles]
+    entries += _baselines(bundles, images, folder, baselines, curve)
+    several = len(threads) > 1
+    found = []
+    for count in threads:
+        for entry in entries:
+            name = f"{entry.name}, {count} thread{'s' * (count > 1)}" if several else entry.name
+            found.append(dataclasses.replace(entry, name=name, settings=Settings(count, provider)))
+    if sweep:
+        photos = _readable(images, WARMUP_IMAGES)
+        found = [with_best_settings(entry, photos, clock) for entry in found]
+    return found
+
+
+def thread_counts(text: str) -> tuple[int, ...]:
+    """Numbers of threads as given by a person: ``1`` or ``1,2``.
+
+    Raises:
+        DataError: it is no list of numbers from 1 on.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() and int(part) for part in parts):
+        raise DataError(f"--threads {text!r}: give a number from 1 on, or several with commas between them")
+    return tuple(dict.fromkeys(int(part) for part in parts))
+
+
+def _baselines(
+    bundles: Sequence[Bundle], images: Sequence[Path], folder: Path, specs: Sequence[str] | None, curve: bool
+) -> list[Entry]:
+    try:
+        from gfnet_benchmark.baselines import baseline_entry, default_baselines
+    except ImportError:  # without torch there is nothing to make a baseline with; a file can be given all the same
+        return [Entry(Path(spec).stem, Path(spec)) for spec in specs or ()]
+    wanted = [*(specs or ()), *(default_baselines(bundles, curve=curve) if curve or specs is None else ())]
+    photos: list[Any] = [load_image(path) for path in _readable(images, 32)] if "int8" in " ".join(wanted) else []
+    return [baseline_entry(spec, bundles[0], folder, photos) for spec in dict.fromkeys(wanted)]
+
+
+def _readable(images: Sequence[Path], count: int) -> list[Path]:
+    found: list[Path] = []
+    for path in images:
+        if len(found) == count:
+            break
+        with contextlib.suppress(ImageError):
+            load_image(path)
+            found.append(path)
+    if not found:
+        raise DataError(f"none of {len(images)} images could be read")
+    return found
+
+
+def _name(bundle: Bundle, bundles: Sequence[Bundle]) -> str:
+    """The folder's name, and as much before it as sets it apart from the others."""
+    folder = bundle.folder.resolve()
+    same = [other for other in bundles if other.folder.resolve().name == folder.name]
+    return folder.name if len(same) == 1 else "/".join(folder.parts[-2:])

@@ -1,0 +1,40 @@
+"""What is said of measured times: typical values, ratios and how far they can be trusted."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gfnet.measurement import Ratio
+
+RESAMPLES = 1000
+
+
+def typical(seconds: np.ndarray) -> float:
+    """Mean over the images of each one's median over the rounds: what a quiet machine would take on average.
+
+    Args:
+        seconds: [rounds,images].
+    """
+    return float(np.median(seconds, axis=0).mean())
+
+
+def ratio(ours: np.ndarray, reference: np.ndarray, *, seed: int = 0, resamples: int = RESAMPLES) -> Ratio:
+    """One's typical time over another's, with the interval that holds 95 % of the ratios of resampled runs.
+
+    Rounds and images are drawn with replacement, the same ones for both: what was measured side by side stays
+    together, and what moves both alike moves no ratio.
+
+    Args:
+        ours: [rounds,images].
+        reference: likewise.
+    """
+    random = np.random.default_rng(seed)
+    rounds, images = ours.shape
+    found = np.empty(resamples)
+    for i in range(resamples):
+        rows = random.integers(0, rounds, rounds)
+        columns = random.integers(0, images, images)
+        picked = np.ix_(rows, columns)
+        found[i] = typical(ours[picked]) / typical(reference[picked])
+    low, high = np.percentile(found, (2.5, 97.5))
+    return Ratio(value=typical(ours) / typical(reference), low=float(low), high=float(high))
