@@ -71,7 +71,7 @@ def _device() -> str:
     product = _text(Path("/sys/devices/virtual/dmi/id/product_name"))
     if platform.system() == "Darwin":
         product = _asked("sysctl", "-n", "hw.model")
-    return product or f"{platform.machine()} computer"
+    return product or f"{_processor()}, {os.cpu_count()} cores"
 
 
 def _processor() -> str:

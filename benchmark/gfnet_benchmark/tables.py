@@ -152,8 +152,9 @@ def settings_text(settings: dict[str, str]) -> str:
 def machine_text(result: Result) -> str:
     """The machine in one line."""
     machine, conditions = result.machine, result.conditions
-    parts = [machine.device, machine.processor, machine.os]
-    if machine.cores:
+    named = machine.processor and machine.processor in machine.device
+    parts = [machine.device, None if named else machine.processor, machine.os]
+    if machine.cores and not named:
         parts.append(f"{machine.cores} cores")
     if machine.memory_bytes:
         parts.append(f"{machine.memory_bytes / 2**30:.0f} GiB")

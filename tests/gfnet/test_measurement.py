@@ -1,82 +1,130 @@
 from __future__ import annotations
 
 import json
+import math
+from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
+import gfnet
 from gfnet.errors import DataError
 from gfnet.measurement import (
-    Loop,
-    Machine,
-    Result,
-    SubgraphTiming,
     Timing,
     cumulative_latency,
+    find_network,
+    read_network,
     read_result,
+    schema_text,
     write_result_file,
 )
-
-ROLES = {"glance": "glance", "policy": "policy"}
-
-
-def timing(ms: float) -> Timing:
-    return Timing(count=1, mean_ms=9 * ms, median_ms=ms, p90_ms=ms, p99_ms=ms)
-
-
-def result(**medians: float) -> Result:
-    graphs = (
-        SubgraphTiming(name=name, role=ROLES.get(name, "focus"), load_ms=1, first_run_ms=1, steady=timing(ms))
-        for name, ms in medians.items()
-    )
-    return Result(
-        network="net_p40_T3",
-        precision="fp32",
-        bundle_sha256="0" * 64,
-        revision=None,
-        machine=Machine(device="d", os="o", runtime="r", compute_units="CPU", threads=1),
-        images=1,
-        unreadable=(),
-        rounds=1,
-        warmup_rounds=0,
-        subgraphs=tuple(graphs),
-        baseline=None,
-        loop=Loop(
-            thresholds=None,
-            exit_distribution=(0, 0, 1),
-            latency=timing(1),
-            images_per_second=1,
-            ratio_to_baseline=None,
-        ),
-    )
+from result_support import classifier, network, result
 
 
 def test_a_written_result_is_read_again(tmp_path):
-    written = result(glance=1, policy=2)
+    written = result()
     write_result_file(tmp_path / "result.json", written)
     assert read_result(tmp_path / "result.json") == written
 
 
-def test_what_is_no_result_says_where(tmp_path):
+def test_the_committed_schema_is_that_of_the_model():
+    committed = Path(gfnet.__file__).with_name("result.schema.json").read_text()
+    assert committed == schema_text(), "run `make schema`"
+
+
+def changed(path, *edit):
+    """The file's result with a value set: keys, then the value."""
+    content = json.loads(path.read_text())
+    *keys, last, value = edit
+    place = content
+    for key in keys:
+        place = place[key]
+    if value is DROPPED:
+        del place[last]
+    else:
+        place[last] = value
+    path.write_text(json.dumps(content))
+    return path
+
+
+DROPPED = object()
+WRONG = {
+    "another version": (("schema_version", 1), "schema version 1, but this release reads 2"),
+    "a version of words": (("schema_version", "2"), "schema_version"),
+    "no version": (("schema_version", DROPPED), "no benchmark result"),
+    "a missing field": (("images", DROPPED), "images: Field required"),
+    "an unknown field": (("mood", "good"), "mood"),
+    "not a number": (("subjects", 0, "loop", "typical_ms", math.nan), "subjects.0.loop.typical_ms"),
+    "infinity": (("subjects", 0, "stops", 1, "latency", "mean_ms", math.inf), "mean_ms"),
+    "a negative time": (("subjects", 0, "subgraphs", 0, "steady", "median_ms", -1.0), "steady.median_ms"),
+    "percentiles that fall": (("subjects", 0, "subgraphs", 0, "steady", "p90_ms", 0.1), "do not ascend"),
+    "samples too few": (("subjects", 0, "loop", "latency", "samples_ms", [1.0]), "1 samples, but count is 40"),
+    "exits that are not all": (("subjects", 0, "loop", "exit_distribution", [0.5, 0.1, 0.1]), "adds up to 0.7, not 1"),
+    "a step too few": (("subjects", 0, "stops", []), "stops"),
+    "steps that skip": (("subjects", 0, "stops", 1, "step", 3), "not those of steps 1, 2"),
+    "a reference that is not there": (("subjects", 0, "reference", "nobody"), "nobody is none of the subjects"),
+    "a name twice": (("subjects", 1, "name", "fp32"), "two subjects are called fp32"),
+    "a round too many": (("rounds", 5), "4 values in round_ms for 5 rounds"),
+    "a date of words": (("created", "yesterday"), "created"),
+    "thresholds of another number": (("subjects", 0, "loop", "thresholds", [0.5]), "1 thresholds for 3 steps"),
+    "a ratio of nothing": (("subjects", 0, "loop", "ratio", "value", 0.0), "ratio.value"),
+    "an answer after the last step": (("subjects", 0, "loop", "answers", 0, "exit_step", 4), "at step 4 of 3"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_no_sound_result_says_what_and_where(name, tmp_path):
+    edit, message = WRONG[name]
     path = tmp_path / "result.json"
+    write_result_file(path, result())
+    with pytest.raises(DataError) as caught:
+        read_result(changed(path, *edit))
+    assert message in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_file_of_json_says_so(tmp_path):
     with pytest.raises(DataError, match="no such file"):
-        read_result(path)
-    write_result_file(path, result(glance=1))
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"rounds": 0}))
-    with pytest.raises(DataError, match=r"no benchmark result \(rounds: .*measure it again"):
-        read_result(path)
+        read_result(tmp_path / "none.json")
+    with pytest.raises(DataError, match="is a folder"):
+        read_result(tmp_path)
+    for text in ("", "{", "[" * 100_000, '{"schema_version": 2', "\x00"):
+        (tmp_path / "text.json").write_text(text)
+        with pytest.raises(DataError, match="no JSON"):
+            read_result(tmp_path / "text.json")
+    (tmp_path / "list.json").write_text("[1]")
+    with pytest.raises(DataError, match="no benchmark result"):
+        read_result(tmp_path / "list.json")
 
 
-def test_a_later_step_adds_policy_and_its_own_focus():
-    measured = result(glance=1, policy=0.5, focus_2=2, focus_3=4)
-    assert cumulative_latency(measured, "net_p40_T3", 3) == (1, 3.5, 8)
+def test_percentiles_have_to_be_those_of_the_samples():
+    samples = tuple(float(i) for i in range(1, 101))
+    Timing(count=100, mean_ms=50.5, median_ms=50.5, p90_ms=90.1, p99_ms=99.01, samples_ms=samples)
+    with pytest.raises(ValidationError, match="not those of the samples"):
+        Timing(count=100, mean_ms=50.5, median_ms=40.5, p90_ms=90.1, p99_ms=99.01, samples_ms=samples)
 
 
-def test_one_focus_may_serve_all_steps():
-    assert cumulative_latency(result(glance=1, policy=0.5, focus=2), "net_p40_T3", 3) == (1, 3.5, 6)
+def test_a_sequence_costs_what_whole_images_took_that_stopped_there():
+    assert cumulative_latency(network(lengths=(1.0, 3.5, 8.0))) == (1.0, 3.5, 8.0)
 
 
-def test_another_network_or_a_missing_subgraph_is_refused():
-    with pytest.raises(DataError, match="measures net_p40_T3, not net_p96_T3"):
-        cumulative_latency(result(glance=1), "net_p96_T3", 3)
-    with pytest.raises(DataError, match="no subgraph focus_3"):
-        cumulative_latency(result(glance=1, policy=0.5, focus_2=2), "net_p40_T3", 3)
+def test_a_network_is_found_by_what_it_is():
+    name = "mobilenetv3_large_100_p96_T3"
+    assert find_network(result(), name).name == "fp32"
+    with pytest.raises(DataError, match="measures mobilenetv3_large_100_p96_T3, not resnet50_p96_T5; measure this"):
+        find_network(result(), "resnet50_p96_T5")
+    with pytest.raises(DataError, match="measures no network"):
+        find_network(result(classifier()), name)
+
+
+def test_one_of_several_forms_of_a_network_is_named_behind_the_file(tmp_path):
+    name, path = "mobilenetv3_large_100_p96_T3", tmp_path / "two.json"
+    write_result_file(path, result(network("a"), network("b", lengths=(1.0, 2.0, 3.0)), classifier()))
+    with pytest.raises(DataError, match=r"two.json: .* several times; write #NAME behind the file, with one of a, b"):
+        read_network(str(path), name)
+    assert cumulative_latency(read_network(f"{path}#b", name)) == (1.0, 2.0, 3.0)
+    with pytest.raises(DataError, match="no subject 'c'; it has a, b, full"):
+        read_network(f"{path}#c", name)
+    with pytest.raises(DataError, match="no such file"):
+        read_network(str(tmp_path / "none.json"), name)

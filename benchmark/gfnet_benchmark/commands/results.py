@@ -1,0 +1,158 @@
+"""``gfnet bench ingest``, ``compare``, ``schedule`` and ``report``: what measured runs are good for."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gfnet.cli import json_option, write_result
+
+_RESULTS = click.argument("results", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="RESULT.json...")
+
+
+@click.command()
+@_RESULTS
+@click.option(
+    "--results",
+    "folder",
+    type=click.Path(path_type=Path),
+    default=Path("benchmark/results"),
+    show_default=True,
+    help="Where they are kept.",
+)
+@json_option
+def ingest(results: tuple[Path, ...], folder: Path, json_path: Path | None) -> None:
+    """Check results, a phone's for instance, and keep them; all of them or none."""
+    from gfnet_benchmark.keeping import keep
+    from gfnet_benchmark.reliability import doubts
+
+    kept = keep(results, folder)
+    for target, result, new in kept:
+        click.echo(f"{target}{'' if new else '  (was there)'}")
+        for reason in doubts(result):
+            click.echo(f"  UNRELIABLE: {reason}")
+    write_result(
+        json_path,
+        [{"file": str(target), "new": new, "unreliable": doubts(result)} for target, result, new in kept],
+    )
+
+
+@click.command()
+@_RESULTS
+@click.option(
+    "--fail-above",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="FACTOR",
+    help="Two results, OLD and NEW: exit 1 if a ratio to the baseline grew by more than this, e.g. 1.10.",
+)
+@json_option
+def compare(results: tuple[Path, ...], fail_above: float | None, json_path: Path | None) -> None:
+    """Devices, units and precisions side by side; or whether something became slower."""
+    from gfnet.errors import DataError
+    from gfnet_benchmark.comparing import change_table, changes, comparison_table
+    from gfnet_benchmark.reliability import doubts
+    from gfnet_benchmark.report import read_labelled
+
+    if fail_above is not None and len(results) != 2:
+        raise DataError(f"--fail-above compares two results, OLD and NEW, not {len(results)}")
+    labelled = read_labelled(results)
+    click.echo(comparison_table(labelled))
+    for label, result in labelled:
+        for reason in doubts(result):
+            click.echo(f"{label} is unreliable: {reason}")
+    answer: dict[str, Any] = {"results": {label: result.model_dump(mode="json") for label, result in labelled}}
+    slower = []
+    if fail_above is not None:
+        (_, old), (_, new) = labelled
+        found = changes(old, new)
+        slower = [change for change in found if change.factor > fail_above]
+        click.echo("\n" + change_table(found, fail_above))
+        answer["changes"] = [
+            {"what": change.what, "old": change.old, "new": change.new, "factor": change.factor} for change in found
+        ]
+    write_result(json_path, answer)
+    if slower:
+        worst = max(slower, key=lambda change: change.factor)
+        click.echo(f"gfnet: {worst.what} is {worst.factor:.2f} times as slow as before, to its baseline", err=True)
+        sys.exit(1)
+
+
+@click.command()
+@click.option(
+    "--device",
+    "devices",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    required=True,
+    metavar="RESULT.json",
+    help="What steps cost there; several files of one device are taken together.",
+)
+@click.option(
+    "--checkpoint",
+    "--bundle",
+    "networks",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    required=True,
+    metavar="CKPT|BUNDLE",
+    help="A network with stored accuracies; of several the best is found.",
+)
+@click.option("--target-ms", type=click.FloatRange(min=0, min_open=True), required=True, help="Mean latency to meet.")
+@json_option
+def schedule(devices: tuple[Path, ...], networks: tuple[Path, ...], target_ms: float, json_path: Path | None) -> None:
+    """Thresholds, and of several networks the one, that are most accurate within a mean latency on a device."""
+    from gfnet_benchmark.candidates import open_candidates
+    from gfnet_benchmark.curves import exits_text, thresholds_text
+    from gfnet_benchmark.scheduling import best_schedule
+    from gfnet_benchmark.tables import aligned
+
+    candidates = open_candidates(networks, devices)
+    best, own = best_schedule(candidates, target_ms)
+    rows = [("network", "top-1 %", "mean ms", "exits %", "thresholds", "")]
+    for candidate, found in zip(candidates, own, strict=True):
+        if found is None:
+            rows.append((candidate.name, "", f"at least {candidate.cumulative_ms[0]:.3f}", "", "", "too slow"))
+        else:
+            figures = (f"{found.top1:.2f}", f"{found.mean_ms:.3f}", exits_text(found.exit_distribution))
+            rows.append((candidate.name, *figures, thresholds_text(found.thresholds), "best" if found is best else ""))
+    click.echo(aligned(rows))
+    given = ",".join(f"{max(value, 0):.6g}" for value in best.thresholds[:-1])
+    if given:
+        click.echo(f"\ngfnet predict {best.candidate.name} --thresholds {given} PHOTO")
+    write_result(
+        json_path,
+        {
+            "network": best.candidate.name,
+            "thresholds": best.thresholds,
+            "exit_distribution": best.exit_distribution,
+            "mean_ms": best.mean_ms,
+            "top1": best.top1,
+            "target_ms": target_ms,
+        },
+    )
+
+
+@click.command()
+@_RESULTS
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The file to write.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["html", "md", "csv", "png"]),
+    help="By default as the file is called; a page if that does not say.",
+)
+@json_option
+def report(results: tuple[Path, ...], out: Path, form: Any, json_path: Path | None) -> None:
+    """One self-contained page about one or several results; or Markdown, CSV, a picture."""
+    from gfnet_benchmark.published_behind import published_behind
+    from gfnet_benchmark.report import read_labelled, write_report
+
+    suffix = out.suffix.removeprefix(".")
+    form = form or (suffix if suffix in ("md", "csv", "png") else "html")
+    labelled = read_labelled(results)
+    write_report(out, labelled, form, published_behind())
+    click.echo(f"wrote {out}")
+    write_result(json_path, {"out": str(out), "format": form, "results": [str(path) for path in results]})

@@ -1,0 +1,122 @@
+"""Results of several runs side by side, and whether one became slower.
+
+Ratios to the baseline within each run are compared, never times across machines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gfnet.errors import DataError
+from gfnet.measurement import Result, Subject
+from gfnet_benchmark.curves import exits_text
+from gfnet_benchmark.reliability import doubts
+from gfnet_benchmark.tables import aligned, ratio_text
+
+
+@dataclass(frozen=True)
+class Change:
+    """How the same thing's ratio to the baseline changed from one run to another.
+
+    Attributes:
+        what: the subject, and which of its times.
+        old, new: the ratios.
+    """
+
+    what: str
+    old: float
+    new: float
+
+    @property
+    def factor(self) -> float:
+        """By which it became slower."""
+        return self.new / self.old
+
+
+def changes(old: Result, new: Result) -> tuple[Change, ...]:
+    """Each network's ratios to the baseline, whole images stopped after every step, in both runs.
+
+    Own exits are left out: other images, or thresholds, would change them without any step having become slower.
+
+    Raises:
+        DataError: no network was measured in both, one has no baseline, or the baselines are not the same thing.
+    """
+    found = []
+    for subject in old.networks:
+        other = _same(subject, new)
+        if other is None:
+            continue
+        ours, theirs = (_reference(one, result) for one, result in ((subject, old), (other, new)))
+        if ours.network != theirs.network:
+            told = f"{ours.network}, then with {theirs.network}"
+            raise DataError(f"{subject.name} was compared with {told}; measure both with the same baseline")
+        for before, after in zip(subject.stops, other.stops, strict=True):
+            if before.ratio is not None and after.ratio is not None:
+                what = f"{subject.name}, all stop after step {before.step}"
+                found.append(Change(what, before.ratio.value, after.ratio.value))
+    if not found:
+        told = [", ".join(_identity(subject) for subject in result.networks) or "no network" for result in (old, new)]
+        raise DataError(f"the two results have nothing in common: {told[0]}; {told[1]}")
+    return tuple(found)
+
+
+def change_table(found: Sequence[Change], limit: float) -> str:
+    """Changes as lines of text; those above ``limit`` are marked."""
+    rows = [("ratio to the baseline of the same run", "old", "new", "new / old", "")]
+    for change in found:
+        mark = "SLOWER" if change.factor > limit else ""
+        rows.append((change.what, f"{change.old:.3f}", f"{change.new:.3f}", f"{change.factor:.3f}", mark))
+    return aligned(rows)
+
+
+def comparison_table(results: Sequence[tuple[str, Result]]) -> str:
+    """Devices, units and precisions side by side, a row each."""
+    steps = max(len(subject.stops) for _, result in results for subject in result.subjects)
+    head = ("result", "subject", "device", "units", "threads", "precision")
+    lengths = (f"{step} step{'s' * (step > 1)} ms" for step in range(1, steps + 1))
+    rows: list[tuple[str, ...]] = [(*head, *lengths, "own exits ms", "exits %", "of its baseline [95 %]", "")]
+    for label, result in results:
+        mark = "unreliable" if doubts(result) else ""
+        for subject in result.subjects:
+            stops = [f"{stop.typical_ms:.3f}" for stop in subject.stops]
+            network = subject.kind == "network"
+            rows.append(
+                (
+                    label,
+                    subject.name,
+                    result.machine.device,
+                    subject.runtime.compute_units,
+                    str(subject.runtime.threads or ""),
+                    subject.precision,
+                    *stops,
+                    *[""] * (steps - len(stops)),
+                    f"{subject.loop.typical_ms:.3f}" if network else "",
+                    exits_text(subject.loop.exit_distribution) if network else "",
+                    ratio_text(subject.loop.ratio),
+                    mark,
+                )
+            )
+    return aligned(rows, left=len(head))
+
+
+def _same(subject: Subject, result: Result) -> Subject | None:
+    """The other run's subject that is the same thing: by what it is, and by its name if several are."""
+    alike = [other for other in result.networks if _identity(other) == _identity(subject)]
+    named = [other for other in alike if other.name == subject.name]
+    if len(alike) > 1 and len(named) != 1:
+        raise DataError(f"{_identity(subject)} was measured several times, under other names than {subject.name}")
+    found = named or alike
+    return found[0] if found else None
+
+
+def _identity(subject: Subject) -> str:
+    threads = f", {subject.runtime.threads} threads" if subject.runtime.threads else ""
+    units = f"{subject.runtime.name} on {subject.runtime.compute_units}{threads}"
+    return f"{subject.network} {subject.precision} {subject.layout} ({units})"
+
+
+def _reference(subject: Subject, result: Result) -> Subject:
+    if subject.reference is None:
+        raise DataError(f"{subject.name} was measured without a baseline; measure it again with one")
+    return result.subject(subject.reference)
