@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from gfnet.cli import json_option, report_unreadable, threshold_options, write_result
+from gfnet_benchmark.commands.paper import paper
 
 
 @click.group()
@@ -179,3 +180,6 @@ def demo(out: Path, seed: int, overwrite: bool, json_path: Path | None) -> None:
     summary = run_demo(out, seed=seed, overwrite=overwrite)
     click.echo(f"open {out / 'report.html'}")
     write_result(json_path, summary)
+
+
+bench.add_command(paper)
