@@ -42,7 +42,7 @@ class GridFit:
         other_rms_ms: residual of the second-best first index, if there is one; where it is close to ``rms_ms`` the
             index is not settled.
         explained: share of the latencies' variance.
-        free_ms, free_errors_ms: the same with a latency of its own for every length.
+        free_ms, free_errors_ms, free_rms_ms: the same with a latency of its own for every length.
     """
 
     first_index: int
@@ -54,6 +54,7 @@ class GridFit:
     explained: float
     free_ms: tuple[float, ...]
     free_errors_ms: tuple[float, ...]
+    free_rms_ms: float
 
 
 @dataclass(frozen=True)
@@ -221,7 +222,7 @@ def fit_grid(latency_ms: np.ndarray, steps: int, error_ms: float, skip: np.ndarr
         raise DataError("no ascending latencies of the lengths explain the points; are they in ascending order?")
     first, *others = sorted(residuals, key=lambda index: residuals[index])
     times, residual, covariance = _least_squares(shares(first) @ together, latency_ms[used], error_ms)
-    free, _, free_covariance = _least_squares(shares(first), latency_ms[used], error_ms)
+    free, free_residual, free_covariance = _least_squares(shares(first), latency_ms[used], error_ms)
     return GridFit(
         first_index=first,
         lengths_ms=_floats(together @ times),
@@ -232,6 +233,7 @@ def fit_grid(latency_ms: np.ndarray, steps: int, error_ms: float, skip: np.ndarr
         explained=1 - float(residual.var() / latency_ms[used].var()),
         free_ms=_floats(free),
         free_errors_ms=_floats(np.sqrt(np.diag(free_covariance))),
+        free_rms_ms=_rms(free_residual),
     )
 
 
