@@ -42,6 +42,7 @@ def test_the_wheel_puts_three_packages_and_nothing_else_into_site_packages(wheel
     assert "gfnet_export/manifest.schema.json" in names
     assert "gfnet_export/gallery.html" in names
     assert "gfnet_benchmark/report.html" in names
+    assert "gfnet_benchmark/reference/fig5a_mobilenetv3.csv" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
@@ -83,3 +84,13 @@ def test_every_module_imports_from_a_clean_environment(clean, tmp_path):
 
 def test_the_installed_command_runs(clean, tmp_path):
     assert "0.1.0" in run_clean([clean / "gfnet", "--version"], tmp_path)
+
+
+def test_the_published_figures_come_along(clean, tmp_path):
+    code = (
+        "import sys\n"
+        "from gfnet_benchmark.published import FIGURES, REFERENCE, read_pieces\n"
+        "assert str(REFERENCE).startswith(sys.prefix), REFERENCE\n"
+        "print(sum(len(read_pieces(REFERENCE / source.latency)) for source in FIGURES.values()))\n"
+    )
+    assert int(run_clean([clean / "python", "-c", code], tmp_path)) == 5

@@ -56,8 +56,8 @@ def changes(old: Result, new: Result) -> tuple[Change, ...]:
                 what = f"{subject.name}, all stop after step {before.step}"
                 found.append(Change(what, before.ratio.value, after.ratio.value))
     if not found:
-        told = [", ".join(_identity(subject) for subject in result.networks) or "no network" for result in (old, new)]
-        raise DataError(f"the two results have nothing in common: {told[0]}; {told[1]}")
+        both = [", ".join(_identity(subject) for subject in result.networks) or "no network" for result in (old, new)]
+        raise DataError(f"the two results have nothing in common: {both[0]}; {both[1]}")
     return tuple(found)
 
 

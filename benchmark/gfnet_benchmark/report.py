@@ -14,8 +14,9 @@ from gfnet.measurement import Result, Subject, read_result
 from gfnet_benchmark.agreement import agreements
 from gfnet_benchmark.break_even import break_even
 from gfnet_benchmark.pages import render
+from gfnet_benchmark.published import Behind
 from gfnet_benchmark.reliability import doubts, measured_over_modelled
-from gfnet_benchmark.result_charts import Behind, accuracy_latency, exit_shares, picture, step_latencies
+from gfnet_benchmark.result_charts import accuracy_latency, exit_shares, picture, step_latencies
 from gfnet_benchmark.tables import (
     machine_text,
     repeat_text,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
@@ -16,24 +15,8 @@ from gfnet.chart_style import ACCENT, INK, QUIET, STYLE
 from gfnet.drawing import step_colour
 from gfnet.measurement import Result, Subject, Timing
 from gfnet_benchmark.curves import Curve, Point, curves_of
+from gfnet_benchmark.published import Behind
 from gfnet_benchmark.svg import drawing, to_svg
-
-
-@dataclass(frozen=True)
-class Behind:
-    """What is drawn behind a curve.
-
-    Attributes:
-        relative: mean latencies, of the full-image baseline's.
-        top1: percent, as many.
-        line: whether they are one curve, or points by themselves.
-    """
-
-    label: str
-    relative: tuple[float, ...]
-    top1: tuple[float, ...]
-    line: bool
-
 
 _COLOURS = (ACCENT, "#e4572e", "#2a9d8f", "#8a5cd1", "#d19a1a", "#c2417c", "#5f7f3a", "#3f6f8f")
 _STYLES = {"budgets": "-", "measured": "", "stops": "--", "classifier": ""}

@@ -147,7 +147,7 @@ def schedule(devices: tuple[Path, ...], networks: tuple[Path, ...], target_ms: f
 @json_option
 def report(results: tuple[Path, ...], out: Path, form: Any, json_path: Path | None) -> None:
     """One self-contained page about one or several results; or Markdown, CSV, a picture."""
-    from gfnet_benchmark.published_behind import published_behind
+    from gfnet_benchmark.published import published_behind
     from gfnet_benchmark.report import read_labelled, write_report
 
     suffix = out.suffix.removeprefix(".")

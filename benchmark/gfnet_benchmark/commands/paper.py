@@ -1,0 +1,41 @@
+"""The command ``gfnet bench paper``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from gfnet.cli import json_option, write_result
+
+
+@click.command()
+@click.argument("results", nargs=-1, type=click.Path(path_type=Path), metavar="[RESULT.json]...")
+@click.option(
+    "--figure",
+    type=click.Choice(["mobilenetv3", "resnet"]),
+    default="mobilenetv3",
+    show_default=True,
+    help="Figure 5 (a) or (b).",
+)
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Draw it: FILE ends in .png or .svg.")
+@json_option
+def paper(results: tuple[Path, ...], figure: str, out: Path | None, json_path: Path | None) -> None:
+    """The papers' latency figure, what it says about each step, and measured devices beside it.
+
+    RESULT.json: measured runs of released networks, as `gfnet bench onnx --json` writes them.
+    """
+    from gfnet.measurement import read_result
+    from gfnet_benchmark.devices import device_curve, devices_from
+    from gfnet_benchmark.paper import count_macs, fit_figure
+    from gfnet_benchmark.paper_tables import paper_result, paper_table
+
+    devices = [device for path in results for device in devices_from(read_result(path))]
+    fitted = fit_figure(figure, count_macs(figure))
+    curves = [device_curve(fitted, device) for device in devices]
+    if out is not None:
+        from gfnet_benchmark.paper_charts import write_chart
+
+        write_chart(out, fitted, curves)
+    click.echo(paper_table(fitted, curves))
+    write_result(json_path, paper_result(fitted, curves))
