@@ -41,7 +41,8 @@ def test_the_wheel_puts_three_packages_and_nothing_else_into_site_packages(wheel
     }
     assert "gfnet_export/manifest.schema.json" in names
     assert "gfnet_export/gallery.html" in names
-    assert "gfnet_benchmark/report.html" in names
+    assert "gfnet_benchmark/templates/report.html" in names
+    assert "gfnet/result.schema.json" in names
     assert "gfnet_benchmark/reference/fig5a_mobilenetv3.csv" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
 

@@ -1,14 +1,44 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from gfnet.images import find_images
+from gfnet.adaptive import classify
+from gfnet.checkpoint import save_checkpoint
+from gfnet.errors import DataError
+from gfnet.exits import default_point
+from gfnet.images import find_images, load_image
 from gfnet.measurement import read_result
-from gfnet_benchmark.onnx_bench import bench_onnx, result_table
-from network_support import gfnet, one_line
+from gfnet_benchmark.contenders import Entry, open_contender
+from gfnet_benchmark.line_up import line_up
+from gfnet_benchmark.onnx_bench import bench_onnx, chosen_thresholds
+from gfnet_benchmark.reliability import measured_over_modelled
+from gfnet_benchmark.tables import result_table
+from gfnet_export.onnx_bundle import export_onnx
+from network_support import gfnet, one_line, recurrent, small_checkpoint
+
+
+def ticking():
+    """A clock whose every reading is one second after the last, so whatever reads it twice takes one second."""
+    ticks = iter(range(10**9))
+    return lambda: float(next(ticks))
+
+
+@pytest.fixture(scope="module")
+def photos(scenes):
+    return find_images([scenes / "val"])
+
+
+@pytest.fixture(scope="module")
+def measured(onnx_bundle, photos, tmp_path_factory):
+    """The small network and its baseline on every validation scene, once."""
+    entries = line_up([onnx_bundle], photos, tmp_path_factory.mktemp("baselines"), clock=ticking())
+    return bench_onnx(entries, photos, choose=chosen_thresholds(), rounds=2, cold=None)
 
 
 def test_the_command_writes_a_result_that_can_be_read_again(onnx_bundle, scenes, tmp_path):
@@ -17,56 +47,193 @@ def test_the_command_writes_a_result_that_can_be_read_again(onnx_bundle, scenes,
     done = gfnet(*arguments, "--json", out)
     assert done.exit_code == 0, done.output
     result = read_result(out)
-    assert (result.images, result.rounds, result.warmup_rounds) == (6, 3, 1)
-    assert {graph.name: graph.steady.count for graph in result.subgraphs} == {
+    assert (result.images, result.rounds) == (6, 3)
+    (subject,) = result.networks
+    assert {graph.name: graph.steady.count for graph in subject.subgraphs} == {
         "glance": 18,
         "policy": 36,
         "focus_2": 18,
         "focus_3": 18,
     }
-    assert result.loop.latency.count == 18
-    assert sum(result.loop.exit_distribution) == pytest.approx(1)
-    assert result.baseline is not None
-    assert result.baseline.steady.count == 18
-    assert result.loop.ratio_to_baseline is not None
-    for name in ("glance", "policy", "focus_2", "focus_3", "baseline", "adaptive loop", "mean latency", "exits"):
-        assert name in done.output
+    assert [stop.latency.count for stop in subject.stops] == [18, 18, 18]
+    assert subject.reference == "test_resnet@96"
+    assert result.subject("test_resnet@96").loop.ratio is None
+    assert subject.loop.ratio is not None
+    assert subject.sha256 is not None
+    # Cold numbers come from processes of their own.
+    assert subject.cold is not None
+    assert subject.cold.repeats == 3
+    assert subject.cold.import_ms > 20  # ONNX Runtime alone takes longer
+    assert 10e6 < subject.cold.peak_bytes < 1e9
+    assert all(graph.load_ms > 0 and graph.first_run_ms > 0 for graph in subject.subgraphs)
+    for text in ("glance", "focus_3", "all stop after step 2", "full image", "of the baseline", "must stop there"):
+        assert text in done.output
+    assert "threads 1" not in done.output
+    assert "1 thread (optimisation all" in done.output
 
 
-def test_times_come_from_the_clock(onnx_bundle, scenes):
-    # Every reading is one second after the last, so every single call takes one second.
-    ticks = iter(range(10**9))
-    photos = find_images([scenes / "val"])[:2]
-    result = bench_onnx(onnx_bundle, photos, thresholds=None, rounds=2, clock=lambda: float(next(ticks)))
-    assert {graph.steady.median_ms for graph in result.subgraphs} == {1000.0}
-    assert {graph.load_ms for graph in result.subgraphs} == {1000.0}
-    assert result.loop.latency.mean_ms == 1000.0
-    assert result.loop.ratio_to_baseline == 1.0
-    assert result.loop.exit_distribution == (0, 0, 1)
+def test_exits_and_accuracies_are_the_network_s_own(measured, onnx_bundle, checkpoint, photos, scenes):
+    (subject,) = measured.networks
+    contender = open_contender(Entry("x", onnx_bundle.folder), ticking())
+    thresholds = default_point(contender.points).thresholds
+    squares = [contender.preprocessing(load_image(photo))[None] for photo in photos]
+    expected = [classify(contender.runner, square, thresholds, [""])[0] for square in squares]
+    assert subject.loop.thresholds == thresholds
+    assert [answer.exit_step for answer in subject.loop.answers] == [trace.exit_step for trace in expected]
+    assert [answer.class_index for answer in subject.loop.answers] == [trace.class_index for trace in expected]
+    # The checkpoint was evaluated on the same scenes.
+    evaluation = checkpoint.evaluation
+    assert [stop.top1 for stop in subject.stops] == pytest.approx(list(evaluation.anytime_top1))
+    for point, stored in zip(subject.curve, evaluation.budgeted, strict=True):
+        assert point.measured_exits == pytest.approx(stored.exit_distribution, abs=0.051)  # a tie or two of 40
+        assert point.measured_top1 == pytest.approx(stored.top1, abs=2.6)
 
 
-def test_all_steps_costs_the_sum_of_its_steps_at_least(onnx_bundle, scenes):
-    result = bench_onnx(onnx_bundle, find_images([scenes / "val"])[:5], thresholds=None, rounds=4)
-    times = {graph.name: graph.steady.median_ms for graph in result.subgraphs}
-    assert result.loop.latency.median_ms > 0.8 * (
-        times["glance"] + 2 * times["policy"] + times["focus_2"] + times["focus_3"]
-    )
-    assert "adaptive / baseline" in result_table(result)
+def test_a_budget_costs_what_images_took_that_stopped_where_it_stops_them(measured):
+    (subject,) = measured.networks
+    lengths = [stop.typical_ms for stop in subject.stops]
+    assert lengths == sorted(lengths)
+    for point in subject.curve:
+        assert lengths[0] * 0.5 < point.measured_ms < lengths[-1] * 1.5
+        assert point.modelled_ms == pytest.approx(np.dot(point.exit_distribution, lengths))
+    assert 0.5 < measured_over_modelled(subject) < 2
+
+
+def test_times_come_from_the_clock(onnx_bundle, photos, tmp_path):
+    entries = line_up([onnx_bundle], photos[:2], tmp_path, clock=ticking())
+    result = bench_onnx(entries, photos[:2], rounds=2, clock=ticking(), cold=None)
+    (subject,) = result.networks
+    assert {graph.steady.median_ms for graph in subject.subgraphs} == {1000.0}
+    # Two readings around each whole image; two more for each of five subgraphs' calls where all steps are run.
+    assert [stop.typical_ms for stop in subject.stops] == [1000.0, 1000.0, 11000.0]
+    assert result.harness_us == 1e6
+    assert subject.loop.exit_distribution == (0, 0, 1)
+    assert result.subject("test_resnet@96").loop.typical_ms == 1000.0
+    assert subject.stops[2].ratio.value == pytest.approx(11)
+    assert result_table(result)
+
+
+def test_several_bundles_and_threads_run_together(onnx_bundle, checkpoint, photos, tmp_path):
+    fused = export_onnx(checkpoint, tmp_path / "fused", layout="fused")
+    entries = line_up([onnx_bundle, fused], photos[:2], tmp_path, threads=(1, 2), clock=ticking())
+    assert [entry.name for entry in entries] == [
+        f"{name}, {threads}" for threads in ("1 thread", "2 threads") for name in ("onnx", "fused", "test_resnet@96")
+    ]
+    result = bench_onnx(entries, photos[:2], rounds=2, cold=None)
+    assert [subject.reference for subject in result.networks] == [
+        *["test_resnet@96, 1 thread"] * 2,
+        *["test_resnet@96, 2 threads"] * 2,
+    ]
+    assert [graph.role for graph in result.subject("fused, 2 threads").subgraphs] == ["glance", "step", "step"]
+    one, other = (result.subject(f"{name}, 1 thread").loop.answers for name in ("onnx", "fused"))
+    assert one == other
+
+
+def test_a_recurrent_network_s_focus_is_timed_for_all_its_steps(scenes, photos, tmp_path):
+    bundle = export_onnx(small_checkpoint(scenes / "val", recurrent()), tmp_path / "recurrent")
+    result = bench_onnx([Entry("r", bundle.folder)], photos[:2], rounds=2, cold=None)
+    assert {graph.name: graph.steady.count for graph in result.subjects[0].subgraphs} == {
+        "glance": 4,
+        "policy": 8,
+        "focus": 8,
+    }
+    assert result.subjects[0].reference is None
+    assert result_table(result)
+
+
+def test_baselines_of_every_kind_take_part(onnx_bundle, photos, tmp_path):
+    asked = ["test_resnet@64", "test_resnet@96", str(onnx_bundle.folder / "glance.onnx")]
+    entries = line_up([onnx_bundle], photos[:2], tmp_path, baselines=asked[:2], clock=ticking())
+    result = bench_onnx(entries, photos[:2], rounds=2, cold=None)
+    assert [(subject.name, subject.image_size) for subject in result.classifiers] == [
+        ("test_resnet@64", 64),
+        ("test_resnet@96", 96),
+    ]
+    # What a network has to beat is its own backbone on the full image, though another may be faster.
+    assert result.networks[0].reference == "test_resnet@96"
+    assert result.subject("test_resnet@64").reference == "test_resnet@96"
+    classifier = bench_onnx([Entry("file", Path(asked[2]))], photos[:2], rounds=2, cold=None).subjects[0]
+    assert (classifier.kind, classifier.image_size, classifier.network) == ("classifier", 40, "glance@40")
+    (found,) = line_up([onnx_bundle], photos[:2], tmp_path, baselines=asked[2:], clock=ticking())[1:]
+    assert (found.name, found.path) == ("glance", Path(asked[2]))
+
+
+def test_a_baseline_of_8_bits_is_calibrated_on_the_photos(onnx_bundle, photos, tmp_path):
+    entries = line_up([onnx_bundle], photos[:4], tmp_path, baselines=["test_resnet@96:int8"], clock=ticking())
+    assert entries[1].precision == "int8"
+    assert entries[1].path.stat().st_size < 0.5 * onnx_bundle.bytes
+    result = bench_onnx(entries, photos[:2], rounds=2, cold=None)
+    assert result.subjects[1].precision == "int8"
+
+
+def test_a_bundle_of_one_step_is_a_classifier(scenes, photos, tmp_path):
+    from gfnet.config import model_config
+
+    config = model_config("test_resnet", 96, 1, num_classes=10, image_size=96, crop_ratio=1.0)
+    whole = export_onnx(small_checkpoint(scenes / "val", config), tmp_path / "whole")
+    (subject,) = bench_onnx([Entry("whole", whole.folder)], photos, rounds=1, cold=None).subjects
+    assert (subject.kind, subject.network, len(subject.stops)) == ("classifier", "test_resnet@96", 1)
+    assert subject.loop.top1 == pytest.approx(subject.stored_top1[0])
+
+
+def test_settings_are_tried_on_each_and_the_fastest_taken(onnx_bundle, photos, tmp_path):
+    entries = line_up([onnx_bundle], photos, tmp_path, threads=(2,), sweep=True, clock=ticking())
+    for entry in entries:
+        assert len(entry.tried) == 4  # two optimisations, spinning or not
+        best = min(entry.tried, key=lambda tried: tried.typical_ms)
+        assert entry.settings.named() == best.settings
+    result = bench_onnx(entries, photos[:2], rounds=2, cold=None)
+    assert result.subjects[0].tried == entries[0].tried
+    assert "settings tried" in result_table(result)
+
+
+def test_a_bundle_without_thresholds_runs_all_steps_and_says_so(checkpoint, scenes, photos, tmp_path):
+    bare = dataclasses.replace(checkpoint, evaluation=None)
+    bundle = export_onnx(bare, tmp_path / "bare")
+    result = bench_onnx([Entry("bare", bundle.folder)], photos[:2], choose=chosen_thresholds(), rounds=2, cold=None)
+    assert result.subjects[0].loop.thresholds is None
+    assert result.subjects[0].curve == ()
+    assert "all steps: no thresholds" in result_table(result)
+    message = one_line(gfnet("bench", "onnx", bundle.folder, "--images", scenes / "val", "--budget", "5M"))
+    assert "no thresholds are stored" in message
 
 
 def test_unreadable_images_are_listed_and_exit_1(onnx_bundle, odd_images, tmp_path):
     out = tmp_path / "result.json"
-    done = gfnet("bench", "onnx", onnx_bundle.folder, "--images", odd_images, "--rounds", "1", "--json", out)
+    arguments = ("--rounds", "1", "--no-cold", "--json", out)
+    done = gfnet("bench", "onnx", onnx_bundle.folder, "--images", odd_images, *arguments)
     assert done.exit_code == 1
     assert len(json.loads(out.read_text())["unreadable"]) == 3
     assert "3 images could not be read" in done.stderr
+    assert read_result(out).subjects[0].cold is None
 
 
-def test_nothing_to_measure_is_refused(onnx_bundle, odd_images, scenes, tmp_path):
-    shutil.copy(odd_images / "text.jpg", tmp_path / "text.jpg")
-    assert "none of 1 images could be read" in one_line(
-        gfnet("bench", "onnx", onnx_bundle.folder, "--images", tmp_path)
-    )
-    arguments = ("bench", "onnx", onnx_bundle.folder, "--images", scenes / "val")
+def test_nothing_to_measure_is_refused(onnx_bundle, coreml_bundle, odd_images, scenes, tmp_path):
+    (tmp_path / "photos").mkdir()
+    shutil.copy(odd_images / "text.jpg", tmp_path / "photos" / "text.jpg")
+    arguments = ("bench", "onnx", onnx_bundle.folder)
+    assert "none of 1 images could be read" in one_line(gfnet(*arguments, "--images", tmp_path / "photos"))
+    (tmp_path / "empty").mkdir()
+    assert "no images in this folder" in one_line(gfnet(*arguments, "--images", tmp_path / "empty"))
+    arguments = (*arguments, "--images", scenes / "val")
     assert "0 rounds" in one_line(gfnet(*arguments, "--rounds", "0"))
     assert "too few" in one_line(gfnet(*arguments, "--limit", "0"))
+    for text in ("0", "x", "1,,2", "-1"):
+        assert "give a number from 1 on" in one_line(gfnet(*arguments, "--threads", text))
+    assert "not for ONNX Runtime" in one_line(gfnet("bench", "onnx", coreml_bundle.folder, *arguments[3:]))
+    assert "no such file, nor BACKBONE@SIZE" in one_line(gfnet(*arguments, "--baseline", "nothing.onnx"))
+    assert "no precision 'int3'" in one_line(gfnet(*arguments, "--baseline", "test_resnet@96:int3"))
+    policy = onnx_bundle.folder / "policy.onnx"
+    assert "takes one float image" in one_line(gfnet(*arguments, "--baseline", policy))
+    (tmp_path / "text.onnx").write_text("no graph")
+    assert "cannot load it" in one_line(gfnet(*arguments, "--baseline", tmp_path / "text.onnx"))
+
+
+def test_bundles_of_different_classes_do_not_mix(onnx_bundle, checkpoint, photos, tmp_path):
+    others = dataclasses.replace(checkpoint, labels=tuple(f"another {label}" for label in checkpoint.labels))
+    save_checkpoint(tmp_path / "other.safetensors", others)
+    other = export_onnx(others, tmp_path / "other")
+    with pytest.raises(DataError, match="know different classes; measure bundles of one task"):
+        bench_onnx([Entry("a", onnx_bundle.folder), Entry("b", other.folder)], photos[:1], cold=None)
+    with pytest.raises(DataError, match="two of a, a have the same name"):
+        bench_onnx([Entry("a", onnx_bundle.folder)] * 2, photos[:1], cold=None)
