@@ -13,7 +13,7 @@ help:
 	@echo "make test-all  the quick and the slow tests"
 	@echo "make lint      ruff and mypy"
 	@echo "make format    let ruff rewrite what it can"
-	@echo "make schema    write the manifest's JSON Schema anew"
+	@echo "make schema    write the JSON Schemas of manifest and result anew"
 	@echo "make clean     remove what can be made again, the environment included"
 
 install: $(STAMP)
@@ -42,6 +42,7 @@ lint: install
 
 schema: install
 	$(BIN)/python -m gfnet_export.manifest > export/gfnet_export/manifest.schema.json
+	$(BIN)/python -m gfnet.measurement > gfnet/result.schema.json
 
 format: install
 	$(BIN)/ruff check --fix .

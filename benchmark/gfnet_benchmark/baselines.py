@@ -26,7 +26,6 @@ SIZES = (96, 128, 160, 192, 224)
 """Inputs of a baseline's curve, pixels."""
 NARROWER = {"mobilenetv3_large_100": ("mobilenetv3_large_075",)}
 """Narrower versions of a backbone, which the published figure compares with too."""
-_CALIBRATED_ON = 32  # photos
 _SPEC = re.compile(r"(?P<arch>[A-Za-z0-9_.]+)@(?P<size>\d+)(:(?P<precision>[a-z0-9-]+))?")
 
 
@@ -87,7 +86,7 @@ def _write(arch: str, size: int, precision: Precision, bundle: Bundle, folder: P
     elif precision == "int8-heads":
         model = quantize_heads(model, large_heads(model))
     elif precision == "int8":
-        squares = [preprocessing(photo) for photo in photos[:_CALIBRATED_ON]]
+        squares = [preprocessing(photo) for photo in photos]
         planes = [np.ascontiguousarray(square.transpose(2, 0, 1)[None], np.float32) for square in squares]
         model, _ = quantize(model, [{names.IMAGE: plane} for plane in planes])
     network = f"{arch}@{size}"

@@ -6,16 +6,18 @@ import contextlib
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from gfnet.errors import DataError, ImageError
+from gfnet.errors import BundleError, DataError, ImageError
 from gfnet.images import load_image
 from gfnet_benchmark.contenders import Entry, Settings
 from gfnet_benchmark.interleaving import WARMUP_IMAGES
 from gfnet_benchmark.sweeping import with_best_settings
 from gfnet_benchmark.timing import Clock
-from gfnet_export.bundle import Bundle
+from gfnet_export.bundle import Bundle, open_bundle
 from gfnet_export.runtime import Provider
+
+CALIBRATED_ON = 32
+"""Photos on which ranges of 8-bit activations are found."""
 
 
 def line_up(
@@ -70,6 +72,33 @@ def thread_counts(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(int(part) for part in parts))
 
 
+def open_bundles(sources: Sequence[str], images: Sequence[Path], folder: Path) -> list[Bundle]:
+    """Bundles; names of released networks get random weights, see :func:`random_bundle`.
+
+    Args:
+        images: photos, for networks in 8 bits.
+        folder: where those bundles are written.
+
+    Raises:
+        BundleError: a bundle is missing, or not what its manifest says.
+        DataError: a name is no released network's.
+    """
+    opened = []
+    for source in sources:
+        if "/" in source or Path(source).exists():
+            opened.append(open_bundle(source))
+        else:
+            try:
+                from gfnet_benchmark.random_networks import random_bundle
+            except ImportError:
+                raise BundleError(
+                    f"{source}: no such bundle folder; a network's name needs torch to export it"
+                ) from None
+            photos = _readable(images, CALIBRATED_ON) if ":int8" in source else ()
+            opened.append(random_bundle(source, folder, photos))
+    return opened
+
+
 def _baselines(
     bundles: Sequence[Bundle], images: Sequence[Path], folder: Path, specs: Sequence[str] | None, curve: bool
 ) -> list[Entry]:
@@ -78,7 +107,9 @@ def _baselines(
     except ImportError:  # without torch there is nothing to make a baseline with; a file can be given all the same
         return [Entry(Path(spec).stem, Path(spec)) for spec in specs or ()]
     wanted = [*(specs or ()), *(default_baselines(bundles, curve=curve) if curve or specs is None else ())]
-    photos: list[Any] = [load_image(path) for path in _readable(images, 32)] if "int8" in " ".join(wanted) else []
+    photos: list[Any] = (
+        [load_image(path) for path in _readable(images, CALIBRATED_ON)] if "int8" in " ".join(wanted) else []
+    )
     return [baseline_entry(spec, bundles[0], folder, photos) for spec in dict.fromkeys(wanted)]
 
 

@@ -129,6 +129,26 @@ def test_several_bundles_and_threads_run_together(onnx_bundle, checkpoint, photo
     assert one == other
 
 
+def test_a_released_network_is_measured_by_name(scenes, tmp_path):
+    out = tmp_path / "result.json"
+    options = ("--limit", "2", "--rounds", "1", "--no-cold", "--json", out)
+    done = gfnet("bench", "onnx", "mobilenetv3_large_100_p96_T3+fused", "--images", scenes / "val", *options)
+    assert done.exit_code == 0, done.output
+    (subject,) = read_result(out).networks
+    assert (subject.network, subject.layout, subject.name) == (
+        "mobilenetv3_large_100_p96_T3",
+        "fused",
+        "mobilenetv3_large_100_p96_T3-fused",
+    )
+    assert subject.loop.thresholds is None
+    assert subject.reference == "mobilenetv3_large_100@224"
+    arguments = ("--images", scenes / "val")
+    assert "nor a released network's name" in one_line(gfnet("bench", "onnx", "resnet18_p96_T3", *arguments))
+    message = one_line(gfnet("bench", "onnx", "mobilenetv3_large_100_p96_T3:fp8", *arguments))
+    assert "no precision 'fp8'" in message
+    assert "no such bundle folder" in one_line(gfnet("bench", "onnx", tmp_path / "nothing", *arguments))
+
+
 def test_a_recurrent_network_s_focus_is_timed_for_all_its_steps(scenes, photos, tmp_path):
     bundle = export_onnx(small_checkpoint(scenes / "val", recurrent()), tmp_path / "recurrent")
     result = bench_onnx([Entry("r", bundle.folder)], photos[:2], rounds=2, cold=None)

@@ -11,7 +11,7 @@ from gfnet.cli import json_option, report_unreadable, threshold_options, write_r
 
 
 @click.command()
-@click.argument("bundles", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.argument("bundles", nargs=-1, required=True, metavar="BUNDLE|NETWORK...")
 @click.option("--images", type=click.Path(path_type=Path), required=True, help="An image, or a folder of them.")
 @click.option("--limit", type=int, default=50, show_default=True, help="Use at most this many images, spread evenly.")
 @click.option("--rounds", type=int, default=10, show_default=True, help="Measured passes over the images.")
@@ -33,7 +33,7 @@ from gfnet.cli import json_option, report_unreadable, threshold_options, write_r
 @threshold_options
 @json_option
 def onnx(
-    bundles: tuple[Path, ...],
+    bundles: tuple[str, ...],
     images: Path,
     limit: int,
     rounds: int,
@@ -50,22 +50,23 @@ def onnx(
 ) -> None:
     """Bundles against full-image classifiers, one image at a time, interleaved: every step, every exit, every budget.
 
-    Thresholds, unless given, are those of each bundle's most accurate budget.
+    NETWORK is a released one's name, as mobilenetv3_large_100_p96_T3: it runs with random weights, and
+    with :PRECISION and +fused behind it in that form. Thresholds, unless given, are those of each
+    bundle's most accurate budget.
     """
     import tempfile
     import time
 
     from gfnet.images import every_nth, find_images
     from gfnet_benchmark.cold import measure_cold
-    from gfnet_benchmark.line_up import line_up, thread_counts
+    from gfnet_benchmark.line_up import line_up, open_bundles, thread_counts
     from gfnet_benchmark.onnx_bench import bench_onnx, chosen_thresholds
     from gfnet_benchmark.tables import result_table
-    from gfnet_export.bundle import open_bundle
 
     counts = thread_counts(threads)
     files = every_nth(find_images([images]), limit)
-    opened = [open_bundle(bundle) for bundle in bundles]
     with tempfile.TemporaryDirectory() as folder:
+        opened = open_bundles(bundles, files, Path(folder))
         entries = line_up(
             opened,
             files,
