@@ -8,6 +8,7 @@ from pathlib import Path
 from gfnet.errors import DataError
 from gfnet.measurement import Subject, cumulative_latency, read_result
 from gfnet.results import BudgetPoint
+from gfnet_benchmark.contenders import network_name
 from gfnet_benchmark.scheduling import Candidate
 from gfnet_export.bundle import is_bundle, open_bundle
 from gfnet_export.manifest import budget_points
@@ -37,7 +38,7 @@ def _open(path: Path, measured: Sequence[Subject]) -> Candidate:
     anytime: tuple[float, ...]
     if is_bundle(path):
         manifest = open_bundle(path).manifest
-        network = f"{manifest.architecture}_p{manifest.patch_size}_T{manifest.steps}"
+        network = network_name(manifest)
         points, anytime, precision = budget_points(manifest), manifest.anytime_top1, manifest.precision
     else:
         from gfnet.checkpoint import load_checkpoint

@@ -19,7 +19,7 @@ from gfnet.measurement import Role, Runtime, Tried
 from gfnet.results import BudgetPoint
 from gfnet_benchmark.timing import Clock, Stopwatch
 from gfnet_export.bundle import MANIFEST, Bundle, is_bundle, open_bundle, sha256_of
-from gfnet_export.manifest import budget_points, preprocessing_of
+from gfnet_export.manifest import Manifest, budget_points, preprocessing_of
 from gfnet_export.runtime import OnnxRunner, Optimisation, Provider, open_bundle_sessions, open_session
 
 
@@ -159,15 +159,12 @@ def open_contender(entry: Entry, clock: Clock, around: Around = lambda _name, ma
 def _open_bundle(entry: Entry, bundle: Bundle, watch: Stopwatch, session_of: Any) -> Contender:
     manifest = bundle.manifest
     sessions = open_bundle_sessions(bundle, threads=entry.settings.threads, open_file=session_of)
-    size = manifest.preprocessing.image_size
-    single = manifest.steps == 1 and manifest.patch_size == size  # one look at the whole image: a classifier
+    single = _is_classifier(manifest)
     return Contender(
         entry=entry,
         kind="classifier" if single else "network",
         architecture=manifest.architecture,
-        network=f"{manifest.architecture}@{size}"
-        if single
-        else f"{manifest.architecture}_p{manifest.patch_size}_T{manifest.steps}",
+        network=network_name(manifest),
         precision=manifest.precision,
         layout=manifest.layout,
         bytes=bundle.bytes,
@@ -212,6 +209,18 @@ def _open_classifier(entry: Entry, watch: Stopwatch, session_of: Any) -> Contend
         graphs=(Graph(name, "classifier", (1,)),),
         bundle=None,
     )
+
+
+def network_name(manifest: Manifest) -> str:
+    """What a bundle is, as results call it: backbone, patch size, steps; of a classifier, backbone and image size."""
+    if _is_classifier(manifest):
+        return f"{manifest.architecture}@{manifest.preprocessing.image_size}"
+    return f"{manifest.architecture}_p{manifest.patch_size}_T{manifest.steps}"
+
+
+def _is_classifier(manifest: Manifest) -> bool:
+    """Whether a bundle looks at the whole image once."""
+    return manifest.steps == 1 and manifest.patch_size == manifest.preprocessing.image_size
 
 
 class ClassifierRunner:

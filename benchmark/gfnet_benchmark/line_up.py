@@ -9,11 +9,11 @@ from pathlib import Path
 
 from gfnet.errors import BundleError, DataError, ImageError
 from gfnet.images import load_image
-from gfnet_benchmark.contenders import Entry, Settings
+from gfnet_benchmark.contenders import Entry, Settings, network_name
 from gfnet_benchmark.interleaving import WARMUP_IMAGES
 from gfnet_benchmark.sweeping import with_best_settings
 from gfnet_benchmark.timing import Clock
-from gfnet_export.bundle import Bundle, open_bundle
+from gfnet_export.bundle import Bundle, is_bundle, open_bundle
 from gfnet_export.runtime import Provider
 
 CALIBRATED_ON = 32
@@ -25,7 +25,7 @@ def line_up(
     images: Sequence[Path],
     folder: Path,
     *,
-    baselines: Sequence[str] | None = None,
+    baselines: Sequence[str] = (),
     curve: bool = False,
     threads: Sequence[int] = (1,),
     provider: Provider = "cpu",
@@ -37,7 +37,7 @@ def line_up(
     Args:
         images: photos, for 8-bit baselines and for trying settings.
         folder: where baselines are written.
-        baselines: as :func:`gfnet_benchmark.baselines.baseline_entry` takes them; ``None``: the bundles' backbones on
+        baselines: as :func:`gfnet_benchmark.baselines.baseline_entry` takes them, besides the bundles' own backbones on
             the full image.
         curve: baselines on smaller images and narrower ones too.
         threads: numbers of them; everything takes part once with each.
@@ -100,16 +100,16 @@ def open_bundles(sources: Sequence[str], images: Sequence[Path], folder: Path) -
 
 
 def _baselines(
-    bundles: Sequence[Bundle], images: Sequence[Path], folder: Path, specs: Sequence[str] | None, curve: bool
+    bundles: Sequence[Bundle], images: Sequence[Path], folder: Path, specs: Sequence[str], curve: bool
 ) -> list[Entry]:
     try:
         from gfnet_benchmark.baselines import baseline_entry, default_baselines
     except ImportError:  # without torch there is nothing to make a baseline with; a file can be given all the same
-        return [Entry(Path(spec).stem, Path(spec)) for spec in specs or ()]
-    wanted = [*(specs or ()), *(default_baselines(bundles, curve=curve) if curve or specs is None else ())]
-    photos: list[Any] = (
-        [load_image(path) for path in _readable(images, CALIBRATED_ON)] if "int8" in " ".join(wanted) else []
-    )
+        return [Entry(Path(spec).stem, Path(spec)) for spec in specs]
+    known = {network_name(open_bundle(spec).manifest) for spec in specs if is_bundle(spec)}
+    wanted = [*specs, *(spec for spec in default_baselines(bundles, curve=curve) if spec not in known)]
+    eight_bits = any(":int8" in spec for spec in wanted)
+    photos = [load_image(path) for path in _readable(images, CALIBRATED_ON)] if eight_bits else []
     return [baseline_entry(spec, bundles[0], folder, photos) for spec in dict.fromkeys(wanted)]
 
 

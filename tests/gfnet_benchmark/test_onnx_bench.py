@@ -174,24 +174,27 @@ def test_baselines_of_every_kind_take_part(onnx_bundle, photos, tmp_path):
     assert result.subject("test_resnet@64").reference == "test_resnet@96"
     classifier = bench_onnx([Entry("file", Path(asked[2]))], photos[:2], rounds=2, cold=None).subjects[0]
     assert (classifier.kind, classifier.image_size, classifier.network) == ("classifier", 40, "glance@40")
-    (found,) = line_up([onnx_bundle], photos[:2], tmp_path, baselines=asked[2:], clock=ticking())[1:]
-    assert (found.name, found.path) == ("glance", Path(asked[2]))
+    _, found, own = line_up([onnx_bundle], photos[:2], tmp_path, baselines=asked[2:], clock=ticking())
+    assert (found.name, found.path, own.name) == ("glance", Path(asked[2]), "test_resnet@96")
 
 
 def test_a_baseline_of_8_bits_is_calibrated_on_the_photos(onnx_bundle, photos, tmp_path):
     entries = line_up([onnx_bundle], photos[:4], tmp_path, baselines=["test_resnet@96:int8"], clock=ticking())
-    assert entries[1].precision == "int8"
-    assert entries[1].path.stat().st_size < 0.5 * onnx_bundle.bytes
+    assert [entry.precision for entry in entries[1:]] == ["int8", "fp32"]
+    assert entries[1].path.stat().st_size < 0.5 * entries[2].path.stat().st_size
     result = bench_onnx(entries, photos[:2], rounds=2, cold=None)
     assert result.subjects[1].precision == "int8"
 
 
-def test_a_bundle_of_one_step_is_a_classifier(scenes, photos, tmp_path):
+def test_a_bundle_of_one_step_is_a_classifier(onnx_bundle, scenes, photos, tmp_path):
     from gfnet.config import model_config
 
     config = model_config("test_resnet", 96, 1, num_classes=10, image_size=96, crop_ratio=1.0)
     whole = export_onnx(small_checkpoint(scenes / "val", config), tmp_path / "whole")
-    (subject,) = bench_onnx([Entry("whole", whole.folder)], photos, rounds=1, cold=None).subjects
+    # A trained one takes the place of the one with random weights.
+    entries = line_up([onnx_bundle], photos, tmp_path, baselines=[str(whole.folder)], clock=ticking())
+    assert [entry.name for entry in entries] == ["onnx", "whole"]
+    (subject,) = bench_onnx(entries[1:], photos, rounds=1, cold=None).subjects
     assert (subject.kind, subject.network, len(subject.stops)) == ("classifier", "test_resnet@96", 1)
     assert subject.loop.top1 == pytest.approx(subject.stored_top1[0])
 

@@ -21,8 +21,8 @@ from gfnet.cli import json_option, report_unreadable, threshold_options, write_r
     "baselines",
     multiple=True,
     metavar="FILE|BACKBONE@SIZE[:PRECISION]",
-    help="An ONNX classifier, a bundle of one step, or a backbone with random weights; "
-    "by default the network's own on the full image.",
+    help="Besides the network's own on the full image: an ONNX classifier, a bundle of one step, or a backbone with "
+    "random weights.",
 )
 @click.option("--curve", is_flag=True, help="Baselines on smaller images, and narrower ones, too.")
 @click.option("--sweep", is_flag=True, help="Try ONNX Runtime's settings first, and run each with its best.")
@@ -71,7 +71,7 @@ def onnx(
             opened,
             files,
             Path(folder),
-            baselines=baselines or None,
+            baselines=baselines,
             curve=curve,
             threads=counts,
             provider=provider,
