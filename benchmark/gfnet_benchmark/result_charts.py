@@ -175,9 +175,11 @@ def _rows(result: Result) -> list[tuple[str, Timing, str]]:
 def _draw_rows(axes: Any, rows: Sequence[tuple[str, Timing, str]]) -> dict[str, str]:
     tips = {}
     for position, (name, timing, colour) in enumerate(rows):
+        end = timing.p90_ms
         if len(set(timing.samples_ms)) > 1:
             samples = np.asarray(timing.samples_ms)
             kept = samples[samples <= np.percentile(samples, 99)]
+            end = max(end, float(kept.max()))
             shape = axes.violinplot(kept, [position], orientation="horizontal", widths=0.8, showextrema=False)
             for body in shape["bodies"]:
                 body.set(facecolor=colour, alpha=0.55, edgecolor="none")
@@ -189,9 +191,7 @@ def _draw_rows(axes: Any, rows: Sequence[tuple[str, Timing, str]]) -> dict[str, 
         tips[f"row-{position}"] = (
             f"{name}\nmedian {timing.median_ms:.3f} ms, p90 {timing.p90_ms:.3f}, p99 {timing.p99_ms:.3f}"
         )
-        axes.annotate(
-            f"{timing.median_ms:.2f}", (timing.p90_ms, position), (6, 0), textcoords="offset points", va="center"
-        )
+        axes.annotate(f"{timing.median_ms:.2f}", (end, position), (6, 0), textcoords="offset points", va="center")
     axes.set_yticks(range(len(rows)), [name for name, *_ in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)
