@@ -22,7 +22,7 @@ MOST_CLASSES = 100_000
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Format = Literal["onnx", "coreml"]
-Precision = Literal["fp32", "fp16", "int8", "int8-heads"]
+Precision = Literal["fp32", "fp16", "int8", "int8-heads", "int8-vectors"]
 Compression = Literal["none", "int8", "palette6", "palette4", "w8a8"]
 Layout = Literal["split", "fused", "multifunction"]
 Role = Literal["glance", "policy", "focus", "step"]
@@ -198,7 +198,7 @@ class Manifest(_Record):
     Attributes:
         format: what the subgraphs are.
         precision: of weights and activations; the policy's output is float32 always.  ``int8-heads``: fp32, but
-            for the classifiers' weights.
+            for the classifiers' weights; ``int8-vectors``: but for those of all large layers that take one vector.
         compression: of a Core ML package's weights; ``w8a8``: of its activations too.
         layout: ``split``: glance, policy and focus; ``fused``: glance, and the rest of a step in one graph;
             ``multifunction``: like ``split``, but the focus steps are functions of one package.

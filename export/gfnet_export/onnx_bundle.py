@@ -20,7 +20,7 @@ from gfnet_export.exporting import Form, Written, manifest_of, metadata_of, writ
 from gfnet_export.manifest import Calibration, Precision
 from gfnet_export.onnx_export import OPSET, convert, save
 from gfnet_export.onnx_int8 import Method, quantize
-from gfnet_export.onnx_precision import SMALLEST_HEAD, large_heads, quantize_heads, to_fp16
+from gfnet_export.onnx_precision import SMALLEST_MATRIX, large_heads, large_vectors, quantize_vectors, to_fp16
 from gfnet_export.runtime import open_session
 
 
@@ -40,8 +40,8 @@ def export_onnx(
     Args:
         out: the bundle's folder; it appears whole or not at all.
         precision: ``int8`` finds activations' ranges on ``calibration`` and leaves the layers in float that hurt;
-            ``int8-heads`` has the classifiers' weights in 8 bits and all else in fp32.  The policy's last layer stays
-            fp32 in all.
+            ``int8-heads`` has the classifiers' weights in 8 bits and all else in fp32, ``int8-vectors`` those of
+            every large layer that takes one vector.  The policy's last layer stays fp32 in all.
         opset: version of ONNX's operators.
         layout: ``fused``: policy, crop and focus of a step in one graph.
         calibration: preprocessed images, uint8 [S,S,3], for ``int8``.
@@ -50,7 +50,7 @@ def export_onnx(
 
     Raises:
         ExportError: a part of the network has no ONNX form; there are no images to calibrate on; there is no
-            classifier large enough to be worth ``int8-heads``.
+            classifier, or no layer, large enough to be worth ``int8-heads`` or ``int8-vectors``.
         GFNetError: ``out`` exists, or cannot be written.
     """
     if precision == "int8" and not len(calibration):
@@ -62,18 +62,20 @@ def export_onnx(
     def write(components: Sequence[Component], folder: Path) -> Iterable[Written]:
         quantized = 0
         for component in components:
-            model = convert(component, opset, metadata_of(checkpoint, component.role, form))
+            for_cpu = precision not in ("fp16", "int8")
+            model = convert(component, opset, metadata_of(checkpoint, component.role, form), for_cpu=for_cpu)
             if precision == "fp16":
                 model = to_fp16(model)
-            elif precision == "int8-heads":
-                heads = large_heads(model)
-                model = quantize_heads(model, heads)
-                quantized += len(heads)
+            elif precision in ("int8-heads", "int8-vectors"):
+                layers = large_heads(model) if precision == "int8-heads" else large_vectors(model)
+                model = quantize_vectors(model, layers)
+                quantized += len(layers)
             path = folder / f"{component.name}.onnx"
             save(model, path)
             yield Written(component, path, (path,))
-        if precision == "int8-heads" and not quantized:
-            raise ExportError(f"no classifier here has {SMALLEST_HEAD} weights or more; export it as fp32 or int8")
+        if precision in ("int8-heads", "int8-vectors") and not quantized:
+            what = "classifier" if precision == "int8-heads" else "layer on one vector"
+            raise ExportError(f"no {what} here has {SMALLEST_MATRIX} weights or more; export it as fp32 or int8")
 
     def write_int8(components: Sequence[Component], folder: Path) -> Iterable[Written]:
         floats = list(write(components, folder))

@@ -13,19 +13,23 @@ from onnxscript.optimizer import fold_constants, remove_unused_nodes
 from gfnet.errors import ExportError
 from gfnet_export import names
 from gfnet_export.components import Component
+from gfnet_export.onnx_cpu import rewrite_for_cpu
 from gfnet_export.quiet import quietly
 
 OPSET = 18
 """The oldest that the exporter writes; newer ones add nothing that these networks use."""
 
 
-def convert(component: Component, opset: int = OPSET, metadata: Mapping[str, str] | None = None) -> onnx.ModelProto:
+def convert(
+    component: Component, opset: int = OPSET, metadata: Mapping[str, str] | None = None, *, for_cpu: bool = True
+) -> onnx.ModelProto:
     """One component as an ONNX model in fp32 with fixed shapes, checked.
 
     The exporter folds constants and batch norms; without that a graph is more than twice as slow.
 
     Args:
         metadata: what to tell whoever opens the file.
+        for_cpu: put it as ONNX Runtime's CPU kernels like it; see :func:`gfnet_export.onnx_cpu.rewrite_for_cpu`.
 
     Raises:
         ExportError: a part of the network has no ONNX form, or the exporter cannot write that opset.
@@ -52,6 +56,8 @@ def convert(component: Component, opset: int = OPSET, metadata: Mapping[str, str
     written = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
     if written != opset:
         raise ExportError(f"opset {opset} cannot be written, the exporter gives {written}; choose another")
+    if for_cpu:
+        rewrite_for_cpu(model)
     _describe(model, component, metadata)
     onnx.checker.check_model(model, full_check=True)
     return model

@@ -86,6 +86,16 @@ def test_int8_is_calibrated_listed_and_retuned(checkpoint_file, onnx_bundle, sce
     assert json.loads(found.read_text())["decisions"][1]["same_label"] > 0.5
 
 
+def test_a_policy_in_8_bits_verifies_and_is_told_from_float(checkpoint_file, onnx_bundle, scenes, tmp_path):
+    bundle = export(checkpoint_file, tmp_path / "bundle", "--precision", "int8-vectors")
+    assert bundle.manifest.precision == "int8-vectors"
+    ours, theirs = ((made.folder / "policy.onnx").stat().st_size for made in (bundle, onnx_bundle))
+    assert ours < 0.5 * theirs
+    result = result_of("verify", bundle.folder, "--against", checkpoint_file, "--images", scenes / "val")
+    assert result.exit_code == 0, result.output
+    assert "patch 50.0% at least" in result.stdout
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -7,11 +7,20 @@ import onnx
 import onnxruntime as ort
 import pytest
 import torch
+from torch import nn
 
+from gated_support import gated, optimised
 from gfnet.errors import ExportError
 from gfnet_export.components import components_of
 from gfnet_export.onnx_export import convert
-from gfnet_export.onnx_precision import SMALLEST_HEAD, action_nodes, large_heads, quantize_heads, to_fp16
+from gfnet_export.onnx_precision import (
+    SMALLEST_MATRIX,
+    action_nodes,
+    large_heads,
+    large_vectors,
+    quantize_vectors,
+    to_fp16,
+)
 from network_support import SMALL, recurrent, small_network
 
 WIDE = dataclasses.replace(SMALL, num_classes=400)  # 96 features and 400 classes: large enough heads
@@ -79,7 +88,7 @@ def test_only_large_classifiers_are_heads():
     assert fused == {"glance": 1, "step_2": 1, "step_3": 1}  # none of the policy's, though one has 196,608 weights
     small = convert(components_of(small_network())[0])
     assert large_heads(small) == []
-    assert quantize_heads(small, []) is small
+    assert quantize_vectors(small, []) is small
 
 
 def test_a_recurrent_classifier_s_gates_are_heads_too():
@@ -88,19 +97,75 @@ def test_a_recurrent_classifier_s_gates_are_heads_too():
     sizes = {tensor.name: int(np.prod(tensor.dims)) for tensor in focus.graph.initializer}
     heads = [node for node in focus.graph.node if node.name in large_heads(focus)]
     assert sorted(sizes[node.input[1]] for node in heads) == [3 * 256 * 96, 256 * 400, 3 * 256 * 256]
-    assert all(sizes[node.input[1]] >= SMALLEST_HEAD for node in heads)
+    assert all(sizes[node.input[1]] >= SMALLEST_MATRIX for node in heads)
 
 
 def test_heads_of_8_bits_answer_almost_alike_and_nothing_else_changes():
     component = components_of(small_network(WIDE))[0]
     whole = convert(component)
     size = len(whole.SerializeToString())
-    small = quantize_heads(whole, large_heads(whole))
+    small = quantize_vectors(whole, large_heads(whole))
     assert [node.op_type for node in small.graph.node].count("MatMulNBits") == 1
     assert size - len(small.SerializeToString()) > 2.5 * 96 * 400  # of 4 bytes each, less the scales
     found = relative(*results(small, component))
     assert 1e-5 < found["logits"] < 0.02
     assert max(found["feature_map"], found["new_memory"]) < 1e-5
+
+
+def test_layers_on_one_vector_are_the_heads_and_the_policy_s_and_gates():
+    policy = convert(components_of(small_network())[1])
+    assert len(large_vectors(policy)) == 3
+    assert large_heads(policy) == []
+    assert [node.op_type for node in policy.graph.node].count("Gemm") == 4  # the last one gives the action
+    assert not set(action_nodes(policy)) & set(large_vectors(policy))
+    gates = convert(gated(256, 128))
+    assert len(large_vectors(gates)) == 2
+    assert large_heads(gates) == []  # what depends on them is a map
+    assert large_vectors(convert(gated(256, 127))) == []
+
+
+@pytest.mark.parametrize("gate", [nn.Hardsigmoid(), nn.Sigmoid()])
+def test_gates_of_8_bits_answer_almost_alike(gate):
+    component = gated(300, 140, gate)  # of no whole blocks
+    whole = convert(component)
+    size = len(whole.SerializeToString())
+    small = quantize_vectors(whole, large_vectors(whole))
+    assert [node.op_type for node in small.graph.node].count("MatMulNBits") == 2
+    assert len(small.SerializeToString()) < 0.5 * size
+    found = relative(*results(small, component))
+    assert 1e-4 < max(found.values()) < 0.02
+
+
+def test_gates_of_8_bits_cost_no_copies_of_maps(tmp_path):
+    whole = convert(gated(256, 128))
+    before = optimised(whole, tmp_path)
+    after = optimised(quantize_vectors(whole, large_vectors(whole)), tmp_path)
+    assert after.count("ReorderInput") == before.count("ReorderInput") + 1  # the gate's own numbers
+    assert after.count("ReorderOutput") == before.count("ReorderOutput") + 1
+    assert "Transpose" not in after
+
+
+def test_a_layer_without_bias_and_a_matrix_the_other_way_round_are_quantized_too():
+    rng = np.random.default_rng(0)
+    matrix, bias = rng.standard_normal((200, 180)).astype(np.float32), rng.standard_normal(180).astype(np.float32)
+    for transposed in (0, 1):
+        for inputs in (["x", "matrix"], ["x", "matrix", "bias"]):
+            value = matrix.T if transposed else matrix
+            weights = {"matrix": np.ascontiguousarray(value), "bias": bias}
+            graph = onnx.helper.make_graph(
+                [onnx.helper.make_node("Gemm", inputs, ["y"], name="layer", transB=transposed)],
+                "g",
+                [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, (1, 200))],
+                [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, (1, 180))],
+                [onnx.numpy_helper.from_array(weights[name], name) for name in inputs[1:]],
+            )
+            model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=10)
+            assert large_vectors(model) == ["layer"]
+            x = rng.standard_normal((1, 200)).astype(np.float32)
+            quantized = quantize_vectors(model, ["layer"])
+            (found,) = ort.InferenceSession(quantized.SerializeToString()).run(None, {"x": x})
+            expected = x @ matrix + (bias if len(inputs) > 2 else 0)
+            assert 1e-4 < np.abs(found - expected).max() / np.abs(expected).max() < 0.02
 
 
 def test_the_action_s_weights_are_not_rounded_either():

@@ -59,10 +59,11 @@ def _stop(_number: int, _frame: Any) -> NoReturn:
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The bundle's folder.")
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "fp16", "int8", "int8-heads"]),
+    type=click.Choice(["fp32", "fp16", "int8", "int8-heads", "int8-vectors"]),
     default="fp32",
     show_default=True,
-    help="int8 needs --calibration; int8-heads: the classifiers' weights alone.",
+    help="int8 needs --calibration; int8-heads: the classifiers' weights alone; int8-vectors: squeeze-and-excite's "
+    "and the policy's too.",
 )
 @click.option(
     "--opset", type=click.IntRange(18, 25), default=18, show_default=True, help="Version of ONNX's operators."
