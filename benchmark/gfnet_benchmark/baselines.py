@@ -18,9 +18,9 @@ from gfnet_export import names
 from gfnet_export.bundle import Bundle
 from gfnet_export.components import baseline_component
 from gfnet_export.manifest import Precision, preprocessing_of
-from gfnet_export.onnx_export import convert, save
+from gfnet_export.onnx_bundle import component_model
+from gfnet_export.onnx_export import save
 from gfnet_export.onnx_int8 import quantize
-from gfnet_export.onnx_precision import large_heads, quantize_heads, to_fp16
 
 SIZES = (96, 128, 160, 192, 224)
 """Inputs of a baseline's curve, pixels."""
@@ -32,7 +32,8 @@ _SPEC = re.compile(r"(?P<arch>[A-Za-z0-9_.]+)@(?P<size>\d+)(:(?P<precision>[a-z0
 def default_baselines(bundles: Sequence[Bundle], *, curve: bool = False) -> list[str]:
     """What the bundles have to beat, as :func:`baseline_entry` takes it.
 
-    Each one's backbone on the full image, in fp32 and, where a bundle has only weights of 8 bits, like it.
+    Each one's backbone on the full image, in fp32 and, where a bundle has weights of 8 bits but computes in fp32, in
+    that form too.
 
     Args:
         curve: smaller images, and narrower backbones, too.
@@ -42,7 +43,7 @@ def default_baselines(bundles: Sequence[Bundle], *, curve: bool = False) -> list
         manifest = bundle.manifest
         arch, full = manifest.architecture, manifest.preprocessing.image_size
         found.append(f"{arch}@{full}")
-        if manifest.precision == "int8-heads":
+        if manifest.precision in ("int8-heads", "int8-vectors"):
             found.append(f"{arch}@{full}:{manifest.precision}")
         if curve:
             sizes = [size for size in SIZES if size < full] + [full]
@@ -80,12 +81,9 @@ def _write(arch: str, size: int, precision: Precision, bundle: Bundle, folder: P
     like = preprocessing_of(manifest)
     preprocessing = Preprocessing(size, round(like.resize_size * size / like.image_size), like.interpolation)
     config = model_config(arch, size, 1, num_classes=manifest.num_classes, image_size=size)
-    model = convert(baseline_component(create_encoder(config.arch, config.num_classes, size), config))
-    if precision == "fp16":
-        model = to_fp16(model)
-    elif precision == "int8-heads":
-        model = quantize_heads(model, large_heads(model))
-    elif precision == "int8":
+    encoder = create_encoder(config.arch, config.num_classes, size)
+    model = component_model(baseline_component(encoder, config), precision)
+    if precision == "int8":
         squares = [preprocessing(photo) for photo in photos]
         planes = [np.ascontiguousarray(square.transpose(2, 0, 1)[None], np.float32) for square in squares]
         model, _ = quantize(model, [{names.IMAGE: plane} for plane in planes])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -60,20 +60,14 @@ def export_onnx(
     form = Form("onnx", precision, layout=layout, calibration=used, libraries=libraries)
 
     def write(components: Sequence[Component], folder: Path) -> Iterable[Written]:
-        quantized = 0
+        quantized = False
         for component in components:
-            for_cpu = precision not in ("fp16", "int8")
-            model = convert(component, opset, metadata_of(checkpoint, component.role, form), for_cpu=for_cpu)
-            if precision == "fp16":
-                model = to_fp16(model)
-            elif precision in ("int8-heads", "int8-vectors"):
-                layers = large_heads(model) if precision == "int8-heads" else large_vectors(model)
-                model = quantize_vectors(model, layers)
-                quantized += len(layers)
+            model = component_model(component, precision, opset, metadata_of(checkpoint, component.role, form))
+            quantized |= any(node.op_type == "MatMulNBits" for node in model.graph.node)
             path = folder / f"{component.name}.onnx"
             save(model, path)
             yield Written(component, path, (path,))
-        if precision in ("int8-heads", "int8-vectors") and not quantized:
+        if precision in _EIGHT_BIT_WEIGHTS and not quantized:
             what = "classifier" if precision == "int8-heads" else "layer on one vector"
             raise ExportError(f"no {what} here has {SMALLEST_MATRIX} weights or more; export it as fp32 or int8")
 
@@ -87,3 +81,22 @@ def export_onnx(
             yield dataclasses.replace(written, float_layers=float_layers)
 
     return write_bundle(checkpoint, Path(out), write_int8 if precision == "int8" else write, form, overwrite)
+
+
+_EIGHT_BIT_WEIGHTS = {"int8-heads": large_heads, "int8-vectors": large_vectors}
+"""Which layers have weights of 8 bits, by precision."""
+
+
+def component_model(
+    component: Component, precision: Precision, opset: int = OPSET, metadata: Mapping[str, str] | None = None
+) -> onnx.ModelProto:
+    """One component as an ONNX model in a precision; for ``int8`` as :func:`quantize` takes it, in fp32 still.
+
+    Raises:
+        ExportError: see :func:`gfnet_export.onnx_export.convert`, or a weight is larger than fp16 holds.
+    """
+    model = convert(component, opset, metadata, for_cpu=precision not in ("fp16", "int8"))
+    if precision == "fp16":
+        return to_fp16(model)
+    find_layers = _EIGHT_BIT_WEIGHTS.get(precision)
+    return model if find_layers is None else quantize_vectors(model, find_layers(model))
