@@ -268,7 +268,7 @@ class ClassifierRunner:
         return state
 
 
-class _TimedSession:
+class TimedSession:
     """An ONNX Runtime session whose calls a stopwatch sees, without what is done around them."""
 
     def __init__(self, session: ort.InferenceSession, name: str, watch: Stopwatch) -> None:
@@ -282,7 +282,7 @@ class _TimedSession:
 
 
 def _timed(sessions: Mapping[str, ort.InferenceSession], watch: Stopwatch) -> dict[str, Any]:
-    return {name: _TimedSession(session, name, watch) for name, session in sessions.items()}
+    return {name: TimedSession(session, name, watch) for name, session in sessions.items()}
 
 
 def _revision(folder: Path) -> str | None:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+import onnxruntime as ort
 import torch
 from torch import Tensor
 
@@ -22,9 +24,11 @@ from gfnet.exits import ALWAYS, default_point, search_thresholds
 from gfnet.images import Preprocessing, load_image
 from gfnet.inference import TorchRunner
 from gfnet.patches import crop_patches
+from gfnet_benchmark.contenders import TimedSession
 from gfnet_benchmark.timing import Clock, Stopwatch, median_ratio
 from gfnet_export.bundle import Bundle
 from gfnet_export.manifest import preprocessing_of
+from gfnet_export.onnx_export import OPSET
 from gfnet_export.runtime import OnnxRunner, open_bundle_sessions
 
 _ROUNDS = 15
@@ -129,7 +133,8 @@ def bench_overhead(
     ``all_steps`` and ``glance_only``: median share of the time of :func:`classify`, one thread, interleaved.
     """
     watch = Stopwatch(clock)
-    sessions = {name: _Watched(session, watch) for name, session in open_bundle_sessions(bundle).items()}
+    opened = open_bundle_sessions(bundle)
+    sessions: Any = {name: TimedSession(session, "session", watch) for name, session in opened.items()}
     runner = OnnxRunner(bundle.manifest, sessions)
     pixels = preprocessing_of(bundle.manifest)(load_image(photo))[None]
     shares: dict[str, list[float]] = {"all_steps": [], "glance_only": []}
@@ -142,12 +147,28 @@ def bench_overhead(
     return {name: float(np.median(values)) for name, values in shares.items()}
 
 
-class _Watched:
-    """What of a session :class:`OnnxRunner` calls, under a stopwatch."""
-
-    def __init__(self, session: Any, watch: Stopwatch) -> None:
-        self.io_binding = session.io_binding
-        self.run_with_iobinding = lambda binding: watch.time("session", lambda: session.run_with_iobinding(binding))
+def bench_harness(rounds: int = 2000) -> dict[str, float]:
+    """Microseconds that measuring adds to a subgraph that does nothing, next to what such a call takes by itself."""
+    value = onnx.helper.make_tensor_value_info
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Identity", ["x"], ["y"])],
+        "empty",
+        [value("x", onnx.TensorProto.FLOAT, [1])],
+        [value("y", onnx.TensorProto.FLOAT, [1])],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=10)
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    timed = TimedSession(session, "empty", Stopwatch())
+    binding = session.io_binding()
+    binding.bind_cpu_input("x", np.zeros(1, np.float32))
+    binding.bind_output("y")
+    plain, watched = interleaved(
+        partial(session.run_with_iobinding, binding), partial(timed.run_with_iobinding, binding), rounds=rounds
+    )
+    return {
+        "empty_call_us": 1e6 * float(np.median(plain)),
+        "added_us": 1e6 * float(np.median(watched) - np.median(plain)),
+    }
 
 
 def interleaved(*calls: Callable[[], Any], rounds: int = _ROUNDS) -> list[list[float]]:

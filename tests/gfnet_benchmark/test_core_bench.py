@@ -8,7 +8,7 @@ import torch
 
 from gfnet.images import find_images
 from gfnet.patches import crop_patches
-from gfnet_benchmark.core_bench import bench_overhead, bench_threshold_search, crop_in_a_loop
+from gfnet_benchmark.core_bench import bench_harness, bench_overhead, bench_threshold_search, crop_in_a_loop
 from network_support import gfnet, one_line
 
 
@@ -33,6 +33,12 @@ def test_overhead_is_what_lies_outside_the_sessions(onnx_bundle, scenes):
     }
 
 
+def test_what_measuring_adds_to_an_empty_subgraph_is_known():
+    figures = bench_harness(rounds=20)
+    assert set(figures) == {"empty_call_us", "added_us"}
+    assert figures["empty_call_us"] > 0
+
+
 @pytest.mark.slow
 def test_the_command_measures_every_hot_path(checkpoint_file, onnx_bundle, scenes, tmp_path):
     out = tmp_path / "core.json"
@@ -42,7 +48,7 @@ def test_the_command_measures_every_hot_path(checkpoint_file, onnx_bundle, scene
     )
     assert done.exit_code == 0, done.output
     figures = json.loads(out.read_text())
-    assert set(figures) == {"cropping", "threshold_search", "adaptive", "first_photo", "overhead"}
+    assert set(figures) == {"cropping", "threshold_search", "harness", "adaptive", "first_photo", "overhead"}
     assert all(value > 0 for group in figures.values() for value in group.values())
 
 

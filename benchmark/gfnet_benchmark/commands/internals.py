@@ -30,6 +30,7 @@ def core(checkpoint: Path | None, bundle: Path | None, images: Path | None, json
     results = {
         "cropping": core_bench.bench_cropping(),
         "threshold_search": core_bench.bench_threshold_search(),
+        "harness": core_bench.bench_harness(),
     }
     if checkpoint is not None:
         from gfnet.checkpoint import load_checkpoint
