@@ -329,6 +329,7 @@ class Result(_Record):
         created: when, UTC, ``2026-01-31T12:00:00Z``.
         images: number of images, each of which was run in each round.
         unreadable: images that could not be read.
+        processes: new ones, one after another, that shared the rounds.
         warmup_rounds: rounds before that were not counted, until it was steady.
         harness_us: what measuring adds to one call, microseconds.
         unreliable: reasons not to trust it, from whoever measured it; :func:`gfnet_benchmark.reliability.doubts` finds
@@ -343,6 +344,7 @@ class Result(_Record):
     images: Count
     unreadable: Annotated[tuple[str, ...], Field(max_length=1_000_000)] = ()
     rounds: Count
+    processes: Count = 1
     warmup_rounds: Annotated[int, Field(ge=0)]
     harness_us: Annotated[float, Field(ge=0)] | None = None
     subjects: Annotated[tuple[Subject, ...], Field(min_length=1, max_length=1000)]

@@ -118,7 +118,8 @@ def main(first_line: float) -> None:
     start = time.perf_counter()
     classify(contender.timed, square, None, [""])
     first_s = time.perf_counter() - start
-    grown = max(process.memory_info().rss - size, 0) // len(contender.graphs)  # while they were first called
+    graphs = contender.description.graphs
+    grown = max(process.memory_info().rss - size, 0) // len(graphs)  # while they were first called
     json.dump(
         {
             "process_ms": 1e3 * (first_line - asked["started"]),
@@ -132,7 +133,7 @@ def main(first_line: float) -> None:
                     "first_run_ms": 1e3 * contender.watch.samples[graph.name][0],
                     "memory_bytes": max(sizes[graph.name], 0) + grown,
                 }
-                for graph in contender.graphs
+                for graph in graphs
             },
         },
         sys.stdout,

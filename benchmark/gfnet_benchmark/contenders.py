@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -90,44 +90,47 @@ class Graph:
 
 
 @dataclass(frozen=True)
-class Contender:
-    """What is measured, opened.
+class Description:
+    """What is known of a contender once it was opened.
 
     Attributes:
         entry: what was asked for.
-        runner: classifies images; ``timed`` does too, and notes in ``watch`` what its subgraphs' calls take.
+        network: as results call it.
+        revision: git revision of the folder that it lies in.
+        points: stored sets of thresholds.
         graphs: its subgraphs.
-        bundle: where it came from, if from a bundle.
     """
 
     entry: Entry
     kind: Literal["network", "classifier"]
     architecture: str
     network: str
+    image_size: int
     precision: str
     layout: str
     bytes: int
     sha256: str
+    revision: str | None
     macs: tuple[float, ...]
     stored_top1: tuple[float, ...]
     points: tuple[BudgetPoint, ...]
     labels: tuple[str, ...] | None
     preprocessing: Preprocessing
+    graphs: tuple[Graph, ...]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """What is measured, opened.
+
+    Attributes:
+        runner: classifies images; ``timed`` does too, and notes in ``watch`` what its subgraphs' calls take.
+    """
+
+    description: Description
     runner: StepRunner
     timed: StepRunner
     watch: Stopwatch
-    graphs: tuple[Graph, ...]
-    bundle: Bundle | None = field(repr=False)
-
-    @property
-    def steps(self) -> int:
-        """T."""
-        return self.runner.steps
-
-    @property
-    def revision(self) -> str | None:
-        """Git revision of the folder that it lies in."""
-        return _revision(self.entry.path if self.entry.path.is_dir() else self.entry.path.parent)
 
 
 Around = Callable[[str, Callable[[], ort.InferenceSession]], ort.InferenceSession]
@@ -160,28 +163,28 @@ def _open_bundle(entry: Entry, bundle: Bundle, watch: Stopwatch, session_of: Any
     manifest = bundle.manifest
     sessions = open_bundle_sessions(bundle, threads=entry.settings.threads, open_file=session_of)
     single = _is_classifier(manifest)
-    return Contender(
+    description = Description(
         entry=entry,
         kind="classifier" if single else "network",
         architecture=manifest.architecture,
         network=network_name(manifest),
+        image_size=manifest.preprocessing.image_size,
         precision=manifest.precision,
         layout=manifest.layout,
         bytes=bundle.bytes,
         sha256=sha256_of(bundle.folder / MANIFEST),
+        revision=_revision(bundle.folder),
         macs=manifest.step_macs,
         stored_top1=manifest.anytime_top1,
         points=budget_points(manifest),
         labels=manifest.labels,
         preprocessing=preprocessing_of(manifest),
-        runner=OnnxRunner(manifest, sessions),
-        timed=OnnxRunner(manifest, _timed(sessions, watch)),
-        watch=watch,
         graphs=tuple(
             Graph(graph.name, "classifier" if single else graph.role, graph.steps) for graph in manifest.subgraphs
         ),
-        bundle=bundle,
     )
+    timed = OnnxRunner(manifest, _timed(sessions, watch))
+    return Contender(description, OnnxRunner(manifest, sessions), timed, watch)
 
 
 def _open_classifier(entry: Entry, watch: Stopwatch, session_of: Any) -> Contender:
@@ -189,26 +192,26 @@ def _open_classifier(entry: Entry, watch: Stopwatch, session_of: Any) -> Contend
     runner = ClassifierRunner(entry.path, session)
     size = runner.image_size
     name = entry.path.stem
-    return Contender(
+    description = Description(
         entry=entry,
         kind="classifier",
         architecture=(entry.network or name).partition("@")[0],
         network=entry.network or f"{name}@{size}",
+        image_size=size,
         precision=entry.precision,
         layout="split",
         bytes=entry.path.stat().st_size,
         sha256=sha256_of(entry.path),
+        revision=_revision(entry.path.parent),
         macs=(),
         stored_top1=(),
         points=(),
         labels=None,
         preprocessing=entry.preprocessing or Preprocessing(size, round(size * 256 / 224), "bilinear"),
-        runner=runner,
-        timed=ClassifierRunner(entry.path, _timed({name: session}, watch)[name]),
-        watch=watch,
         graphs=(Graph(name, "classifier", (1,)),),
-        bundle=None,
     )
+    timed = ClassifierRunner(entry.path, _timed({name: session}, watch)[name])
+    return Contender(description, runner, timed, watch)
 
 
 def network_name(manifest: Manifest) -> str:

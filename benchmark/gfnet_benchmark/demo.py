@@ -28,7 +28,7 @@ from gfnet.training.launch import launch
 from gfnet.training.run_folder import RunFolder
 from gfnet_benchmark.demo_page import Example, Facts, write_report
 from gfnet_benchmark.line_up import line_up
-from gfnet_benchmark.onnx_bench import bench_onnx, chosen_thresholds
+from gfnet_benchmark.onnx_bench import bench_onnx
 from gfnet_export.bundle import Bundle
 from gfnet_export.coreml_bundle import export_coreml
 from gfnet_export.onnx_bundle import export_onnx
@@ -135,7 +135,7 @@ def run_demo(out: Path, *, seed: int = 0, overwrite: bool = False, config: DemoC
     files = [Path(path) for path, _ in every_nth(val.samples, config.bench_images)]
     with tempfile.TemporaryDirectory() as folder:
         entries = line_up([onnx], files, Path(folder), clock=time.perf_counter)
-        result = bench_onnx(entries, files, choose=chosen_thresholds())
+        result = bench_onnx(entries, files, processes=2)
     write_result_file(out / "bench.json", result)
 
     steps.announce("writing the report")

@@ -36,7 +36,7 @@ def with_best_settings(entry: Entry, photos: Sequence[Path], clock: Clock) -> En
         for optimisation, spinning in itertools.product(OPTIMISATIONS, (True, False) if threads > 1 else (True,))
     ]
     opened = [open_contender(dataclasses.replace(entry, settings=settings), clock) for settings in candidates]
-    squares = [opened[0].preprocessing(load_image(photo))[None] for photo in photos]
+    squares = [opened[0].description.preprocessing(load_image(photo))[None] for photo in photos]
     probes = [_probe(contender, str(number), squares) for number, contender in enumerate(opened)]
     times = interleave(probes, len(squares), rounds=ROUNDS, clock=clock, title=f"settings of {entry.name}")
     took = [1e3 * typical(times.seconds[probe.name]) for probe in probes]

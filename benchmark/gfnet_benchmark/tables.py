@@ -179,6 +179,7 @@ def _about(result: Result) -> str:
     lines = [machine_text(result), *dict.fromkeys(runtime_text(subject) for subject in result.subjects)]
     lines.append(
         f"{result.images} images, {result.rounds} rounds after {result.warmup_rounds} of warm-up, interleaved, "
+        f"{result.processes} process{'es' * (result.processes > 1)}, "
         f"in {result.conditions.seconds:.0f} s"
         + ("" if result.harness_us is None else f"; measuring adds {result.harness_us:.2f} us to a call")
     )

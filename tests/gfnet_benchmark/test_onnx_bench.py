@@ -16,7 +16,8 @@ from gfnet.images import find_images, load_image
 from gfnet.measurement import read_result
 from gfnet_benchmark.contenders import Entry, open_contender
 from gfnet_benchmark.line_up import line_up
-from gfnet_benchmark.onnx_bench import bench_onnx, chosen_thresholds
+from gfnet_benchmark.measuring import Stopping
+from gfnet_benchmark.onnx_bench import bench_onnx
 from gfnet_benchmark.reliability import measured_over_modelled
 from gfnet_benchmark.tables import result_table
 from gfnet_export.onnx_bundle import export_onnx
@@ -38,16 +39,17 @@ def photos(scenes):
 def measured(onnx_bundle, photos, tmp_path_factory):
     """The small network and its baseline on every validation scene, once."""
     entries = line_up([onnx_bundle], photos, tmp_path_factory.mktemp("baselines"), clock=ticking())
-    return bench_onnx(entries, photos, choose=chosen_thresholds(), rounds=2, cold=None)
+    return bench_onnx(entries, photos, rounds=2, cold=None)
 
 
 def test_the_command_writes_a_result_that_can_be_read_again(onnx_bundle, scenes, tmp_path):
     out = tmp_path / "result.json"
-    arguments = ("bench", "onnx", onnx_bundle.folder, "--images", scenes / "val", "--limit", "6", "--rounds", "3")
+    photos = ("--images", scenes / "val", "--limit", "6")
+    arguments = ("bench", "onnx", onnx_bundle.folder, *photos, "--rounds", "3", "--processes", "2")
     done = gfnet(*arguments, "--json", out)
     assert done.exit_code == 0, done.output
     result = read_result(out)
-    assert (result.images, result.rounds) == (6, 3)
+    assert (result.images, result.rounds, result.processes) == (6, 3, 2)
     (subject,) = result.networks
     assert {graph.name: graph.steady.count for graph in subject.subgraphs} == {
         "glance": 18,
@@ -75,8 +77,8 @@ def test_the_command_writes_a_result_that_can_be_read_again(onnx_bundle, scenes,
 def test_exits_and_accuracies_are_the_network_s_own(measured, onnx_bundle, checkpoint, photos, scenes):
     (subject,) = measured.networks
     contender = open_contender(Entry("x", onnx_bundle.folder), ticking())
-    thresholds = default_point(contender.points).thresholds
-    squares = [contender.preprocessing(load_image(photo))[None] for photo in photos]
+    thresholds = default_point(contender.description.points).thresholds
+    squares = [contender.description.preprocessing(load_image(photo))[None] for photo in photos]
     expected = [classify(contender.runner, square, thresholds, [""])[0] for square in squares]
     assert subject.loop.thresholds == thresholds
     assert [answer.exit_step for answer in subject.loop.answers] == [trace.exit_step for trace in expected]
@@ -101,7 +103,8 @@ def test_a_budget_costs_what_images_took_that_stopped_where_it_stops_them(measur
 
 def test_times_come_from_the_clock(onnx_bundle, photos, tmp_path):
     entries = line_up([onnx_bundle], photos[:2], tmp_path, clock=ticking())
-    result = bench_onnx(entries, photos[:2], rounds=2, clock=ticking(), cold=None)
+    all_steps = Stopping(all_steps=True)
+    result = bench_onnx(entries, photos[:2], stopping=all_steps, rounds=2, clock=ticking(), cold=None)
     (subject,) = result.networks
     assert {graph.steady.median_ms for graph in subject.subgraphs} == {1000.0}
     # Two readings around each whole image; two more for each of five subgraphs' calls where all steps are run.
@@ -213,7 +216,7 @@ def test_settings_are_tried_on_each_and_the_fastest_taken(onnx_bundle, photos, t
 def test_a_bundle_without_thresholds_runs_all_steps_and_says_so(checkpoint, scenes, photos, tmp_path):
     bare = dataclasses.replace(checkpoint, evaluation=None)
     bundle = export_onnx(bare, tmp_path / "bare")
-    result = bench_onnx([Entry("bare", bundle.folder)], photos[:2], choose=chosen_thresholds(), rounds=2, cold=None)
+    result = bench_onnx([Entry("bare", bundle.folder)], photos[:2], rounds=2, cold=None)
     assert result.subjects[0].loop.thresholds is None
     assert result.subjects[0].curve == ()
     assert "all steps: no thresholds" in result_table(result)
@@ -240,6 +243,7 @@ def test_nothing_to_measure_is_refused(onnx_bundle, coreml_bundle, odd_images, s
     assert "no images in this folder" in one_line(gfnet(*arguments, "--images", tmp_path / "empty"))
     arguments = (*arguments, "--images", scenes / "val")
     assert "0 rounds" in one_line(gfnet(*arguments, "--rounds", "0"))
+    assert "in 0 processes" in one_line(gfnet(*arguments, "--processes", "0"))
     assert "too few" in one_line(gfnet(*arguments, "--limit", "0"))
     for text in ("0", "x", "1,,2", "-1"):
         assert "give a number from 1 on" in one_line(gfnet(*arguments, "--threads", text))

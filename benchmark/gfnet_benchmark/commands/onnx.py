@@ -15,6 +15,13 @@ from gfnet.cli import json_option, report_unreadable, threshold_options, write_r
 @click.option("--images", type=click.Path(path_type=Path), required=True, help="An image, or a folder of them.")
 @click.option("--limit", type=int, default=50, show_default=True, help="Use at most this many images, spread evenly.")
 @click.option("--rounds", type=int, default=10, show_default=True, help="Measured passes over the images.")
+@click.option(
+    "--processes",
+    type=int,
+    default=5,
+    show_default=True,
+    help="New ones, one after another, that share the rounds.",
+)
 @click.option("--threads", default="1", show_default=True, help="Threads inside an operator; 1,2 measures with both.")
 @click.option(
     "--baseline",
@@ -37,6 +44,7 @@ def onnx(
     images: Path,
     limit: int,
     rounds: int,
+    processes: int,
     threads: str,
     baselines: tuple[str, ...],
     curve: bool,
@@ -60,7 +68,8 @@ def onnx(
     from gfnet.images import every_nth, find_images
     from gfnet_benchmark.cold import measure_cold
     from gfnet_benchmark.line_up import line_up, open_bundles, thread_counts
-    from gfnet_benchmark.onnx_bench import bench_onnx, chosen_thresholds
+    from gfnet_benchmark.measuring import Stopping
+    from gfnet_benchmark.onnx_bench import bench_onnx
     from gfnet_benchmark.tables import result_table
 
     counts = thread_counts(threads)
@@ -81,8 +90,9 @@ def onnx(
         result = bench_onnx(
             entries,
             files,
-            choose=chosen_thresholds(all_steps=all_steps, thresholds=thresholds, budget=budget),
+            stopping=Stopping(all_steps, thresholds, budget),
             rounds=rounds,
+            processes=min(processes, max(rounds, 1)),
             cold=measure_cold if cold else None,
         )
     click.echo(result_table(result))
