@@ -1,0 +1,22 @@
+// swift-tools-version: 6.0
+import PackageDescription
+
+let strict: [SwiftSetting] = [.unsafeFlags(["-warnings-as-errors"])]
+
+let package = Package(
+    name: "GFNetKit",
+    platforms: [.iOS(.v16), .macOS(.v13)],
+    products: [
+        .library(name: "GFNetKit", targets: ["GFNetKit"])
+    ],
+    targets: [
+        .target(name: "GFNetKit", swiftSettings: strict),
+        .testTarget(
+            name: "GFNetKitTests",
+            dependencies: ["GFNetKit"],
+            resources: [.copy("Fixtures")],
+            swiftSettings: strict
+        ),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,10 @@
+/// Seconds, monotonic; handed in so that whatever measures can be tested.
+public typealias Clock = @Sendable () -> Double
+
+/// The system's clock.
+public let systemClock: Clock = {
+    let now = ContinuousClock.now - epoch
+    return Double(now.components.seconds) + Double(now.components.attoseconds) * 1e-18
+}
+
+private let epoch = ContinuousClock.now
