@@ -7,11 +7,12 @@ import nothing heavy before a command runs, so ``gfnet --help`` stays fast.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -124,6 +125,18 @@ def threshold_options(command):
     ):
         command = option(command)
     return command
+
+
+def stop_on_sigterm() -> None:
+    """Until the command ends, SIGTERM is an exception, so that what is half written is removed."""
+
+    def stop(_number: int, _frame: Any) -> NoReturn:
+        # Not to sys.stderr, which is turned away while a converter runs.
+        click.echo("gfnet: stopped by SIGTERM; nothing was written", file=sys.__stderr__)
+        sys.exit(143)
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    click.get_current_context().call_on_close(lambda: signal.signal(signal.SIGTERM, previous))
 
 
 def write_result(json_path: Path | None, result: Any) -> None:

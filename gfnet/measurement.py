@@ -73,6 +73,12 @@ class Ratio(_Record):
     low: Annotated[float, Field(gt=0)]
     high: Annotated[float, Field(gt=0)]
 
+    @model_validator(mode="after")
+    def _ascends(self) -> Ratio:
+        if self.low > self.high:
+            raise ValueError(f"the interval {self.low:g} to {self.high:g} is upside down")
+        return self
+
 
 class Machine(_Record):
     """What it ran on.
@@ -146,7 +152,7 @@ class SubgraphTiming(_Record):
 
     name: Text
     role: Role
-    steps: PerStep[Count]
+    steps: Annotated[tuple[Count, ...], Field(min_length=1, max_length=64)]
     load_ms: Milliseconds | None = None
     first_run_ms: Milliseconds | None = None
     memory_bytes: Bytes | None = None
@@ -312,12 +318,26 @@ class Subject(_Record):
             ("macs", self.macs or (0,) * steps),
             ("stored_top1", self.stored_top1 or (0,) * steps),
             *((f"curve.{i}.thresholds", point.thresholds) for i, point in enumerate(self.curve)),
+            *(
+                (f"curve.{i}.{what}", shares)
+                for i, point in enumerate(self.curve)
+                for what, shares in (
+                    ("exit_distribution", point.exit_distribution),
+                    ("measured_exits", point.measured_exits),
+                )
+                if shares
+            ),
         ):
             if len(values) != steps:
                 raise ValueError(f"{self.name}: {what} has {len(values)} values for {steps} steps")
-        for stop in [*self.loop.answers]:
-            if stop.exit_step > steps:
-                raise ValueError(f"{self.name}: {stop.image} stopped at step {stop.exit_step} of {steps}")
+        for answer in self.loop.answers:
+            if answer.exit_step > steps:
+                raise ValueError(f"{self.name}: {answer.image} stopped at step {answer.exit_step} of {steps}")
+        for graph in self.subgraphs:
+            if max(graph.steps) > steps:
+                raise ValueError(f"{self.name}: {graph.name} runs at step {max(graph.steps)} of {steps}")
+        if self.kind == "network" and not self.network.endswith(f"_T{steps}"):
+            raise ValueError(f"{self.name}: {self.network} has not the {steps} steps that were measured")
         return self
 
 
@@ -326,6 +346,7 @@ class Result(_Record):
 
     Attributes:
         tool: what measured it, and its version.
+        command: what a person would type to measure the like again.
         created: when, UTC, ``2026-01-31T12:00:00Z``.
         images: number of images, each of which was run in each round.
         unreadable: images that could not be read.
@@ -341,6 +362,7 @@ class Result(_Record):
     created: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
     machine: Machine
     conditions: Conditions
+    command: Annotated[str, Field(max_length=2000)] | None = None
     images: Count
     unreadable: Annotated[tuple[str, ...], Field(max_length=1_000_000)] = ()
     rounds: Count
@@ -461,13 +483,17 @@ def read_network(source: str, network: str) -> Subject:
     Raises:
         DataError: see :func:`read_result` and :func:`find_network`.
     """
-    path, mark, name = source.rpartition("#")
-    if not mark or Path(source).exists():
-        path, name = source, ""
+    path, name = split_source(source)
     try:
-        return find_network(read_result(path), network, name or None)
+        return find_network(read_result(path), network, name)
     except DataError as error:
         raise DataError(str(error) if str(error).startswith(path) else f"{path}: {error}") from error
+
+
+def split_source(source: str) -> tuple[str, str | None]:
+    """A file, and the subject's name that ``#NAME`` behind it gives."""
+    path, mark, name = source.rpartition("#")
+    return (path, name) if mark and not Path(source).exists() else (source, None)
 
 
 def cumulative_latency(subject: Subject) -> tuple[float, ...]:

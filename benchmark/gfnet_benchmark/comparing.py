@@ -40,24 +40,22 @@ def changes(old: Result, new: Result) -> tuple[Change, ...]:
     Own exits are left out: other images, or thresholds, would change them without any step having become slower.
 
     Raises:
-        DataError: no network was measured in both, one has no baseline, or the baselines are not the same thing.
+        DataError: a network of the old run is not in the new one, one has no baseline, or the baselines are not the
+            same thing.
     """
     found = []
     for subject in old.networks:
-        other = _same(subject, new)
-        if other is None:
-            continue
+        other = _same(subject, old, new)
         ours, theirs = (_reference(one, result) for one, result in ((subject, old), (other, new)))
-        if ours.network != theirs.network:
-            told = f"{ours.network}, then with {theirs.network}"
+        if (ours.network, ours.precision) != (theirs.network, theirs.precision):
+            told = f"{ours.network} in {ours.precision}, then with {theirs.network} in {theirs.precision}"
             raise DataError(f"{subject.name} was compared with {told}; measure both with the same baseline")
         for before, after in zip(subject.stops, other.stops, strict=True):
             if before.ratio is not None and after.ratio is not None:
                 what = f"{subject.name}, all stop after step {before.step}"
                 found.append(Change(what, before.ratio.value, after.ratio.value))
     if not found:
-        both = [", ".join(_identity(subject) for subject in result.networks) or "no network" for result in (old, new)]
-        raise DataError(f"the two results have nothing in common: {both[0]}; {both[1]}")
+        raise DataError("the old result has no network with a ratio to a baseline; measure it again with one")
     return tuple(found)
 
 
@@ -100,14 +98,15 @@ def comparison_table(results: Sequence[tuple[str, Result]]) -> str:
     return aligned(rows, left=len(head))
 
 
-def _same(subject: Subject, result: Result) -> Subject | None:
-    """The other run's subject that is the same thing: by what it is, and by its name if several are."""
-    alike = [other for other in result.networks if _identity(other) == _identity(subject)]
-    named = [other for other in alike if other.name == subject.name]
-    if len(alike) > 1 and len(named) != 1:
-        raise DataError(f"{_identity(subject)} was measured several times, under other names than {subject.name}")
-    found = named or alike
-    return found[0] if found else None
+def _same(subject: Subject, old: Result, new: Result) -> Subject:
+    """The other run's subject that is the same thing: by what it is, and by its name where several are."""
+    alike = [other for other in new.networks if _identity(other) == _identity(subject)]
+    if len(alike) > 1 or sum(_identity(other) == _identity(subject) for other in old.networks) > 1:
+        alike = [other for other in alike if other.name == subject.name]
+    if not alike:
+        measured = ", ".join(f"{other.name}, {_identity(other)}" for other in new.networks) or "no network"
+        raise DataError(f"{subject.name}, {_identity(subject)}, is not in the new result, which has {measured}")
+    return alike[0]
 
 
 def _identity(subject: Subject) -> str:

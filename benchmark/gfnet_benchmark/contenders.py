@@ -96,7 +96,6 @@ class Description:
     Attributes:
         entry: what was asked for.
         network: as results call it.
-        revision: git revision of the folder that it lies in.
         points: stored sets of thresholds.
         graphs: its subgraphs.
     """
@@ -110,7 +109,6 @@ class Description:
     layout: str
     bytes: int
     sha256: str
-    revision: str | None
     macs: tuple[float, ...]
     stored_top1: tuple[float, ...]
     points: tuple[BudgetPoint, ...]
@@ -173,7 +171,6 @@ def _open_bundle(entry: Entry, bundle: Bundle, watch: Stopwatch, session_of: Any
         layout=manifest.layout,
         bytes=bundle.bytes,
         sha256=sha256_of(bundle.folder / MANIFEST),
-        revision=_revision(bundle.folder),
         macs=manifest.step_macs,
         stored_top1=manifest.anytime_top1,
         points=budget_points(manifest),
@@ -202,7 +199,6 @@ def _open_classifier(entry: Entry, watch: Stopwatch, session_of: Any) -> Contend
         layout="split",
         bytes=entry.path.stat().st_size,
         sha256=sha256_of(entry.path),
-        revision=_revision(entry.path.parent),
         macs=(),
         stored_top1=(),
         points=(),
@@ -288,7 +284,9 @@ def _timed(sessions: Mapping[str, ort.InferenceSession], watch: Stopwatch) -> di
     return {name: TimedSession(session, name, watch) for name, session in sessions.items()}
 
 
-def _revision(folder: Path) -> str | None:
+def git_revision(path: Path) -> str | None:
+    """Git revision of a bundle's folder, or of the folder of a file; ``None`` outside of a repository."""
+    folder = path if path.is_dir() else path.parent
     try:
         done = subprocess.run(
             ["git", "-C", str(folder), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=False

@@ -72,9 +72,11 @@ def devices_from(result: Result) -> tuple[Device, ...]:
     found: dict[tuple[str, ...], dict[str, tuple[float, ...]]] = {}
     for subject in result.networks:
         if subject.network in RELEASED:
-            found.setdefault((*_ran(subject), subject.precision, subject.layout), {})[subject.network] = (
-                cumulative_latency(subject)
-            )
+            key = (*_ran(subject), subject.precision, subject.layout)
+            if subject.network in found.get(key, {}):  # the same form of the same network again
+                told = f"{subject.network} was measured twice in {subject.precision}"
+                raise DataError(f"{subject.name}: {told}; give a result with one of them")
+            found.setdefault(key, {})[subject.network] = cumulative_latency(subject)
     if not found:
         measured = ", ".join(sorted({subject.network for subject in result.networks})) or "no network"
         raise DataError(f"{measured}: released by no paper, so no figure shows it; measure one of those")

@@ -31,7 +31,7 @@ class Watch:
     """What the machine does besides, from when this is made until :meth:`conditions` is asked."""
 
     def __init__(self) -> None:
-        self._load = os.getloadavg()[0]
+        self._load = psutil.getloadavg()[0]
         self._start, self._busy, self._own = time.monotonic(), _busy_seconds(), _own_seconds()
 
     def conditions(self) -> Conditions:
@@ -42,7 +42,7 @@ class Watch:
         return Conditions(
             seconds=seconds,
             load_before=self._load,
-            load_after=os.getloadavg()[0],
+            load_after=psutil.getloadavg()[0],
             others_cores=max(others, 0.0) / seconds if seconds else None,
             affinity=_affinity(),
             battery_level=None if battery is None else battery.percent / 100,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -93,6 +94,7 @@ class Run:
         measured: by contender's name, in order.
         images: those that could be read.
         unreadable: messages for the others.
+        process: the number of the process that each round ran in, int64 [rounds].
         empty: seconds of a call that does nothing, float64 [rounds,N].
         warmup_rounds: before the first measured one; of several processes the most.
         steady: whether times no longer fell then, in every process.
@@ -101,6 +103,7 @@ class Run:
     measured: dict[str, Measured]
     images: tuple[Path, ...]
     unreadable: tuple[str, ...]
+    process: np.ndarray
     empty: np.ndarray
     warmup_rounds: int
     steady: bool
@@ -134,9 +137,36 @@ def measure(
     parts = []
     for number in range(processes):
         share = rounds // processes + (number < rounds % processes)
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
-            parts.append(executor.submit(_measure, entries, images, stopping, share, number).result())
+        parts.append(_in_a_new_process(entries, images, stopping, share, number))
     return _joined(parts)
+
+
+def _in_a_new_process(*arguments: Any) -> Run:
+    """:func:`_measure` in a process of its own, which does not outlive this call."""
+    context = get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_send, args=(sender, arguments), daemon=True)
+    process.start()
+    sender.close()
+    try:
+        found = receiver.recv()
+    except EOFError:
+        raise DataError("a measuring process ended without a result; is there enough memory?") from None
+    finally:
+        process.terminate()
+        process.join()
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
+def _send(sender: Connection, arguments: Sequence[Any]) -> None:
+    found: Run | Exception
+    try:
+        found = _measure(*arguments)
+    except Exception as error:  # told by whoever waits for it
+        found = error
+    sender.send(found)
 
 
 def _measure(
@@ -164,6 +194,7 @@ def _measure(
         measured={lane.name: lane.measured(times.seconds) for lane in lanes},
         images=tuple(photos.paths),
         unreadable=tuple(photos.unreadable),
+        process=np.full(rounds, seed),
         empty=times.seconds[_EMPTY],
         warmup_rounds=times.warmup_rounds,
         steady=times.steady,
@@ -291,6 +322,7 @@ def _joined(parts: Sequence[Run]) -> Run:
         measured=measured,
         images=first.images,
         unreadable=first.unreadable,
+        process=np.concatenate([part.process for part in parts]),
         empty=np.concatenate([part.empty for part in parts]),
         warmup_rounds=max(part.warmup_rounds for part in parts),
         steady=all(part.steady for part in parts),

@@ -15,7 +15,7 @@ from gfnet.exits import exit_steps
 from gfnet.measurement import Answer, Cold, CurvePoint, Loop, Result, Stop, SubgraphTiming, Subject
 from gfnet.results import BudgetPoint
 from gfnet_benchmark.cold import ColdGraph, measure_cold
-from gfnet_benchmark.contenders import Entry, Graph
+from gfnet_benchmark.contenders import Entry, Graph, git_revision
 from gfnet_benchmark.machine import Watch, describe_machine
 from gfnet_benchmark.measuring import STORED, Measured, Run, Stopping, measure
 from gfnet_benchmark.statistics import ratio, typical
@@ -33,6 +33,7 @@ def bench_onnx(
     processes: int = 1,
     clock: Clock = time.perf_counter,
     cold: Callable[[Entry], tuple[Cold, dict[str, ColdGraph]]] | None = measure_cold,
+    command: str | None = None,
 ) -> Result:
     """Measure networks and classifiers on the same images, interleaved.
 
@@ -48,6 +49,7 @@ def bench_onnx(
         rounds: measured ones.
         processes: that share them; see :func:`gfnet_benchmark.measuring.measure`.
         cold: measures an entry in new processes; ``None`` leaves that out.
+        command: what a person would type to measure the like again.
 
     Raises:
         DataError: no image can be read; entries have the same name or different classes.
@@ -70,6 +72,7 @@ def bench_onnx(
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         machine=describe_machine(),
         conditions=conditions,
+        command=command,
         images=len(run.images),
         unreadable=run.unreadable,
         rounds=rounds,
@@ -93,7 +96,7 @@ def _subject(name: str, run: Run, cold: Cold | None, cold_graphs: dict[str, Cold
             typical_ms=1e3 * typical(seconds),
             latency=summarise(seconds.ravel()),
             top1=top1(np.full(len(run.images), step)),
-            ratio=None if base is None else ratio(seconds, base),
+            ratio=None if base is None else ratio(seconds, base, run.process),
         )
         for step, seconds in enumerate(stopped, start=1)
     )
@@ -106,13 +109,14 @@ def _subject(name: str, run: Run, cold: Cold | None, cold_graphs: dict[str, Cold
         layout=about.layout,
         bytes=about.bytes,
         sha256=about.sha256,
-        revision=about.revision,
+        revision=git_revision(about.entry.path),
         reference=reference,
         macs=about.macs,
         stored_top1=about.stored_top1,
         runtime=about.entry.settings.runtime(),
         subgraphs=tuple(
-            _subgraph(graph, measured.calls[graph.name], base, cold_graphs.get(graph.name)) for graph in about.graphs
+            _subgraph(graph, measured.calls[graph.name], base, run.process, cold_graphs.get(graph.name))
+            for graph in about.graphs
         ),
         stops=stops,
         loop=_loop(measured, run, stops, base, top1),
@@ -140,7 +144,9 @@ def _reference(name: str, run: Run) -> str | None:
     return None if fastest == name else fastest
 
 
-def _subgraph(graph: Graph, calls: np.ndarray, base: np.ndarray | None, cold: ColdGraph | None) -> SubgraphTiming:
+def _subgraph(
+    graph: Graph, calls: np.ndarray, base: np.ndarray | None, process: np.ndarray, cold: ColdGraph | None
+) -> SubgraphTiming:
     return SubgraphTiming(
         name=graph.name,
         role=graph.role,
@@ -149,7 +155,7 @@ def _subgraph(graph: Graph, calls: np.ndarray, base: np.ndarray | None, cold: Co
         first_run_ms=None if cold is None else cold.first_run_ms,
         memory_bytes=None if cold is None else cold.memory_bytes,
         steady=summarise(calls.ravel(), keep=calls.size <= _MOST_SAMPLES),
-        ratio=None if base is None else ratio(calls.mean(axis=2), base),
+        ratio=None if base is None else ratio(calls.mean(axis=2), base, process),
     )
 
 
@@ -171,7 +177,7 @@ def _loop(measured: Measured, run: Run, stops: Sequence[Stop], base: np.ndarray 
             Answer(image="/".join(path.parts[-2:]), exit_step=int(exit_step), class_index=int(class_index))
             for path, exit_step, class_index in zip(run.images, answers.exits, given, strict=True)
         ),
-        ratio=None if base is None else ratio(seconds, base),
+        ratio=None if base is None else ratio(seconds, base, run.process),
     )
 
 

@@ -36,7 +36,7 @@ def _of_conditions(result: Result) -> list[str]:
     if conditions.interrupted:
         found.append("the program was put into the background; keep it in front")
     threads = max((subject.runtime.threads or 1) for subject in result.subjects)
-    busy, cores = conditions.others_cores, len(conditions.affinity or ()) or result.machine.cores
+    busy, cores = conditions.others_cores, result.machine.cores
     if busy is not None and cores is not None and busy > max(0.25, cores - threads - 0.5):
         found.append(f"other processes kept {busy:.1f} of {cores} cores busy; stop them")
     return found

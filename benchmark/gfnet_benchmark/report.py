@@ -16,7 +16,7 @@ from gfnet_benchmark.break_even import break_even
 from gfnet_benchmark.pages import render
 from gfnet_benchmark.published import Behind
 from gfnet_benchmark.reliability import doubts, measured_over_modelled
-from gfnet_benchmark.result_charts import accuracy_latency, exit_shares, picture, step_latencies
+from gfnet_benchmark.result_charts import accuracy_latency, exit_shares, is_relative, picture, step_latencies
 from gfnet_benchmark.tables import (
     machine_text,
     repeat_text,
@@ -78,6 +78,7 @@ def _page(results: Sequence[tuple[str, Result]], published: Sequence[Behind]) ->
                 "machine": machine_text(result),
                 "runtimes": list(dict.fromkeys(runtime_text(subject) for subject in result.subjects)),
                 "curve": accuracy_latency([(label, result)], f"curve{number}", published),
+                "relative": is_relative([(label, result)]),
                 "steps": step_latencies(result, f"steps{number}"),
                 "exits": [
                     (subject, exit_shares(subject, f"exits{number}-{index}"))
@@ -89,7 +90,14 @@ def _page(results: Sequence[tuple[str, Result]], published: Sequence[Behind]) ->
                 "json": result.model_dump_json(),
             }
         )
-    return render("report.html", parts=parts, joint=joint, agreements=agreements(results), behind=bool(published))
+    return render(
+        "report.html",
+        parts=parts,
+        joint=joint,
+        relative=is_relative(results),
+        agreements=agreements(results),
+        behind=bool(published),
+    )
 
 
 def _needed(result: Result, subject: Subject) -> tuple[float | None, ...]:

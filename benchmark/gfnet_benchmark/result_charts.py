@@ -34,7 +34,7 @@ _ROLES = {"policy": QUIET, "classifier": INK}
 def accuracy_latency(
     results: Sequence[tuple[str, Result]], name: str, published: Sequence[Behind] = ()
 ) -> Markup | None:
-    """Top-1 over mean latency, as a share of the baseline's where every result has one; ``None`` without accuracies.
+    """Top-1 over mean latency, of the baseline's if :func:`is_relative`; ``None`` without accuracies.
 
     Args:
         results: labels and results.
@@ -47,6 +47,11 @@ def accuracy_latency(
     with drawing(7.2, 4.6) as (figure, axes):
         tips = _draw_curves(axes, curves, published)
         return to_svg(figure, name, tips)
+
+
+def is_relative(results: Sequence[tuple[str, Result]]) -> bool:
+    """Whether every point of the curves has a baseline, so that latencies are shares of it."""
+    return all(point.relative is not None for _, curve in _labelled(results) for point in curve.points)
 
 
 def step_latencies(result: Result, name: str) -> Markup:
@@ -104,10 +109,15 @@ def picture(results: Sequence[tuple[str, Result]], published: Sequence[Behind] =
 def _labelled(results: Sequence[tuple[str, Result]]) -> list[tuple[str, Curve]]:
     several = len(results) > 1
     return [
-        (f"{curve.subject} ({label})" if several else curve.subject, curve)
+        (_plain(f"{curve.subject} ({label})" if several else curve.subject), curve)
         for label, result in results
         for curve in curves_of(result)
     ]
+
+
+def _plain(name: str) -> str:
+    """A name that matplotlib does not take for a formula."""
+    return name.replace("$", r"\$")
 
 
 def _draw_curves(axes: Any, curves: Sequence[tuple[str, Curve]], published: Sequence[Behind]) -> dict[str, str]:
@@ -162,13 +172,13 @@ def _rows(result: Result) -> list[tuple[str, Timing, str]]:
     several = len(result.networks) > 1
     rows = []
     for subject in result.networks:
-        before = f"{subject.name}: " if several else ""
+        before = _plain(f"{subject.name}: " if several else "")
         for graph in subject.subgraphs:
             colour = _ROLES.get(graph.role, step_colour(min(graph.steps)))
-            rows.append((f"{before}{graph.name}", graph.steady, colour))
+            rows.append((f"{before}{_plain(graph.name)}", graph.steady, colour))
         exits = "own exits" if subject.loop.thresholds is not None else "all steps"
         rows.append((f"{before}whole image, {exits}", subject.loop.latency, ACCENT))
-    rows += [(subject.name, subject.loop.latency, INK) for subject in result.classifiers]
+    rows += [(_plain(subject.name), subject.loop.latency, INK) for subject in result.classifiers]
     return rows
 
 

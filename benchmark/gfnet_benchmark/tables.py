@@ -188,10 +188,5 @@ def _about(result: Result) -> str:
 
 
 def repeat_text(result: Result) -> str:
-    """The command that measures the like again; what only whoever ran it knows is in capitals."""
-    if not result.tool.startswith("gfnet "):
-        return f"{result.tool} on {result.machine.device}: see ios_demo/README.md"
-    bundles = " ".join(dict.fromkeys(subject.name.partition(",")[0] for subject in result.networks)) or "BUNDLE"
-    threads = ",".join(dict.fromkeys(str(subject.runtime.threads) for subject in result.subjects))
-    options = f"--limit {result.images} --rounds {result.rounds} --threads {threads}"
-    return f"gfnet bench onnx {bundles} --images DIR {options} --json RESULT.json"
+    """How to measure the like again."""
+    return result.command or f"{result.tool} on {result.machine.device}: see ios_demo/README.md"

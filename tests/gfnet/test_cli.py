@@ -117,8 +117,8 @@ def test_evaluate_counts_in_milliseconds_of_the_same_network(
     for point in out["budgeted"]:
         assert point["mean_ms"] == pytest.approx(np.dot(point["exit_distribution"], out["step_ms"]))
     network = f'"{checkpoint.model.config.name}"'
-    bench.write_text(bench.read_text().replace(network, '"resnet50_p96_T5"'))
-    assert "measures resnet50_p96_T5" in one_line(gfnet(*evaluate))
+    bench.write_text(bench.read_text().replace(network, '"resnet50_p96_T3"'))
+    assert "measures resnet50_p96_T3" in one_line(gfnet(*evaluate))
 
 
 def test_evaluate_reports_unreadable_images_and_exits_1(checkpoint_file, scenes, tmp_path):

@@ -67,6 +67,11 @@ WRONG = {
     "a round too many": (("rounds", 5), "4 values in round_ms for 5 rounds"),
     "a date of words": (("created", "yesterday"), "created"),
     "thresholds of another number": (("subjects", 0, "loop", "thresholds", [0.5]), "1 thresholds for 3 steps"),
+    "an interval upside down": (("subjects", 0, "loop", "ratio", "low", 9.0), "upside down"),
+    "shares of another number": (("subjects", 0, "curve", 0, "exit_distribution", [1.0]), "curve.0.exit_distribution"),
+    "a subgraph of no step": (("subjects", 0, "subgraphs", 0, "steps", []), "subgraphs.0.steps"),
+    "a subgraph of a later step": (("subjects", 0, "subgraphs", 0, "steps", [4]), "glance runs at step 4 of 3"),
+    "a network of other steps": (("subjects", 0, "network", "net_p96_T5"), "has not the 3 steps"),
     "a ratio of nothing": (("subjects", 0, "loop", "ratio", "value", 0.0), "ratio.value"),
     "an answer after the last step": (("subjects", 0, "loop", "answers", 0, "exit_step", 4), "at step 4 of 3"),
 }

@@ -40,16 +40,21 @@ def test_what_did_not_become_slower_passes(files):
 
 def test_only_the_same_thing_is_compared():
     old = result()
-    with pytest.raises(DataError, match="nothing in common"):
+    with pytest.raises(DataError, match="is not in the new result, which has fp32, mobilenetv3_large_100_p96_T3 int8"):
         changes(old, result(network(precision="int8"), classifier()))
-    with pytest.raises(DataError, match="nothing in common"):
+    with pytest.raises(DataError, match="is not in the new result"):
         changes(old, result(network(runtime=CPU.model_copy(update={"threads": 2})), classifier()))
+    with pytest.raises(DataError, match=r"v2, mobilenetv3_large_100_p96_T3 fp32 .* is not in the new result"):
+        changes(result(network("v1"), network("v2"), classifier()), result(network("v1"), classifier()))
     with pytest.raises(DataError, match="without a baseline"):
         changes(old, result(network(baseline_ms=None)))
-    with pytest.raises(DataError, match="compared with mobilenetv3_large_100@224, then with resnet18@224"):
+    with pytest.raises(DataError, match="compared with mobilenetv3_large_100@224 in fp32, then with resnet18@224"):
         changes(old, result(network(), classifier(network="resnet18@224")))
-    with pytest.raises(DataError, match="several times"):
+    with pytest.raises(DataError, match="in fp32, then with mobilenetv3_large_100@224 in int8-vectors"):
+        changes(old, result(network(), classifier(precision="int8-vectors")))
+    with pytest.raises(DataError, match="is not in the new result"):
         changes(old, result(network("a"), network("b"), classifier()))
+    assert len(changes(old, result(network("fp32"), network("b"), classifier()))) == 3
     assert len(changes(old, result(network("other name"), classifier()))) == 3
 
 

@@ -53,6 +53,11 @@ def test_precisions_and_threads_are_devices_of_their_own_and_share_the_fastest_b
     assert [device.baselines_ms.get(ANCHOR) for device in found] == [4.0, 4.0, None]
 
 
+def test_one_form_of_a_network_twice_is_refused():
+    with pytest.raises(DataError, match="b: mobilenetv3_large_100_p96_T3 was measured twice in fp32"):
+        devices_from(result(network("a"), network("b"), classifier()))
+
+
 def test_the_published_phone_gives_the_published_figure(figure):
     curve = device_curve(figure, phone(figure, 1, mobilenetv3_large_100_at_224=16.301))
     for piece, fit in zip(curve.pieces, figure.pieces, strict=True):

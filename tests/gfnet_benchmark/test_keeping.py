@@ -20,7 +20,7 @@ def test_results_are_kept_once_under_a_name_that_says_what_they_are(tmp_path):
 
 def test_another_result_has_another_name():
     assert file_name(result()) != file_name(result(images=11))
-    assert "and-others" in file_name(result(network("a"), network("b", network="resnet50_p96_T5"), classifier()))
+    assert "and-others" in file_name(result(network("a"), network("b", network="resnet50_p96_T3"), classifier()))
 
 
 def test_one_bad_result_keeps_all_out(tmp_path):

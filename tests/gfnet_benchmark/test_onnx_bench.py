@@ -50,6 +50,8 @@ def test_the_command_writes_a_result_that_can_be_read_again(onnx_bundle, scenes,
     assert done.exit_code == 0, done.output
     result = read_result(out)
     assert (result.images, result.rounds, result.processes) == (6, 3, 2)
+    options = "--images val --limit 6 --rounds 3 --processes 2 --json RESULT.json"
+    assert result.command == f"gfnet bench onnx onnx {options}"  # no folder that only this machine has
     (subject,) = result.networks
     assert {graph.name: graph.steady.count for graph in subject.subgraphs} == {
         "glance": 18,

@@ -25,7 +25,12 @@ def spread(ms, count=40):
 
 SAMPLED = network()
 SAMPLED = SAMPLED.model_copy(update={"loop": SAMPLED.loop.model_copy(update={"latency": spread(3.75)})})
-HERE = result(SAMPLED, network("int8", lengths=(1.5, 3.0, 4.5), precision="int8"), classifier())
+HERE = result(
+    SAMPLED,
+    network("int8", lengths=(1.5, 3.0, 4.5), precision="int8"),
+    classifier(),
+    command="gfnet bench onnx a b --images photos --json RESULT.json",
+)
 PHONE = result(
     network("phone", lengths=(4.2, 8.5, 13.0), baseline_ms=16.3, cold=None),
     classifier(ms=16.3),
@@ -152,7 +157,8 @@ def test_markdown_has_the_same_tables(files, tmp_path):
     text = out.read_text()
     assert "| int8 | all stop after step 2 | 3.000 |" in text
     assert "**Unreliable:** the device throttled" in text
-    assert "gfnet bench onnx fp32 int8 --images DIR --limit 10 --rounds 4 --threads 1 --json RESULT.json" in text
+    assert "gfnet bench onnx a b --images photos --json RESULT.json" in text
+    assert "GFNetKit 0.1.0 on Phone 12: see ios_demo/README.md" in text
     tables = [block for block in text.split("\n\n") if block.startswith("|")]
     for table in tables:
         assert len({line.count("|") for line in table.splitlines()}) == 1

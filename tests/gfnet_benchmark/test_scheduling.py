@@ -68,7 +68,7 @@ def test_a_checkpoint_and_its_bundle_get_the_same_thresholds(device, checkpoint_
 def test_another_network_is_named(tmp_path, checkpoint_file, device):
     write_result_file(tmp_path / "other.json", result())
     asked = ("bench", "schedule", "--checkpoint", checkpoint_file, "--target-ms", "5")
-    assert "results measure mobilenetv3_large_100_p96_T3" in one_line(
+    assert "results measure fp32 (mobilenetv3_large_100_p96_T3" in one_line(
         gfnet(*asked, "--device", tmp_path / "other.json")
     )
     assert "is too little" in one_line(
@@ -80,7 +80,7 @@ def test_results_of_two_devices_do_not_mix(tmp_path, device, checkpoint_file, ch
     machine = result().machine.model_copy(update={"device": "Phone 13"})
     write_result_file(tmp_path / "other.json", result(machine=machine))
     with pytest.raises(DataError, match="several devices: Phone 12, Phone 13"):
-        open_candidates([checkpoint_file], [device, tmp_path / "other.json"])
+        open_candidates([checkpoint_file], [str(device), str(tmp_path / "other.json")])
 
 
 def test_a_bundle_s_own_precision_is_found_among_several(tmp_path, onnx_bundle, checkpoint_file, checkpoint):
@@ -91,7 +91,12 @@ def test_a_bundle_s_own_precision_is_found_among_several(tmp_path, onnx_bundle, 
         classifier(),
     )
     write_result_file(tmp_path / "both.json", both)
-    (candidate,) = open_candidates([onnx_bundle.folder], [tmp_path / "both.json"])
+    path = str(tmp_path / "both.json")
+    (candidate,) = open_candidates([onnx_bundle.folder], [path])
     assert candidate.cumulative_ms == cumulative_latency(both.subject("b"))
-    with pytest.raises(DataError, match=r"was measured as a \(int8\), b \(fp32\)"):
-        open_candidates([checkpoint_file], [tmp_path / "both.json"])
+    with pytest.raises(DataError, match=r"was measured as a \(.* int8 split\), b \(.* fp32 split\); write #NAME"):
+        open_candidates([checkpoint_file], [path])
+    (candidate,) = open_candidates([checkpoint_file], [f"{path}#a"])
+    assert candidate.cumulative_ms == (1.0, 2.0, 3.0)
+    with pytest.raises(DataError, match="fp32 split, but the results measure a"):  # not at another form's speed
+        open_candidates([onnx_bundle.folder], [f"{path}#a"])

@@ -31,6 +31,18 @@ def test_the_interval_holds_the_true_ratio_and_narrows_with_rounds():
     assert many.high - many.low < 0.5 * np.mean([one.high - one.low for one in few])
 
 
+def test_a_process_counts_as_one_witness():
+    random = np.random.default_rng(3)
+    process = np.repeat(np.arange(5), 8)
+    ours = random.normal(1, 0.05, 5)[process, None] * random.normal(
+        1, 0.01, (40, 20)
+    )  # processes differ, rounds hardly
+    reference = np.ones((40, 20))
+    together, apart = ratio(ours, reference), ratio(ours, reference, process)
+    assert apart.value == together.value
+    assert apart.high - apart.low > 2 * (together.high - together.low)
+
+
 def test_the_same_samples_give_the_same_interval():
     samples = np.random.default_rng(0).uniform(1, 2, (2, 5, 6))
     assert ratio(*samples) == ratio(*samples)

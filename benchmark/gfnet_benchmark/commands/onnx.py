@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from gfnet.cli import json_option, report_unreadable, threshold_options, write_result
+from gfnet.cli import json_option, report_unreadable, stop_on_sigterm, threshold_options, write_result
 
 
 @click.command()
@@ -72,6 +72,7 @@ def onnx(
     from gfnet_benchmark.onnx_bench import bench_onnx
     from gfnet_benchmark.tables import result_table
 
+    stop_on_sigterm()
     counts = thread_counts(threads)
     files = every_nth(find_images([images]), limit)
     with tempfile.TemporaryDirectory() as folder:
@@ -94,7 +95,30 @@ def onnx(
             rounds=rounds,
             processes=min(processes, max(rounds, 1)),
             cold=measure_cold if cold else None,
+            command=_command(),
         )
     click.echo(result_table(result))
     write_result(json_path, result.model_dump(mode="json"))
     report_unreadable(list(result.unreadable))
+
+
+def _command() -> str:
+    """What was asked for, without the folders that only this machine has."""
+    context = click.get_current_context()
+    words = ["gfnet bench onnx"]
+    for parameter in context.command.params:
+        value = context.params[parameter.name or ""]
+        if parameter.name == "json_path" or context.get_parameter_source(parameter.name or "") == _DEFAULT:
+            continue
+        for one in value if isinstance(value, tuple) else (value,):
+            told = Path(str(one)).name
+            if isinstance(parameter, click.Argument):
+                words.append(told)
+            elif isinstance(one, bool):
+                words.append(parameter.opts[0] if one else parameter.secondary_opts[0])
+            else:
+                words += [parameter.opts[0], told]
+    return " ".join((*words, "--json RESULT.json"))
+
+
+_DEFAULT = click.core.ParameterSource.DEFAULT

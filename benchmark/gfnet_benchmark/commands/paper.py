@@ -32,7 +32,11 @@ def paper(results: tuple[Path, ...], figure: str, out: Path | None, json_path: P
 
     devices = [device for path in results for device in devices_from(read_result(path))]
     fitted = fit_figure(figure, count_macs(figure))
-    curves = [device_curve(fitted, device) for device in devices]
+    shown = {fit.piece.network for fit in fitted.pieces}
+    # Of a run of many networks, those of another figure are not missed; a run of none of this one's is an error.
+    curves = [
+        device_curve(fitted, device) for device in devices if len(devices) == 1 or shown & set(device.cumulative_ms)
+    ]
     if out is not None:
         from gfnet_benchmark.paper_charts import write_chart
 

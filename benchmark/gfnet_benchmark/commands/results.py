@@ -84,11 +84,10 @@ def compare(results: tuple[Path, ...], fail_above: float | None, json_path: Path
 @click.option(
     "--device",
     "devices",
-    type=click.Path(path_type=Path),
     multiple=True,
     required=True,
-    metavar="RESULT.json",
-    help="What steps cost there; several files of one device are taken together.",
+    metavar="RESULT.json[#NAME]",
+    help="What steps cost there; several files of one device are taken together. NAME: one of several forms in it.",
 )
 @click.option(
     "--checkpoint",
@@ -102,7 +101,7 @@ def compare(results: tuple[Path, ...], fail_above: float | None, json_path: Path
 )
 @click.option("--target-ms", type=click.FloatRange(min=0, min_open=True), required=True, help="Mean latency to meet.")
 @json_option
-def schedule(devices: tuple[Path, ...], networks: tuple[Path, ...], target_ms: float, json_path: Path | None) -> None:
+def schedule(devices: tuple[str, ...], networks: tuple[Path, ...], target_ms: float, json_path: Path | None) -> None:
     """Thresholds, and of several networks the one, that are most accurate within a mean latency on a device."""
     from gfnet_benchmark.candidates import open_candidates
     from gfnet_benchmark.curves import exits_text, thresholds_text
@@ -119,7 +118,7 @@ def schedule(devices: tuple[Path, ...], networks: tuple[Path, ...], target_ms: f
             figures = (f"{found.top1:.2f}", f"{found.mean_ms:.3f}", exits_text(found.exit_distribution))
             rows.append((candidate.name, *figures, thresholds_text(found.thresholds), "best" if found is best else ""))
     click.echo(aligned(rows))
-    given = ",".join(f"{max(value, 0):.6g}" for value in best.thresholds[:-1])
+    given = ",".join(f"{max(value, 0):.9g}" for value in best.thresholds[:-1])
     if given:
         click.echo(f"\ngfnet predict {best.candidate.name} --thresholds {given} PHOTO")
     write_result(

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from gfnet.cli import json_option, official_options, report_unreadable, write_result
+from gfnet.cli import json_option, official_options, report_unreadable, stop_on_sigterm, write_result
 
 if TYPE_CHECKING:  # imported when a command runs: `gfnet --help` stays fast
     import numpy as np
@@ -43,15 +41,7 @@ def _calibration_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.group()
 def export() -> None:
     """Write a checkpoint as a bundle of subgraphs that a phone or a server runs."""
-    # As an exception, so that what is half written is removed.
-    previous = signal.signal(signal.SIGTERM, _stop)
-    click.get_current_context().call_on_close(lambda: signal.signal(signal.SIGTERM, previous))
-
-
-def _stop(_number: int, _frame: Any) -> NoReturn:
-    # Not to sys.stderr, which is turned away while a converter runs.
-    click.echo("gfnet: stopped by SIGTERM; nothing was written", file=sys.__stderr__)
-    sys.exit(143)
+    stop_on_sigterm()
 
 
 @export.command()
