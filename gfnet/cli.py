@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import tempfile
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -137,6 +138,22 @@ def stop_on_sigterm() -> None:
 
     previous = signal.signal(signal.SIGTERM, stop)
     click.get_current_context().call_on_close(lambda: signal.signal(signal.SIGTERM, previous))
+
+
+def check_writable(path: Path) -> None:
+    """Find out before long work whether a file can be written.
+
+    Raises:
+        GFNetError: it is a folder, or its place takes no files.
+    """
+    if path.is_dir():
+        raise GFNetError(f"{path}: is a folder; give a file")
+    with tempfile.TemporaryFile(dir=_existing(path.resolve().parent)):
+        pass
+
+
+def _existing(folder: Path) -> Path:
+    return folder if folder.exists() else _existing(folder.parent)
 
 
 def write_result(json_path: Path | None, result: Any) -> None:

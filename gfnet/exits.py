@@ -8,6 +8,7 @@ never looked at.  Everything is float32, as in the official code, down to the ro
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -141,8 +142,8 @@ def check_thresholds(thresholds: Sequence[float], steps: int) -> tuple[float, ..
             f"{len(thresholds)} thresholds given for a network of {steps} steps; give {steps - 1} or {steps}"
         )
     for value in thresholds[: steps - 1]:
-        if not value >= 0:
-            raise BudgetError(f"threshold {value} is not a confidence; use 0 (always exit) or more")
+        if not 0 <= value < math.inf:
+            raise BudgetError(f"threshold {value} is not a confidence; use 0 (always exit) or more, above 1 for never")
     return (*thresholds[: steps - 1], ALWAYS)
 
 

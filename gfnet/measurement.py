@@ -29,6 +29,7 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Bytes = Annotated[int, Field(ge=0, le=2**53)]
 Text = Annotated[str, Field(min_length=1, max_length=300, pattern=r"^[^\u0000-\u001f\u007f]+$")]
+Message = Annotated[str, Field(min_length=1, max_length=2000, pattern=r"^[^\u0000-\u001f\u007f]+$")]
 PerStep = Annotated[tuple[Value, ...], Field(max_length=64)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Role = Literal["glance", "policy", "focus", "step", "classifier"]
@@ -77,6 +78,8 @@ class Ratio(_Record):
     def _ascends(self) -> Ratio:
         if self.low > self.high:
             raise ValueError(f"the interval {self.low:g} to {self.high:g} is upside down")
+        if not 0.9 * self.low <= self.value <= 1.1 * self.high:  # resampling may shift it a little
+            raise ValueError(f"{self.value:g} lies outside of its interval {self.low:g} to {self.high:g}")
         return self
 
 
@@ -145,9 +148,9 @@ class SubgraphTiming(_Record):
         steps: the steps (1 .. T) that run it.
         load_ms: until it could be called, in a new process.
         first_run_ms: its first call there.
-        memory_bytes: by which that process grew while it was loaded and first called.
+        memory_bytes: by which that process grew while it was loaded; the runtime's own start counts for the first.
         steady: once it is warm.
-        ratio: of its median to the reference's whole latency.
+        ratio: of its typical time to the reference's whole latency.
     """
 
     name: Text
@@ -178,7 +181,7 @@ class Stop(_Record):
 class Answer(_Record):
     """What the loop said of one image."""
 
-    image: Annotated[str, Field(max_length=1000)]
+    image: Message
     exit_step: Count
     class_index: Annotated[int, Field(ge=0)]
 
@@ -245,7 +248,7 @@ class Cold(_Record):
 
     Attributes:
         process_ms: until the program's first line.
-        import_ms: until the runtime's library was there.
+        import_ms: until the runtime's library and what it needs were there.
         load_ms: until every subgraph could be called.
         first_image_ms: the first image, once it was preprocessed.
         peak_bytes: the most memory that the process held.
@@ -330,6 +333,13 @@ class Subject(_Record):
         ):
             if len(values) != steps:
                 raise ValueError(f"{self.name}: {what} has {len(values)} values for {steps} steps")
+        modelled = sum(
+            share * stop.typical_ms for share, stop in zip(self.loop.exit_distribution, self.stops, strict=True)
+        )
+        if not math.isclose(self.loop.modelled_ms, modelled, rel_tol=0.01, abs_tol=1e-4):
+            raise ValueError(
+                f"{self.name}: modelled_ms is {self.loop.modelled_ms:g}, but stops and exits say {modelled:g}"
+            )
         for answer in self.loop.answers:
             if answer.exit_step > steps:
                 raise ValueError(f"{self.name}: {answer.image} stopped at step {answer.exit_step} of {steps}")
@@ -362,15 +372,15 @@ class Result(_Record):
     created: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
     machine: Machine
     conditions: Conditions
-    command: Annotated[str, Field(max_length=2000)] | None = None
+    command: Message | None = None
     images: Count
-    unreadable: Annotated[tuple[str, ...], Field(max_length=1_000_000)] = ()
+    unreadable: Annotated[tuple[Message, ...], Field(max_length=1_000_000)] = ()
     rounds: Count
     processes: Count = 1
     warmup_rounds: Annotated[int, Field(ge=0)]
     harness_us: Annotated[float, Field(ge=0)] | None = None
     subjects: Annotated[tuple[Subject, ...], Field(min_length=1, max_length=1000)]
-    unreliable: tuple[str, ...] = ()
+    unreliable: Annotated[tuple[Message, ...], Field(max_length=1000)] = ()
 
     @model_validator(mode="after")
     def _fits_together(self) -> Result:
@@ -379,8 +389,9 @@ class Result(_Record):
             if names.count(name) > 1:
                 raise ValueError(f"two subjects are called {name}")
         for subject in self.subjects:
-            if subject.reference is not None and subject.reference not in names:
-                raise ValueError(f"{subject.name}: its reference {subject.reference} is none of the subjects")
+            classifiers = [other.name for other in self.classifiers if other.name != subject.name]
+            if subject.reference is not None and subject.reference not in classifiers:
+                raise ValueError(f"{subject.name}: its reference {subject.reference} is no other classifier of the run")
             given = len(subject.loop.round_ms)
             if given != self.rounds:
                 raise ValueError(f"{subject.name}: {given} values in round_ms for {self.rounds} rounds")
@@ -442,7 +453,7 @@ def read_result(path: str | Path) -> Result:
             )
         if version is None:
             raise DataError(f"{path}: no benchmark result; `gfnet bench onnx --json` writes one")
-        return Result.model_validate_json(text)
+        return Result.model_validate_json(text, strict=True)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(map(str, problem["loc"])) or "result"

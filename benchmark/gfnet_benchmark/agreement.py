@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -17,14 +18,14 @@ class Agreement:
         first, second: their names.
         images: how many they share.
         same_label: percent of these with the same answer.
-        same_exit: percent of these that stopped at the same step.
+        same_exit: percent of these that stopped at the same step; ``None`` where thresholds differed.
     """
 
     first: str
     second: str
     images: int
     same_label: float
-    same_exit: float
+    same_exit: float | None
 
 
 def agreements(results: Sequence[tuple[str, Result]]) -> tuple[Agreement, ...]:
@@ -52,11 +53,14 @@ def agreements(results: Sequence[tuple[str, Result]]) -> tuple[Agreement, ...]:
                         second,
                         len(pairs),
                         100 * sum(a.class_index == b.class_index for a, b in pairs) / len(pairs),
-                        100 * sum(a.exit_step == b.exit_step for a, b in pairs) / len(pairs),
+                        100 * sum(a.exit_step == b.exit_step for a, b in pairs) / len(pairs)
+                        if one.loop.thresholds == other.loop.thresholds
+                        else None,
                     )
                 )
     return tuple(found)
 
 
 def _answers(subject: Subject) -> dict[str, Answer]:
-    return {answer.image: answer for answer in subject.loop.answers}
+    images = Counter(answer.image for answer in subject.loop.answers)
+    return {answer.image: answer for answer in subject.loop.answers if images[answer.image] == 1}

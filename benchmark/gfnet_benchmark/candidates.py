@@ -8,7 +8,7 @@ from pathlib import Path
 from gfnet.errors import DataError
 from gfnet.measurement import Subject, cumulative_latency, read_result, split_source
 from gfnet.results import BudgetPoint
-from gfnet_benchmark.contenders import network_name
+from gfnet_benchmark.contenders import network_name, precision_name
 from gfnet_benchmark.scheduling import Candidate
 from gfnet_export.bundle import is_bundle, open_bundle
 from gfnet_export.manifest import budget_points
@@ -44,11 +44,12 @@ def _open(path: Path, measured: Sequence[Subject]) -> Candidate:
         manifest = open_bundle(path).manifest
         network = network_name(manifest)
         points, anytime = budget_points(manifest), manifest.anytime_top1
-        form = f"{network} {manifest.precision} {manifest.layout}"
+        precision = precision_name(manifest)
+        form = f"{network} {precision} {manifest.layout}"
         found = [
             subject
             for subject in measured
-            if (subject.network, subject.precision, subject.layout) == (network, manifest.precision, manifest.layout)
+            if (subject.network, subject.precision, subject.layout) == (network, precision, manifest.layout)
         ]
     else:
         from gfnet.checkpoint import load_checkpoint
@@ -60,7 +61,9 @@ def _open(path: Path, measured: Sequence[Subject]) -> Candidate:
         found = [subject for subject in measured if subject.network == network]
     if len(found) == 1:
         return Candidate(str(path), points, anytime, cumulative_latency(found[0]))
-    told = ", ".join(f"{subject.name} ({subject.network} {subject.precision} {subject.layout})" for subject in measured)
+    told = ", ".join(
+        f"{subject.name} ({subject.network} {subject.precision} {subject.layout})" for subject in found or measured
+    )
     if not found:
         raise DataError(f"{path}: is {form}, but the results measure {told or 'no network'}; measure this one there")
     raise DataError(f"{path}: {form} was measured as {told}; write #NAME behind the result to take one")

@@ -28,7 +28,7 @@ class ColdGraph:
     """One subgraph in a new process.
 
     Attributes:
-        memory_bytes: by which the process grew while it was loaded and first called.
+        memory_bytes: by which the process grew while it was loaded.
     """
 
     load_ms: float
@@ -113,13 +113,11 @@ def main(first_line: float) -> None:
     entry = Entry(asked["name"], Path(asked["path"]), Settings(**asked["settings"]))
     contender = open_contender(entry, time.perf_counter, around)
     load_s = time.perf_counter() - start
-    size = process.memory_info().rss
     square = np.zeros((1, contender.runner.image_size, contender.runner.image_size, 3), np.uint8)
     start = time.perf_counter()
     classify(contender.timed, square, None, [""])
     first_s = time.perf_counter() - start
     graphs = contender.description.graphs
-    grown = max(process.memory_info().rss - size, 0) // len(graphs)  # while they were first called
     json.dump(
         {
             "process_ms": 1e3 * (first_line - asked["started"]),
@@ -131,7 +129,7 @@ def main(first_line: float) -> None:
                 graph.name: {
                     "load_ms": 1e3 * loaded[graph.name],
                     "first_run_ms": 1e3 * contender.watch.samples[graph.name][0],
-                    "memory_bytes": max(sizes[graph.name], 0) + grown,
+                    "memory_bytes": max(sizes[graph.name], 0),
                 }
                 for graph in graphs
             },

@@ -18,7 +18,7 @@ from gfnet.images import Preprocessing
 from gfnet.measurement import Role, Runtime, Tried
 from gfnet.results import BudgetPoint
 from gfnet_benchmark.timing import Clock, Stopwatch
-from gfnet_export.bundle import MANIFEST, Bundle, is_bundle, open_bundle, sha256_of
+from gfnet_export.bundle import MANIFEST, Bundle, open_bundle, sha256_of
 from gfnet_export.manifest import Manifest, budget_points, preprocessing_of
 from gfnet_export.runtime import OnnxRunner, Optimisation, Provider, open_bundle_sessions, open_session
 
@@ -108,7 +108,6 @@ class Description:
     precision: str
     layout: str
     bytes: int
-    sha256: str
     macs: tuple[float, ...]
     stored_top1: tuple[float, ...]
     points: tuple[BudgetPoint, ...]
@@ -150,7 +149,7 @@ def open_contender(entry: Entry, clock: Clock, around: Around = lambda _name, ma
     def session_of(path: Path, _threads: int = 1) -> ort.InferenceSession:
         return around(path.stem, lambda: entry.settings.open(path))
 
-    if entry.path.is_dir() or is_bundle(entry.path):
+    if entry.path.is_dir():
         return _open_bundle(entry, open_bundle(entry.path), watch, session_of)
     if not entry.path.exists():
         raise BundleError(f"{entry.path}: no such bundle or ONNX file")
@@ -167,10 +166,9 @@ def _open_bundle(entry: Entry, bundle: Bundle, watch: Stopwatch, session_of: Any
         architecture=manifest.architecture,
         network=network_name(manifest),
         image_size=manifest.preprocessing.image_size,
-        precision=manifest.precision,
+        precision=precision_name(manifest),
         layout=manifest.layout,
         bytes=bundle.bytes,
-        sha256=sha256_of(bundle.folder / MANIFEST),
         macs=manifest.step_macs,
         stored_top1=manifest.anytime_top1,
         points=budget_points(manifest),
@@ -198,7 +196,6 @@ def _open_classifier(entry: Entry, watch: Stopwatch, session_of: Any) -> Contend
         precision=entry.precision,
         layout="split",
         bytes=entry.path.stat().st_size,
-        sha256=sha256_of(entry.path),
         macs=(),
         stored_top1=(),
         points=(),
@@ -215,6 +212,11 @@ def network_name(manifest: Manifest) -> str:
     if _is_classifier(manifest):
         return f"{manifest.architecture}@{manifest.preprocessing.image_size}"
     return f"{manifest.architecture}_p{manifest.patch_size}_T{manifest.steps}"
+
+
+def precision_name(manifest: Manifest) -> str:
+    """Of weights and activations, and how weights are compressed."""
+    return manifest.precision if manifest.compression == "none" else f"{manifest.precision} {manifest.compression}"
 
 
 def _is_classifier(manifest: Manifest) -> bool:
@@ -282,6 +284,11 @@ class TimedSession:
 
 def _timed(sessions: Mapping[str, ort.InferenceSession], watch: Stopwatch) -> dict[str, Any]:
     return {name: TimedSession(session, name, watch) for name, session in sessions.items()}
+
+
+def digest(path: Path) -> str:
+    """Digest of a bundle's manifest, which names those of everything else; or of a file."""
+    return sha256_of(path / MANIFEST if path.is_dir() else path)
 
 
 def git_revision(path: Path) -> str | None:

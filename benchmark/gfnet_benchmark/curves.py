@@ -41,7 +41,7 @@ class Curve:
 
 
 def curves_of(result: Result) -> tuple[Curve, ...]:
-    """Every curve of a result that has an accuracy; stored accuracies where the run's images have no classes."""
+    """Every curve of a result that has an accuracy; stored accuracies first, then the run's own."""
     found = []
     for subject in result.subjects:
         reference = result.subject(subject.reference) if subject.reference else None
@@ -59,7 +59,7 @@ def curves_of(result: Result) -> tuple[Curve, ...]:
 
 def _classifier(subject: Subject, base: float | None) -> tuple[Point, ...]:
     loop = subject.loop
-    top1 = loop.top1 if loop.top1 is not None else subject.stored_top1[-1] if subject.stored_top1 else None
+    top1 = subject.stored_top1[-1] if subject.stored_top1 else loop.top1
     if top1 is None:
         return ()
     return (_point(loop.typical_ms, base, top1, (subject.name,)),)

@@ -9,9 +9,6 @@ from pathlib import Path
 
 from gfnet.measurement import Result, read_result, write_result_file
 
-RESULTS = Path("benchmark/results")
-"""Where they are kept, from the repository's root."""
-
 
 def keep(paths: Sequence[Path], folder: Path) -> list[tuple[Path, Result, bool]]:
     """Check results, then copy all of them into a folder, or none.

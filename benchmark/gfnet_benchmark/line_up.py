@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from gfnet_benchmark.timing import Clock
 from gfnet_export.bundle import Bundle, is_bundle, open_bundle
 from gfnet_export.runtime import Provider
 
+_MOST_THREADS = 1024
 CALIBRATED_ON = 32
 """Photos on which ranges of 8-bit activations are found."""
 
@@ -46,8 +48,9 @@ def line_up(
     Raises:
         DataError: a baseline is not to be had.
     """
-    entries = [Entry(_name(bundle, bundles), bundle.folder) for bundle in bundles]
+    entries = [Entry(bundle.folder.resolve().name, bundle.folder) for bundle in bundles]
     entries += _baselines(bundles, images, folder, baselines, curve)
+    entries = _apart(entries)
     several = len(threads) > 1
     found = []
     for count in threads:
@@ -64,11 +67,13 @@ def thread_counts(text: str) -> tuple[int, ...]:
     """Numbers of threads as given by a person: ``1`` or ``1,2``.
 
     Raises:
-        DataError: it is no list of numbers from 1 on.
+        DataError: it is no list of such numbers.
     """
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isascii() and part.isdigit() and int(part) for part in parts):
-        raise DataError(f"--threads {text!r}: give a number from 1 on, or several with commas between them")
+    if not all(part.isascii() and part.isdigit() and 1 <= int(part) <= _MOST_THREADS for part in parts):
+        raise DataError(
+            f"--threads {text!r}: give a number from 1 to {_MOST_THREADS}, or several with commas between them"
+        )
     return tuple(dict.fromkeys(int(part) for part in parts))
 
 
@@ -104,7 +109,8 @@ def _baselines(
 ) -> list[Entry]:
     try:
         from gfnet_benchmark.baselines import baseline_entry, default_baselines
-    except ImportError:  # without torch there is nothing to make a baseline with; a file can be given all the same
+    except ImportError as error:  # there is nothing to make a baseline with; a file can be given all the same
+        print(f"gfnet: no baseline of our own: it needs gfnet[onnx] ({error})", file=sys.stderr)
         return [Entry(Path(spec).stem, Path(spec)) for spec in specs]
     known = {network_name(open_bundle(spec).manifest) for spec in specs if is_bundle(spec)}
     wanted = [*specs, *(spec for spec in default_baselines(bundles, curve=curve) if spec not in known)]
@@ -126,8 +132,17 @@ def _readable(images: Sequence[Path], count: int) -> list[Path]:
     return found
 
 
-def _name(bundle: Bundle, bundles: Sequence[Bundle]) -> str:
-    """The folder's name, and as much before it as sets it apart from the others."""
-    folder = bundle.folder.resolve()
-    same = [other for other in bundles if other.folder.resolve().name == folder.name]
-    return folder.name if len(same) == 1 else "/".join(folder.parts[-2:])
+def _apart(entries: Sequence[Entry]) -> list[Entry]:
+    """Those of the same name by as much of their paths as sets them apart."""
+    found = []
+    for entry in entries:
+        name, depth = entry.name, 1
+        parts = (*entry.path.resolve().parts[:-1], entry.name)
+        same = [other for other in entries if other is not entry and other.name == entry.name]
+        while any((*other.path.resolve().parts[:-1], other.name)[-depth:] == parts[-depth:] for other in same):
+            depth += 1
+            if depth > len(parts):
+                break
+            name = "/".join(parts[-depth:])
+        found.append(dataclasses.replace(entry, name=name))
+    return found

@@ -45,7 +45,7 @@ class Watch:
             load_after=psutil.getloadavg()[0],
             others_cores=max(others, 0.0) / seconds if seconds else None,
             affinity=_affinity(),
-            battery_level=None if battery is None else battery.percent / 100,
+            battery_level=None if battery is None else min(battery.percent / 100, 1.0),
             plugged_in=None if battery is None else battery.power_plugged,
         )
 

@@ -227,13 +227,17 @@ class _Photos:
                 start = clock()
                 photo = load_image(path)
                 decoding = clock() - start
-                for way, squares in self._squares.items():
+                cut = {}
+                for way in self._squares:
                     start = clock()
-                    squares.append(way(photo)[None])
-                    self._seconds[way] += decoding + clock() - start
-                self.paths.append(path)
+                    cut[way] = way(photo)[None], decoding + clock() - start
             except ImageError as error:
                 self.unreadable.append(str(error))
+                continue
+            self.paths.append(path)
+            for way, (square, seconds) in cut.items():
+                self._squares[way].append(square)
+                self._seconds[way] += seconds
         if not self.paths:
             raise DataError(f"none of {len(images)} images could be read; the first: {self.unreadable[0]}")
 

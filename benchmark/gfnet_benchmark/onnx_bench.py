@@ -15,7 +15,7 @@ from gfnet.exits import exit_steps
 from gfnet.measurement import Answer, Cold, CurvePoint, Loop, Result, Stop, SubgraphTiming, Subject
 from gfnet.results import BudgetPoint
 from gfnet_benchmark.cold import ColdGraph, measure_cold
-from gfnet_benchmark.contenders import Entry, Graph, git_revision
+from gfnet_benchmark.contenders import Entry, Graph, digest, git_revision
 from gfnet_benchmark.machine import Watch, describe_machine
 from gfnet_benchmark.measuring import STORED, Measured, Run, Stopping, measure
 from gfnet_benchmark.statistics import ratio, typical
@@ -72,9 +72,9 @@ def bench_onnx(
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         machine=describe_machine(),
         conditions=conditions,
-        command=command,
+        command=None if command is None else _readable(command)[:2000],
         images=len(run.images),
-        unreadable=run.unreadable,
+        unreadable=tuple(_readable(message) for message in run.unreadable),
         rounds=rounds,
         processes=processes,
         warmup_rounds=run.warmup_rounds,
@@ -108,7 +108,7 @@ def _subject(name: str, run: Run, cold: Cold | None, cold_graphs: dict[str, Cold
         precision=about.precision,
         layout=about.layout,
         bytes=about.bytes,
-        sha256=about.sha256,
+        sha256=digest(about.entry.path),
         revision=git_revision(about.entry.path),
         reference=reference,
         macs=about.macs,
@@ -136,6 +136,7 @@ def _reference(name: str, run: Run) -> str | None:
         if measured.description.entry.settings.threads == threads
     }
     networks = [measured.description for measured in alike.values() if measured.description.kind == "network"]
+    networks.sort(key=lambda network: network.architecture != about.architecture)  # its own first
     of = about if about.kind == "network" or not networks else networks[0]
     classifiers = [other for other in alike if alike[other].description.kind == "classifier"]
     full = f"{of.architecture}@{of.image_size}"
@@ -174,7 +175,7 @@ def _loop(measured: Measured, run: Run, stops: Sequence[Stop], base: np.ndarray 
         images_per_second=1 / each if each else None,
         top1=top1(answers.exits),
         answers=tuple(
-            Answer(image="/".join(path.parts[-2:]), exit_step=int(exit_step), class_index=int(class_index))
+            Answer(image=_readable("/".join(path.parts[-2:])), exit_step=int(exit_step), class_index=int(class_index))
             for path, exit_step, class_index in zip(run.images, answers.exits, given, strict=True)
         ),
         ratio=None if base is None else ratio(seconds, base, run.process),
@@ -211,6 +212,11 @@ class _Accuracy:
             return None
         given = np.take_along_axis(self._classes, exits[None] - 1, axis=0)[0]
         return 100 * float((given == self._right).mean())
+
+
+def _readable(name: str) -> str:
+    """A name with what is no text, or moves a cursor, shown as such."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name)
 
 
 def _shares(exits: np.ndarray, steps: int) -> tuple[float, ...]:

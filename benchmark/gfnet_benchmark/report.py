@@ -114,7 +114,8 @@ def _markdown(results: Sequence[tuple[str, Result]]) -> str:
         for rows, left in ((step_rows(result), 2), (whole_rows(result), 2)):
             if len(rows) > 1:
                 rule = tuple("---" if index < left else "---:" for index in range(len(rows[0])))
-                lines += ["| " + " | ".join(row) + " |" for row in (rows[0], rule, *rows[1:])] + [""]
+                cells = [[cell.replace("|", r"\|") for cell in row] for row in (rows[0], rule, *rows[1:])]
+                lines += ["| " + " | ".join(row) + " |" for row in cells] + [""]
         lines += [f"{machine_text(result)}. {result.images} images, {result.rounds} rounds, {result.created}.", ""]
         lines += [f"**Unreliable:** {reason}.  " for reason in doubts(result)]
         lines += ["", "```", repeat_text(result), "```", ""]
@@ -127,7 +128,8 @@ def _markdown(results: Sequence[tuple[str, Result]]) -> str:
             "| --- | --- | ---: | ---: | ---: |",
         ]
         lines += [
-            f"| {one.first} | {one.second} | {one.images} | {one.same_label:.1f} | {one.same_exit:.1f} |"
+            f"| {one.first} | {one.second} | {one.images} | {one.same_label:.1f} | "
+            + ("other thresholds |" if one.same_exit is None else f"{one.same_exit:.1f} |")
             for one in agreed
         ]
     return "\n".join(lines).rstrip() + "\n"

@@ -116,8 +116,8 @@ def _labelled(results: Sequence[tuple[str, Result]]) -> list[tuple[str, Curve]]:
 
 
 def _plain(name: str) -> str:
-    """A name that matplotlib does not take for a formula."""
-    return name.replace("$", r"\$")
+    """A name that matplotlib takes for no formula, and does not leave out of a legend for its first letter."""
+    return name.replace("$", r"\$").replace("_", "\u200b_", name.startswith("_"))
 
 
 def _draw_curves(axes: Any, curves: Sequence[tuple[str, Curve]], published: Sequence[Behind]) -> dict[str, str]:

@@ -50,6 +50,9 @@ def schedules(candidate: Candidate) -> tuple[Schedule, ...]:
         BudgetError: nothing is known of its accuracy.
     """
     steps = len(candidate.cumulative_ms)
+    known = (candidate.anytime_top1, *(point.exit_distribution for point in candidate.points))
+    if any(len(values) not in (0, steps) for values in known):
+        raise BudgetError(f"{candidate.name}: its accuracies are not those of {steps} steps; evaluate it again")
     found = [
         _schedule(candidate, point.thresholds, point.exit_distribution, point.top1)
         for point in candidate.points

@@ -29,7 +29,8 @@ def ratio(
     """One's typical time over another's, with the interval that holds 95 % of the ratios of resampled runs.
 
     Processes, their rounds, and images are drawn with replacement, the same ones for both: what was measured side by
-    side stays together, and what moves both alike moves no ratio.
+    side stays together, and what moves both alike moves no ratio.  Of few processes it is a little narrow: with five it
+    holds the true ratio in nine runs of ten.
 
     Args:
         ours: [rounds,images].

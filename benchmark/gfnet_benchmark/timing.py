@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -56,8 +56,3 @@ class Stopwatch:
 def median_ratio(numerator: Sequence[float] | np.ndarray, denominator: Sequence[float] | np.ndarray) -> float:
     """Median over rounds of one's time over the other's in the same round."""
     return float(np.median(np.asarray(numerator) / np.asarray(denominator)))
-
-
-def round_means(samples: Mapping[str, Sequence[float]], name: str, per_round: int) -> np.ndarray:
-    """Mean of ``name``'s samples in each round of ``per_round`` samples."""
-    return np.asarray(samples[name]).reshape(-1, per_round).mean(axis=1)

@@ -39,7 +39,7 @@ def test_others_may_use_cores_that_are_left():
 
 
 def test_a_device_that_became_slower_half_way_is_noticed_without_its_saying_so():
-    slow = network(loop=loop(3.0, (0.5, 0.3, 0.2), round_ms=(3.0, 3.0, 3.4, 3.9)))
+    slow = network(loop=loop(3.75, (0.5, 0.3, 0.2), round_ms=(3.0, 3.0, 3.4, 3.9)))
     (doubt,) = doubts(result(slow, classifier()))
     assert "fp32: became 30 % slower" in doubt
 
@@ -52,10 +52,10 @@ def test_too_wide_an_interval_is_named():
 
 
 def test_a_model_that_is_off_is_named():
-    off = network(loop=loop(3.0, (0.5, 0.3, 0.2), modelled_ms=2.8))
-    assert measured_over_modelled(off) == pytest.approx(1.0714, abs=1e-4)
+    off = network(loop=loop(4.0, (0.5, 0.3, 0.2), modelled_ms=3.75))
+    assert measured_over_modelled(off) == pytest.approx(1.0667, abs=1e-4)
     (doubt,) = doubts(result(off, classifier()))
-    assert "1.071 times the modelled" in doubt
+    assert "1.067 times the modelled" in doubt
 
 
 def test_few_images_are_named():

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from gfnet_benchmark.timing import Stopwatch, median_ratio, round_means, summarise
+from gfnet_benchmark.timing import Stopwatch, median_ratio, summarise
 
 
 def ticking(*durations):
@@ -37,7 +37,3 @@ def test_ratios_compare_within_a_round():
     # A machine that slows down tenfold half-way changes both alike.
     ours, baseline = np.array([1.0, 1.0, 10.0, 10.0, 10.0]), np.array([2.0, 2.0, 20.0, 20.0, 20.0])
     assert median_ratio(ours, baseline) == 0.5
-
-
-def test_rounds_are_averaged_over_their_images():
-    assert round_means({"a": [1.0, 3.0, 10.0, 30.0]}, "a", 2).tolist() == [2.0, 20.0]

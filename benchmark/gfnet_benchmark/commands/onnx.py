@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 import click
 
-from gfnet.cli import json_option, report_unreadable, stop_on_sigterm, threshold_options, write_result
+from gfnet.cli import check_writable, json_option, report_unreadable, stop_on_sigterm, threshold_options, write_result
 
 
 @click.command()
@@ -72,6 +73,8 @@ def onnx(
     from gfnet_benchmark.onnx_bench import bench_onnx
     from gfnet_benchmark.tables import result_table
 
+    if json_path is not None:
+        check_writable(json_path)
     stop_on_sigterm()
     counts = thread_counts(threads)
     files = every_nth(find_images([images]), limit)
@@ -105,20 +108,20 @@ def onnx(
 def _command() -> str:
     """What was asked for, without the folders that only this machine has."""
     context = click.get_current_context()
-    words = ["gfnet bench onnx"]
+    words = ["gfnet", "bench", "onnx"]
     for parameter in context.command.params:
         value = context.params[parameter.name or ""]
         if parameter.name == "json_path" or context.get_parameter_source(parameter.name or "") == _DEFAULT:
             continue
         for one in value if isinstance(value, tuple) else (value,):
-            told = Path(str(one)).name
+            told = Path(str(one)).resolve().name if Path(str(one)).exists() else str(one)
             if isinstance(parameter, click.Argument):
                 words.append(told)
             elif isinstance(one, bool):
                 words.append(parameter.opts[0] if one else parameter.secondary_opts[0])
             else:
                 words += [parameter.opts[0], told]
-    return " ".join((*words, "--json RESULT.json"))
+    return shlex.join((*words, "--json", "RESULT.json"))
 
 
 _DEFAULT = click.core.ParameterSource.DEFAULT

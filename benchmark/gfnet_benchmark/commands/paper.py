@@ -25,13 +25,17 @@ def paper(results: tuple[Path, ...], figure: str, out: Path | None, json_path: P
 
     RESULT.json: measured runs of released networks, as `gfnet bench onnx --json` writes them.
     """
+    from gfnet.errors import GFNetError
     from gfnet.measurement import read_result
     from gfnet_benchmark.devices import device_curve, devices_from
     from gfnet_benchmark.paper import count_macs, fit_figure
     from gfnet_benchmark.paper_tables import paper_result, paper_table
 
     devices = [device for path in results for device in devices_from(read_result(path))]
-    fitted = fit_figure(figure, count_macs(figure))
+    try:
+        fitted = fit_figure(figure, count_macs(figure))
+    except ImportError as error:
+        raise GFNetError(f"counting multiply-adds needs gfnet[train] ({error})") from error
     shown = {fit.piece.network for fit in fitted.pieces}
     # Of a run of many networks, those of another figure are not missed; a run of none of this one's is an error.
     curves = [

@@ -103,12 +103,17 @@ def compare(results: tuple[Path, ...], fail_above: float | None, json_path: Path
 @json_option
 def schedule(devices: tuple[str, ...], networks: tuple[Path, ...], target_ms: float, json_path: Path | None) -> None:
     """Thresholds, and of several networks the one, that are most accurate within a mean latency on a device."""
+    from gfnet.measurement import read_result, split_source
     from gfnet_benchmark.candidates import open_candidates
     from gfnet_benchmark.curves import exits_text, thresholds_text
+    from gfnet_benchmark.reliability import doubts
     from gfnet_benchmark.scheduling import best_schedule
     from gfnet_benchmark.tables import aligned
 
     candidates = open_candidates(networks, devices)
+    for device in devices:
+        for reason in doubts(read_result(split_source(device)[0])):
+            click.echo(f"{device} is unreliable: {reason}", err=True)
     best, own = best_schedule(candidates, target_ms)
     rows = [("network", "top-1 %", "mean ms", "exits %", "thresholds", "")]
     for candidate, found in zip(candidates, own, strict=True):
@@ -141,16 +146,21 @@ def schedule(devices: tuple[str, ...], networks: tuple[Path, ...], target_ms: fl
     "--format",
     "form",
     type=click.Choice(["html", "md", "csv", "png"]),
-    help="By default as the file is called; a page if that does not say.",
+    help="By default as the file is called.",
 )
 @json_option
 def report(results: tuple[Path, ...], out: Path, form: Any, json_path: Path | None) -> None:
     """One self-contained page about one or several results; or Markdown, CSV, a picture."""
+    from gfnet.errors import DataError
     from gfnet_benchmark.published import published_behind
     from gfnet_benchmark.report import read_labelled, write_report
 
-    suffix = out.suffix.removeprefix(".")
-    form = form or (suffix if suffix in ("md", "csv", "png") else "html")
+    suffix = out.suffix.removeprefix(".").lower()
+    form = form or {"htm": "html"}.get(suffix, suffix)
+    if form not in ("html", "md", "csv", "png"):
+        raise DataError(f"{out}: no format is called {suffix!r}; name it .html, .md, .csv or .png, or pass --format")
+    if out.resolve() in [path.resolve() for path in results]:
+        raise DataError(f"{out}: is one of the results; choose another file")
     labelled = read_labelled(results)
     write_report(out, labelled, form, published_behind())
     click.echo(f"wrote {out}")
