@@ -3,13 +3,6 @@ import GFNetKit
 
 /// What the commands share.
 enum Reading {
-    static func manifest(_ url: URL) throws -> Manifest {
-        guard let content = try? Data(contentsOf: url) else {
-            throw UsageError("\(url.path): cannot be read; give the manifest.json of a bundle")
-        }
-        return try JSONDecoder().decode(Manifest.self, from: content)
-    }
-
     /// Classes of images whose folders are called like them; `nil` for all where one is not.
     static func classes(of paths: [String], labels: [String]?) -> [Int?] {
         let index = Dictionary((labels ?? []).enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
@@ -25,35 +18,27 @@ enum Reading {
     }
 
     /// When images stop: as asked for, or else by the manifest's most accurate thresholds.
-    ///
-    /// - Returns: T thresholds; `nil` runs all steps.
-    static func thresholds(_ arguments: Arguments, _ manifest: Manifest) throws -> [Double]? {
+    static func exitRule(_ arguments: Arguments) throws -> ExitRule {
         let given = [arguments.has("all-steps"), arguments["thresholds"] != nil, arguments["budget"] != nil]
         if given.count(where: { $0 }) > 1 {
             throw UsageError("--all-steps, --thresholds and --budget exclude one another; give one")
         }
-        if arguments.has("all-steps") { return nil }
+        if arguments.has("all-steps") { return .allSteps }
         if let text = arguments["thresholds"] {
             let values = text.split(separator: ",", omittingEmptySubsequences: false).map { Double($0) }
-            let wanted = [manifest.steps - 1, manifest.steps]
-            guard wanted.contains(values.count), values.allSatisfy({ $0.map { $0 >= 0 } ?? false }) else {
-                throw UsageError("--thresholds \(text): give \(wanted[0]) or \(wanted[1]) numbers from 0 up, e.g. 0.8,0.7")
+            guard !values.contains(nil) else {
+                throw UsageError("--thresholds \(text): give comma-separated numbers, e.g. 0.8,0.7")
             }
-            return values.prefix(manifest.steps - 1).compactMap { $0 } + [-1e8]
+            return .thresholds(values.compactMap { $0 })
         }
         if let text = arguments["budget"] {
-            let units: [Character: Double] = ["K": 1e3, "M": 1e6, "G": 1e9]
-            let factor = units[text.uppercased().last ?? " "]
+            let factor = ["K": 1e3, "M": 1e6, "G": 1e9][text.suffix(1).uppercased()]
             guard let number = Double(factor == nil ? text : String(text.dropLast())) else {
                 throw UsageError("--budget \(text): give multiply-adds, e.g. 60M")
             }
-            let met = manifest.budgets.filter { $0.budget <= number * (factor ?? 1) }
-            guard let best = met.max(by: { $0.budget < $1.budget }) else {
-                throw UsageError("--budget \(text): no stored thresholds cost as little; give more, or --all-steps")
-            }
-            return best.thresholds
+            return .budget(number * (factor ?? 1))
         }
-        return manifest.budgets.max { ($0.top1 ?? 0, -$0.budget) < ($1.top1 ?? 0, -$1.budget) }?.thresholds
+        return .mostAccurate
     }
 
     /// Runs a benchmark, with a line on standard error for each round, and writes its result.

@@ -54,12 +54,12 @@ struct BenchmarkSummary: Sendable {
 
     /// One stored set of thresholds, from runs that were stopped where it stops each image.
     private func curvePoint(_ budget: Budget, _ stops: [Stop]) -> CurvePoint {
-        let thresholds = Array(budget.thresholds)
+        let thresholds = budget.thresholds
         let exits = exitSteps(thresholds)
         let picked = times.own.indices.map { round in
             exits.enumerated().map { image, exit in times.stopped[exit - 1][round][image] }
         }
-        let known = Array(budget.exitDistribution)
+        let known = budget.exitDistribution
         return CurvePoint(
             budget: budget.budget,
             thresholds: thresholds,

@@ -46,8 +46,8 @@ public struct NetworkDescription: Sendable, Equatable {
         _ manifest: Manifest, name: String? = nil, runtime: Runtime, bytes: Int? = nil, sha256: String? = nil
     ) {
         let isWhole = manifest.steps == 1  // one step is a classifier, not a sequence
-        let plain = "\(manifest.compression)" == "none"
-        precision = plain ? "\(manifest.precision)" : "\(manifest.precision), \(manifest.compression)"
+        let weights = manifest.compression == .none ? "" : ", \(manifest.compression.rawValue)"
+        precision = manifest.precision.rawValue + weights
         self.name = name ?? precision
         imageSize = manifest.preprocessing.imageSize
         network =
@@ -55,14 +55,14 @@ public struct NetworkDescription: Sendable, Equatable {
             ? "\(manifest.architecture)@\(imageSize)"
             : "\(manifest.architecture)_p\(manifest.patchSize)_T\(manifest.steps)"
         steps = manifest.steps
-        layout = "\(manifest.layout)"
+        layout = manifest.layout.rawValue
         self.bytes = bytes
         self.sha256 = sha256
         macs = manifest.stepMacs
         storedTop1 = manifest.anytimeTop1
-        budgets = Array(manifest.budgets)
+        budgets = manifest.budgets
         parts = manifest.subgraphs.map { graph in
-            Part(name: graph.name, role: isWhole ? "classifier" : "\(graph.role)", steps: graph.steps)
+            Part(name: graph.name, role: isWhole ? "classifier" : graph.role.rawValue, steps: graph.steps)
         }
         self.runtime = runtime
     }
