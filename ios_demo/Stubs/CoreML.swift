@@ -62,7 +62,9 @@ open class MLModel: NSObject {
     public convenience init(contentsOf url: URL, configuration: MLModelConfiguration) throws { fatalError() }
     open var modelDescription: MLModelDescription { fatalError() }
     open class func compileModel(at modelURL: URL) async throws -> URL { fatalError() }
-    open func prediction(from input: any MLFeatureProvider, options: MLPredictionOptions) throws -> any MLFeatureProvider {
+    open func prediction(from input: any MLFeatureProvider, options: MLPredictionOptions) throws
+        -> any MLFeatureProvider
+    {
         fatalError()
     }
 }

@@ -28,7 +28,8 @@ struct CameraView: UIViewControllerRepresentable {
         }
 
         func imagePickerController(
-            _ camera: UIImagePickerController, didFinishPickingMediaWithInfo info: [UIImagePickerController.InfoKey: Any]
+            _ camera: UIImagePickerController,
+            didFinishPickingMediaWithInfo info: [UIImagePickerController.InfoKey: Any]
         ) {
             // With its orientation, as a file has it.
             if let photo = info[.originalImage] as? UIImage, let content = photo.jpegData(compressionQuality: 0.95) {

@@ -22,7 +22,11 @@ struct LookView: View {
             .toolbar {
                 PhotosPicker(selection: $item, matching: .images) { Label("Choose a photo", systemImage: "photo") }
                 if CameraView.isAvailable {
-                    Button { isCameraShown = true } label: { Label("Take a photo", systemImage: "camera") }
+                    Button {
+                        isCameraShown = true
+                    } label: {
+                        Label("Take a photo", systemImage: "camera")
+                    }
                 }
             }
             .onChange(of: item) { model.show($0) }

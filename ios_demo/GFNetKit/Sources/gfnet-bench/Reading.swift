@@ -50,7 +50,9 @@ enum Reading {
         try ResultFile.write(result, to: out)
         for subject in result.subjects {
             let stops = subject.stops.map { String(format: "%.4g", $0.typicalMs) }.joined(separator: ", ")
-            print("\(subject.name): after each step \(stops) ms; own exits \(String(format: "%.4g", subject.loop.typicalMs)) ms")
+            print(
+                "\(subject.name): after each step \(stops) ms; own exits \(String(format: "%.4g", subject.loop.typicalMs)) ms"
+            )
         }
         for reason in result.unreliable { print("UNRELIABLE: \(reason)") }
         print(out.path)

@@ -133,7 +133,8 @@ public struct Benchmark<Runner: StepRunner>: Sendable {
         let noted = AdaptiveEngine(timed, clock: clock)
         let (images, thresholds, steps) = (images, plan.thresholds, about.steps)
         func stopped(_ limits: [Double]?) -> Interleaving.Probe {
-            { image in _ = try await plain.classify(images[image].square, name: images[image].name, thresholds: limits) }
+            { image in _ = try await plain.classify(images[image].square, name: images[image].name, thresholds: limits)
+            }
         }
         var probes = [stopped(thresholds)]
         for step in 1..<max(steps, 1) {
@@ -168,7 +169,8 @@ public struct Benchmark<Runner: StepRunner>: Sendable {
         let rounds = states.dropFirst().dropLast().map { $0.thermalState ?? "" }
         if let hot = rounds.firstIndex(where: { ["serious", "critical"].contains($0) }) {
             found.append(
-                "the device throttled: thermal state \(rounds[hot]) from round \(hot + 1) of \(rounds.count); let it cool")
+                "the device throttled: thermal state \(rounds[hot]) from round \(hot + 1) of \(rounds.count); let it cool"
+            )
         }
         if states.contains(where: { $0.lowPowerMode == true }) {
             found.append("low-power mode was on; switch it off")

@@ -16,7 +16,8 @@ struct BenchmarkSummary: Sendable {
     var subject: Subject {
         let stops = times.stopped.enumerated().map { index, rounds in
             Stop(
-                step: index + 1, typicalMs: 1e3 * Statistics.typical(rounds), latency: Timing(seconds: rounds.flatMap { $0 }),
+                step: index + 1, typicalMs: 1e3 * Statistics.typical(rounds),
+                latency: Timing(seconds: rounds.flatMap { $0 }),
                 top1: top1(exits: Array(repeating: index + 1, count: images.count)))
         }
         return Subject(

@@ -36,6 +36,25 @@ public struct NetworkDescription: Sendable, Equatable {
     public let parts: [Part]
     public let runtime: Runtime
 
+    /// Of whatever is no bundle.
+    init(
+        name: String, network: String, imageSize: Int, steps: Int, budgets: [Budget], parts: [Part], runtime: Runtime
+    ) {
+        self.name = name
+        self.network = network
+        self.imageSize = imageSize
+        self.steps = steps
+        precision = "fp32"
+        layout = "split"
+        bytes = nil
+        sha256 = nil
+        macs = []
+        storedTop1 = []
+        self.budgets = budgets
+        self.parts = parts
+        self.runtime = runtime
+    }
+
     /// A bundle's network.
     ///
     /// - Parameters:

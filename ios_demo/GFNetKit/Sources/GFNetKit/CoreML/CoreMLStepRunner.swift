@@ -130,7 +130,8 @@
         }
 
         public var loadSeconds: [String: Double] {
-            Dictionary(uniqueKeysWithValues: graphs.compactMap { graph in graph.loadSeconds.map { (graph.spec.name, $0) } })
+            Dictionary(
+                uniqueKeysWithValues: graphs.compactMap { graph in graph.loadSeconds.map { (graph.spec.name, $0) } })
         }
 
         /// Compiles what is not compiled and makes the subgraphs, once.

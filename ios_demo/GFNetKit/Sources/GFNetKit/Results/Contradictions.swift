@@ -35,7 +35,9 @@ extension BenchmarkResult {
 extension Subject {
     fileprivate var contradiction: String? {
         let steps = stops.count
-        if stops.isEmpty || stops.map(\.step) != Array(1...max(steps, 1)) { return "stops are not those of steps 1, 2, …" }
+        if stops.isEmpty || stops.map(\.step) != Array(1...max(steps, 1)) {
+            return "stops are not those of steps 1, 2, …"
+        }
         if kind == .classifier && steps != 1 { return "a classifier has one step, not \(steps)" }
         if subgraphs.isEmpty { return "no subgraph was timed" }
         let roles: Set = ["glance", "policy", "focus", "step", "classifier"]
