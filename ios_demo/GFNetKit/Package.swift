@@ -13,6 +13,10 @@ let package = Package(
     targets: [
         .target(name: "GFNetKit", swiftSettings: strict),
         .executableTarget(name: "gfnet-bench", dependencies: ["GFNetKit"], swiftSettings: strict),
+        .executableTarget(name: "gfnet-manifest-check", dependencies: ["GFNetKit"], swiftSettings: strict),
+        .target(name: "CAllocations"),
+        .executableTarget(
+            name: "gfnet-engine-time", dependencies: ["GFNetKit", "CAllocations"], swiftSettings: strict),
         .testTarget(
             name: "GFNetKitTests",
             dependencies: ["GFNetKit"],

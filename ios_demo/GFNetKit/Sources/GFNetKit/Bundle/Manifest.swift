@@ -1,0 +1,139 @@
+/// `manifest.json`: all that a runtime needs to know of a bundle besides its subgraphs.
+///
+/// Decoding checks everything that Python's reader checks, with the same verdict; ``ModelBundle`` reads the file with a
+/// decoder of this package, since Foundation's is more lenient with numbers.
+public struct Manifest: Codable, Sendable, Equatable {
+    /// The schema version that this release reads.
+    public static let version = 1
+
+    /// What the subgraphs are.
+    public enum Format: String, Codable, Sendable {
+        case onnx, coreml
+    }
+
+    /// Of weights and activations; the policy's output is float32 always.
+    public enum Precision: String, Codable, Sendable {
+        case fp32, fp16, int8
+        /// `fp32` but for the classifiers' weights.
+        case int8Heads = "int8-heads"
+        /// `fp32` but for the weights of all large layers that take one vector.
+        case int8Vectors = "int8-vectors"
+    }
+
+    /// Of a Core ML package's weights; `w8a8`: of its activations too.
+    public enum Compression: String, Codable, Sendable {
+        case none, int8, palette6, palette4, w8a8
+    }
+
+    /// How the sequence was cut.
+    public enum Layout: String, Codable, Sendable {
+        /// Glance, policy and focus.
+        case split
+        /// Glance, and the rest of a step in one graph.
+        case fused
+        /// Like `split`, but the focus steps are functions of one package.
+        case multifunction
+
+        /// What is run at a step (1 ... T), in order.
+        public func roles(atStep step: Int) -> [Role] {
+            if step == 1 { return [.glance] }
+            return self == .fused ? [.step] : [.policy, .focus]
+        }
+    }
+
+    public let schemaVersion: Int
+    public let format: Format
+    public let precision: Precision
+    public let compression: Compression
+    public let layout: Layout
+    /// Of 8-bit activations.
+    public let calibration: Calibration?
+    /// Name of the backbone.
+    public let architecture: String
+    /// Side of the glance and of every patch, pixels.
+    public let patchSize: Int
+    /// T.
+    public let steps: Int
+    public let numClasses: Int
+    /// Class names in the order of the logits; `nil` where unknown.
+    public let labels: [String]?
+    public let preprocessing: Preprocessing
+    /// Cumulative multiply-adds of sequences of 1 ... T steps.
+    public let stepMacs: [Double]
+    /// Accuracy in percent after each step; empty where unknown.
+    public let anytimeTop1: [Double]
+    public let budgets: [Budget]
+    public let subgraphs: [Subgraph]
+    public let exporter: Exporter
+
+    enum CodingKeys: String, CodingKey, CaseIterable {
+        case schemaVersion = "schema_version"
+        case format, precision, compression, layout, calibration, architecture
+        case patchSize = "patch_size"
+        case steps
+        case numClasses = "num_classes"
+        case labels, preprocessing
+        case stepMacs = "step_macs"
+        case anytimeTop1 = "anytime_top1"
+        case budgets, subgraphs, exporter
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.closedContainer(CodingKeys.self)
+        schemaVersion = try values.integer(.schemaVersion, in: Self.version...Self.version)
+        format = try values.decode(Format.self, forKey: .format)
+        precision = try values.decode(Precision.self, forKey: .precision)
+        compression = try values.decode(.compression, default: .none)
+        layout = try values.decode(.layout, default: .split)
+        calibration = try values.decodeIfPresent(Calibration.self, forKey: .calibration)
+        architecture = try values.text(.architecture)
+        patchSize = try values.integer(.patchSize, in: 1...Limits.imageSize)
+        steps = try values.integer(.steps, in: 1...Limits.steps)
+        numClasses = try values.integer(.numClasses, in: 1...Limits.classes)
+        labels = try values.decodeNil(forKey: .labels) ? nil : values.list(.labels, 0...Limits.classes)
+        preprocessing = try values.decode(Preprocessing.self, forKey: .preprocessing)
+        stepMacs = try values.numbers(.stepMacs, atMost: Limits.steps, from: 0)
+        anytimeTop1 = try values.numbers(.anytimeTop1, atMost: Limits.steps, from: 0, to: 100)
+        budgets = try values.list(.budgets, 0...Limits.budgets)
+        subgraphs = try values.list(.subgraphs, 0...Limits.subgraphs)
+        exporter = try values.decode(Exporter.self, forKey: .exporter)
+        try decoder.consistent {
+            try checkCounts()
+            try checkForm()
+            try checkSequence()
+            try checkShapes()
+        }
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(schemaVersion, forKey: .schemaVersion)
+        try values.encode(format, forKey: .format)
+        try values.encode(precision, forKey: .precision)
+        try values.encode(compression, forKey: .compression)
+        try values.encode(layout, forKey: .layout)
+        try values.encodeIfPresent(calibration, forKey: .calibration)
+        try values.encode(architecture, forKey: .architecture)
+        try values.encode(patchSize, forKey: .patchSize)
+        try values.encode(steps, forKey: .steps)
+        try values.encode(numClasses, forKey: .numClasses)
+        try values.encode(labels, forKey: .labels)  // null where unknown: readers want to find it
+        try values.encode(preprocessing, forKey: .preprocessing)
+        try values.encode(stepMacs, forKey: .stepMacs)
+        try values.encode(anytimeTop1, forKey: .anytimeTop1)
+        try values.encode(budgets, forKey: .budgets)
+        try values.encode(subgraphs, forKey: .subgraphs)
+        try values.encode(exporter, forKey: .exporter)
+    }
+
+    /// A class's name, or its index where names are unknown.
+    public func label(_ classIndex: Int) -> String {
+        guard let labels, labels.indices.contains(classIndex) else { return String(classIndex) }
+        return labels[classIndex]
+    }
+
+    /// The subgraph of a role at a step (1 ... T); `nil` where the layout has none.
+    public func subgraph(_ role: Role, step: Int) -> Subgraph? {
+        subgraphs.first { $0.role == role && $0.steps.contains(step) }
+    }
+}

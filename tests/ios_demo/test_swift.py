@@ -1,0 +1,43 @@
+"""The Swift package builds without warnings, passes its own tests and is formatted."""
+
+from __future__ import annotations
+
+import pytest
+
+from swift_support import IOS_DEMO, PACKAGE, need_swift, run
+
+
+@pytest.fixture(autouse=True)
+def toolchain() -> None:
+    need_swift()
+
+
+def test_the_package_builds_without_warnings():
+    manifest = (PACKAGE / "Package.swift").read_text()
+    assert "-warnings-as-errors" in manifest  # a warning is then no line that scrolls by
+    done = run("swift", "build", "--build-tests")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "warning:" not in done.stdout + done.stderr
+
+
+def test_the_package_s_own_tests_pass():
+    done = run("swift", "test")
+    assert done.returncode == 0, done.stdout[-10_000:] + done.stderr[-10_000:]
+
+
+def test_every_source_is_formatted():
+    done = run(
+        "swift", "format", "lint", "--strict", "--recursive", "--configuration", IOS_DEMO / ".swift-format", *sources()
+    )
+    assert done.returncode == 0, done.stderr[-10_000:]
+
+
+def sources():
+    """Swift files of all of ``ios_demo``, without what was built."""
+    found = sorted(
+        path
+        for path in IOS_DEMO.rglob("*.swift")
+        if not any(part.startswith(".") for part in path.relative_to(IOS_DEMO).parts)
+    )
+    assert PACKAGE / "Package.swift" in found
+    return found
