@@ -49,7 +49,7 @@ format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Options of `gfnet export coreml` besides: make ios-bundle CKPT=run/model.safetensors EXPORT="--compression int8"
+# Options of `gfnet export coreml` besides: make ios-bundle CKPT=run/model.safetensors EXPORT="--compress int8"
 ios-bundle: install
 	@test -n "$(CKPT)" || { echo "which network? make ios-bundle CKPT=run/model.safetensors" >&2; exit 2; }
 	$(BIN)/gfnet export coreml "$(CKPT)" --out ios_demo/GFNetDemo/GFNetDemo/Network/bundle --overwrite $(EXPORT)
