@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import random
@@ -117,7 +118,8 @@ def change(content: dict[str, Any], choice: random.Random) -> None:
     elif kind == 3 and isinstance(container, list):
         container.insert(key, copy.deepcopy(container[key]))
     elif isinstance(container[key], int | float) and choice.random() < 0.5:
-        container[key] = container[key] + choice.choice((-1, 1, 0.5)) * choice.choice((1, 1, 10, 1e9))
+        with contextlib.suppress(OverflowError):  # of an integer of 400 digits, changed before
+            container[key] = container[key] + choice.choice((-1, 1, 0.5)) * choice.choice((1, 1, 10, 1e9))
     else:
         container[key] = copy.deepcopy(choice.choice(VALUES))
 

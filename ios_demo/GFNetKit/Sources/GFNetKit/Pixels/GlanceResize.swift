@@ -60,7 +60,7 @@ public struct GlanceResize: Sendable {
     public func resize(_ square: PixelSquare, into planes: UnsafeMutableBufferPointer<Float>) throws {
         guard square.side == imageSize else { throw GeometryError.wrongSide(square.side, expected: imageSize) }
         precondition(planes.count >= 3 * patchSize * patchSize, "no room for a glance of \(patchSize) pixels")
-        square.bytes.withUnsafeBufferPointer { bytes in
+        square.bytes.withUnsafeBytes { bytes in
             sources.withUnsafeBufferPointer { sources in
                 weights.withUnsafeBufferPointer { weights in
                     for row in 0..<patchSize {
@@ -76,22 +76,34 @@ public struct GlanceResize: Sendable {
     /// One target pixel, from the few source pixels that it needs: a glance reads little of a large photo.
     @inline(__always)
     private func blend(
-        _ row: Int, _ column: Int, _ bytes: UnsafeBufferPointer<UInt8>, _ sources: UnsafeBufferPointer<Int>,
+        _ row: Int, _ column: Int, _ bytes: UnsafeRawBufferPointer, _ sources: UnsafeBufferPointer<Int>,
         _ weights: UnsafeBufferPointer<Float>, _ planes: UnsafeMutableBufferPointer<Float>
     ) {
-        var sum = SIMD3<Float>()
-        for across in column * width..<(column + 1) * width {
-            var down = SIMD3<Float>()
-            for tap in row * width..<(row + 1) * width {
-                let at = 3 * (sources[tap] * imageSize + sources[across])
-                down += weights[tap] * SIMD3(Float(bytes[at]), Float(bytes[at + 1]), Float(bytes[at + 2]))
+        let stride = 3 &* imageSize
+        var sum = SIMD4<Float>()
+        for across in 0..<width {
+            let left = 3 &* sources[column &* width &+ across]
+            var down = SIMD4<Float>()
+            for tap in 0..<width {
+                let top = stride &* sources[row &* width &+ tap]
+                down += weights[row &* width &+ tap] * Self.pixel(bytes, top &+ left)
             }
-            sum += weights[across] * down
+            sum += weights[column &* width &+ across] * down
         }
         let plane = patchSize * patchSize
         let at = row * patchSize + column
         planes[at] = sum.x
         planes[plane + at] = sum.y
         planes[2 * plane + at] = sum.z
+    }
+
+    /// Three channels and a byte that nobody uses: one load of four is faster than three loads.
+    @inline(__always)
+    private static func pixel(_ bytes: UnsafeRawBufferPointer, _ at: Int) -> SIMD4<Float> {
+        guard at &+ 4 <= bytes.count else {  // the very last pixel has no byte behind it
+            return SIMD4(Float(bytes[at]), Float(bytes[at + 1]), Float(bytes[at + 2]), 0)
+        }
+        let four = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: UInt32.self))
+        return SIMD4<Float>(unsafeBitCast(four, to: SIMD4<UInt8>.self))
     }
 }
