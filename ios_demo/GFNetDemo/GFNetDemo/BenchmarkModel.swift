@@ -40,6 +40,7 @@ final class BenchmarkModel: ObservableObject {
                 let result = try await measure()
                 let file = FileManager.default.temporaryDirectory.appendingPathComponent("gfnet-result.json")
                 try ResultFile.write(result, to: file)
+                roundMs = result.subjects.first?.loop.roundMs ?? []
                 state = .done(result, file: file)
             } catch is CancellationError {
                 state = .idle
@@ -74,6 +75,8 @@ final class BenchmarkModel: ObservableObject {
         let (reports, report) = AsyncStream.makeStream(of: BenchmarkProgress.self, bufferingPolicy: .bufferingNewest(1))
         let watching = Task {
             for await progress in reports {
+                // What was still on its way must not hide the result.
+                guard !Task.isCancelled else { break }
                 state = .running(progress)
                 roundMs = progress.roundMs
             }

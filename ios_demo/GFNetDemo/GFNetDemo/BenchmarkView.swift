@@ -4,7 +4,11 @@ import SwiftUI
 
 /// Measures the network on this phone, and shares what was found.
 struct BenchmarkView: View {
-    @StateObject var model: BenchmarkModel
+    @StateObject private var model: BenchmarkModel
+
+    init(model: @autoclosure @escaping () -> BenchmarkModel) {
+        _model = StateObject(wrappedValue: model())
+    }
 
     var body: some View {
         NavigationStack {

@@ -6,6 +6,10 @@ struct CameraView: UIViewControllerRepresentable {
     let onPhoto: @MainActor (Data) -> Void
     @Environment(\.dismiss) private var dismiss
 
+    init(onPhoto: @escaping @MainActor (Data) -> Void) {
+        self.onPhoto = onPhoto
+    }
+
     static var isAvailable: Bool { UIImagePickerController.isSourceTypeAvailable(.camera) }
 
     func makeUIViewController(context: Context) -> UIImagePickerController {

@@ -21,7 +21,8 @@ final class LookModel: ObservableObject {
 
     init(_ installed: Installed) {
         self.installed = installed
-        scale = BudgetScale(installed.bundle.manifest)
+        let scale = BudgetScale(installed.bundle.manifest)
+        self.scale = scale
         position = Double(scale.usual)
     }
 

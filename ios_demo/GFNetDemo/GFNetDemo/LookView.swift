@@ -3,9 +3,13 @@ import SwiftUI
 
 /// A photo, and where the network looks at it.
 struct LookView: View {
-    @StateObject var model: LookModel
+    @StateObject private var model: LookModel
     @State private var item: PhotosPickerItem?
     @State private var isCameraShown = false
+
+    init(model: @autoclosure @escaping () -> LookModel) {
+        _model = StateObject(wrappedValue: model())
+    }
 
     var body: some View {
         NavigationStack {

@@ -1,4 +1,5 @@
 import GFNetKit
+import SwiftUI
 import UIKit
 
 /// A network that is ready to be asked.

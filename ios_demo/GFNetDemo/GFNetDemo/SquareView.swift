@@ -11,7 +11,7 @@ struct SquareView: View {
             if let image = square?.image {
                 Image(decorative: image, scale: 1).resizable().scaledToFit()
                 GeometryReader { space in
-                    ForEach(frames) { PatchOutline(frame: $0, length: space.size.width) }
+                    ForEach(frames) { PatchOutline(patch: $0, length: space.size.width) }
                 }
             } else {
                 RoundedRectangle(cornerRadius: 8).fill(.quaternary)
@@ -25,15 +25,15 @@ struct SquareView: View {
 }
 
 private struct PatchOutline: View {
-    let frame: PatchFrame
+    let patch: PatchFrame
     let length: Double
 
     var body: some View {
-        let place = frame.rectangle(in: length)
+        let place = patch.rectangle(in: length)
         Rectangle()
             .strokeBorder(.yellow, lineWidth: 3)
             .overlay(alignment: .topLeading) {
-                Text("\(frame.id - 1)").font(.caption.bold()).padding(4).background(.yellow).foregroundColor(.black)
+                Text("\(patch.id - 1)").font(.caption.bold()).padding(4).background(.yellow).foregroundColor(.black)
             }
             .frame(width: place.width, height: place.height)
             .position(x: place.midX, y: place.midY)

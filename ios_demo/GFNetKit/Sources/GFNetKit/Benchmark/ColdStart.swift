@@ -1,4 +1,4 @@
-/// What loading and the first image took, the first time in this process.
+/// What loading and the first image took; how cold the system's caches were, only the caller knows.
 public struct ColdStart: Sendable, Equatable {
     /// Until every subgraph could be called.
     public let loadSeconds: Double
