@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all lint format schema clean
+.PHONY: help install demo test test-all lint format schema ios-bundle clean
 
 help:
 	@echo "make demo      train, export, measure a small network; opens in runs/demo/report.html"
@@ -14,6 +14,7 @@ help:
 	@echo "make lint      ruff and mypy"
 	@echo "make format    let ruff rewrite what it can"
 	@echo "make schema    write the JSON Schemas of manifest and result anew"
+	@echo "make ios-bundle CKPT=FILE [EXPORT=OPTIONS]  put a network into the iOS app"
 	@echo "make clean     remove what can be made again, the environment included"
 
 install: $(STAMP)
@@ -47,6 +48,11 @@ schema: install
 format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Options of `gfnet export coreml` besides: make ios-bundle CKPT=run/model.safetensors EXPORT="--compress int8"
+ios-bundle: install
+	@test -n "$(CKPT)" || { echo "which network? make ios-bundle CKPT=run/model.safetensors" >&2; exit 2; }
+	$(BIN)/gfnet export coreml "$(CKPT)" --out ios_demo/GFNetDemo/GFNetDemo/Network/bundle --overwrite $(EXPORT)
 
 clean:
 	rm -rf $(VENV) build dist runs .pytest_cache .mypy_cache .ruff_cache *.egg-info

@@ -7,10 +7,12 @@ let package = Package(
     name: "GFNetKit",
     platforms: [.iOS(.v16), .macOS(.v13)],
     products: [
-        .library(name: "GFNetKit", targets: ["GFNetKit"])
+        .library(name: "GFNetKit", targets: ["GFNetKit"]),
+        .executable(name: "gfnet-bench", targets: ["gfnet-bench"]),
     ],
     targets: [
         .target(name: "GFNetKit", swiftSettings: strict),
+        .executableTarget(name: "gfnet-bench", dependencies: ["GFNetKit"], swiftSettings: strict),
         .executableTarget(name: "gfnet-manifest-check", dependencies: ["GFNetKit"], swiftSettings: strict),
         .target(name: "CAllocations"),
         .executableTarget(

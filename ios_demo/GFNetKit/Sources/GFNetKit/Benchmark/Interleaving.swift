@@ -1,0 +1,43 @@
+/// Many things timed in turn, so that a device that slows down or is disturbed hits all alike.
+struct Interleaving {
+    /// One thing to be timed, for the image of an index.
+    typealias Probe = @Sendable (Int) async throws -> Void
+
+    /// A warm-up round that is faster than all before by this share shows that it is not steady yet.
+    static let stillFalling = 0.02
+
+    let probes: [Probe]
+    let images: Int
+    let clock: Clock
+    private var random: SplitMix
+
+    init(_ probes: [Probe], images: Int, seed: UInt64, clock: @escaping Clock) {
+        self.probes = probes
+        self.images = images
+        self.clock = clock
+        random = SplitMix(seed: seed)
+    }
+
+    /// Runs every probe once on an image, in an order drawn anew, so that none always finds the caches as the same
+    /// other left them.
+    ///
+    /// - Returns: seconds of each probe, in the order of `probes`.
+    mutating func run(image: Int) async throws -> [Double] {
+        var seconds = [Double](repeating: 0, count: probes.count)
+        for index in probes.indices.shuffled(using: &random) {
+            try Task.checkCancellation()
+            let start = clock()
+            try await probes[index](image)
+            seconds[index] = clock() - start
+        }
+        return seconds
+    }
+
+    /// Whether neither of the last two rounds is much faster than all before it.
+    static func isSteady(_ totals: [Double]) -> Bool {
+        guard totals.count >= 3 else { return false }
+        return [totals.count - 2, totals.count - 1].allSatisfy { round in
+            totals[round] >= (1 - stillFalling) * totals[..<round].min()!
+        }
+    }
+}

@@ -1,0 +1,94 @@
+import Foundation
+
+// The rules of `gfnet/measurement.py`: what it refuses is not written, and not read, here either.
+
+extension BenchmarkResult {
+    /// What is wrong with the result, if anything.
+    public var contradiction: String? {
+        let names = subjects.map(\.name)
+        if subjects.isEmpty { return "subjects: there is none" }
+        if Set(names).count < names.count { return "two subjects have the same name" }
+        if images < 1 || rounds < 1 || warmupRounds < 0 || (processes ?? 1) < 1 {
+            return "images, rounds, processes and warmup_rounds must count something"
+        }
+        if created.wholeMatch(of: /[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z/) == nil {
+            return "created: no time like 2026-01-31T12:00:00Z"
+        }
+        for text in [tool, machine.device, machine.os] where !text.isOneLine {
+            return "tool, machine.device and machine.os must be one line of 1 to 300 characters"
+        }
+        if (harnessUs ?? 0) < 0 || conditions.seconds < 0 { return "a time is negative" }
+        if let level = conditions.batteryLevel, !(0...1).contains(level) { return "battery_level is not in 0 … 1" }
+        for subject in subjects {
+            if let reference = subject.reference, !names.contains(reference) {
+                return "\(subject.name): its reference \(reference) is none of the subjects"
+            }
+            if subject.loop.roundMs.count != rounds {
+                return "\(subject.name): \(subject.loop.roundMs.count) values in round_ms for \(rounds) rounds"
+            }
+            if let problem = subject.contradiction { return "\(subject.name): \(problem)" }
+        }
+        return nil
+    }
+}
+
+extension Subject {
+    fileprivate var contradiction: String? {
+        let steps = stops.count
+        if stops.isEmpty || stops.map(\.step) != Array(1...max(steps, 1)) {
+            return "stops are not those of steps 1, 2, …"
+        }
+        if kind == .classifier && steps != 1 { return "a classifier has one step, not \(steps)" }
+        if subgraphs.isEmpty { return "no subgraph was timed" }
+        let roles: Set = ["glance", "policy", "focus", "step", "classifier"]
+        if let graph = subgraphs.first(where: { !roles.contains($0.role) }) { return "\(graph.role) is no role" }
+        for text in [name, network, precision, layout ?? "split", runtime.name, runtime.version, runtime.computeUnits]
+        where !text.isOneLine {
+            return "a name is not one line of 1 to 300 characters"
+        }
+        if let digest = sha256, digest.wholeMatch(of: /[0-9a-f]{64}/) == nil { return "sha256 is no digest" }
+        var counted = [("loop.exit_distribution", loop.exitDistribution.count)]
+        if !macs.isEmpty { counted.append(("macs", macs.count)) }
+        if !storedTop1.isEmpty { counted.append(("stored_top1", storedTop1.count)) }
+        if let thresholds = loop.thresholds { counted.append(("loop.thresholds", thresholds.count)) }
+        counted += curve.enumerated().map { ("curve.\($0).thresholds", $1.thresholds.count) }
+        if let (what, count) = counted.first(where: { $0.1 != steps }) {
+            return "\(what) has \(count) values for \(steps) steps"
+        }
+        let sum = loop.exitDistribution.reduce(0, +)
+        // As Python's isclose: a thousandth, or a billionth of the larger one.
+        if !(abs(sum - 1) <= 1e-3) { return "exit_distribution adds up to \(sum), not 1" }
+        if let answer = loop.answers.first(where: { !(1...steps).contains($0.exitStep) }) {
+            return "\(answer.image) stopped at step \(answer.exitStep) of \(steps)"
+        }
+        let timings = subgraphs.map(\.steady) + stops.map(\.latency) + [loop.latency]
+        return timings.lazy.compactMap(\.contradiction).first
+    }
+}
+
+extension Timing {
+    private static var rounding: Double { 2e-3 }  // of percentiles, against samples written with few digits
+
+    fileprivate var contradiction: String? {
+        if count < 1 { return "a distribution of \(count) times" }
+        if !(meanMs >= 0 && medianMs >= 0) || samplesMs.contains(where: { $0 < 0 }) { return "a time is negative" }
+        if !(medianMs <= p90Ms && p90Ms <= p99Ms) { return "median, p90 and p99 do not ascend" }
+        if samplesMs.isEmpty { return nil }
+        if samplesMs.count != count { return "\(samplesMs.count) samples, but count is \(count)" }
+        let sorted = samplesMs.sorted()
+        for (told, percent) in [(medianMs, 50.0), (p90Ms, 90), (p99Ms, 99)] {
+            let found = Statistics.percentile(ofSorted: sorted, percent)
+            if abs(told - found) > Self.rounding + Self.rounding * abs(found) {
+                return "the percentiles are not those of the samples"
+            }
+        }
+        return nil
+    }
+}
+
+extension String {
+    /// Whether it is one line of 1 to 300 characters without control characters.
+    fileprivate var isOneLine: Bool {
+        (1...300).contains(unicodeScalars.count) && !unicodeScalars.contains { $0.value < 0x20 || $0.value == 0x7f }
+    }
+}

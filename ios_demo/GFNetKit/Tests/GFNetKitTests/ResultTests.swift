@@ -1,0 +1,73 @@
+import Foundation
+import Testing
+
+@testable import GFNetKit
+
+@Test func percentilesAreThoseOfNumpy() {
+    // numpy.percentile([1, 2, 4, 8], (50, 90, 99))
+    let values: [Double] = [1, 2, 4, 8]
+    #expect(Statistics.percentile(ofSorted: values, 50) == 3)
+    #expect(abs(Statistics.percentile(ofSorted: values, 90) - 6.8) < 1e-12)
+    #expect(abs(Statistics.percentile(ofSorted: values, 99) - 7.88) < 1e-12)
+    #expect(Statistics.percentile(ofSorted: [5], 99) == 5)
+}
+
+@Test func aTypicalTimeIsTheMeanOfTheImagesMedians() {
+    #expect(Statistics.typical([[1, 10], [2, 20], [90, 30]]) == 11)
+}
+
+private func written(_ change: (inout BenchmarkResult) -> Void = { _ in }) async throws -> Data {
+    let time = FakeClock()
+    var result = try await Benchmark(
+        FakeRunner(time: time), about: .fake, images: [FakeRunner.image(0)], plan: BenchmarkPlan(rounds: 2),
+        monitor: FakeDevice(), clock: time.clock
+    ).run()
+    change(&result)
+    return try ResultFile.encode(result)
+}
+
+@Test func aResultIsReadAsItWasWritten() async throws {
+    let content = try await written()
+    let result = try ResultFile.decode(content, path: "r.json")
+    #expect(try ResultFile.encode(result) == content)
+    #expect(String(decoding: content, as: UTF8.self).contains("\"thresholds\" : null"))
+}
+
+@Test func aResultThatContradictsItselfIsRefused() async throws {
+    for change: (inout BenchmarkResult) -> Void in [
+        { $0.rounds = 7 }, { $0.subjects = [] }, { $0.subjects.append($0.subjects[0]) }, { $0.created = "today" },
+        { $0.subjects[0].stops.removeLast() }, { $0.subjects[0].loop.exitDistribution = [0, 0, 0.5] },
+        { $0.subjects[0].loop.latency.samplesMs = [1] }, { $0.subjects[0].reference = "nothing" },
+        { $0.machine.device = "two\nlines" },
+    ] {
+        let content = try await written(change)
+        #expect(throws: ResultError.self) { try ResultFile.decode(content, path: "r.json") }
+    }
+}
+
+@Test func otherVersionsAndUnknownFieldsAreRefusedByName() async throws {
+    let text = String(decoding: try await written(), as: UTF8.self)
+    let newer = text.replacingOccurrences(of: "\"schema_version\" : 2", with: "\"schema_version\" : 3")
+    #expect(
+        throws: ResultError(
+            "r.json: a benchmark result of schema version 3, but this release reads 2; measure it again, or read it "
+                + "with the release that wrote it")
+    ) { try ResultFile.decode(Data(newer.utf8), path: "r.json") }
+    let odd = text.replacingOccurrences(of: "\"machine\" : {", with: "\"machine\" : {\"colour\" : \"red\",")
+    #expect(throws: ResultError("r.json: no sound benchmark result (machine.colour: unknown field); measure it again"))
+    {
+        try ResultFile.decode(Data(odd.utf8), path: "r.json")
+    }
+    #expect(throws: ResultError.self) { try ResultFile.decode(Data("[]".utf8), path: "r.json") }
+}
+
+@Test func aResultIsWrittenWholeOrNotAtAll() async throws {
+    let result = try ResultFile.decode(try await written(), path: "r.json")
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+    #expect(throws: ResultError.self) { try ResultFile.write(result, to: folder.appendingPathComponent("r.json")) }
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    try ResultFile.write(result, to: folder.appendingPathComponent("r.json"))
+    #expect(try ResultFile.read(folder.appendingPathComponent("r.json")) == result)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["r.json"])
+}
