@@ -94,7 +94,12 @@ def test_a_result_from_swift_can_be_ingested(measured, tmp_path):
     "written",
     [
         result(),
-        result(network(layout="fused", revision="abc", macs=(1e6, 2e6, 3e6)), classifier(), unreliable=("a reason",)),
+        result(
+            network(layout="fused", revision="abc", macs=(1e6, 2e6, 3e6)),
+            classifier(),
+            unreliable=("a reason",),
+            command="gfnet bench onnx a",
+        ),
         result(network(name="alone", baseline_ms=None), unreadable=("a.jpg: broken",), processes=2, rounds=4),
         result(network(name="alone", baseline_ms=None, stored_top1=(), curve=(), cold=None)),
     ],

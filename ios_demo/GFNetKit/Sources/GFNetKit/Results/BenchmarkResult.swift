@@ -10,6 +10,8 @@ public struct BenchmarkResult: Codable, Sendable, Equatable {
     public var created: String
     public var machine: Machine
     public var conditions: Conditions
+    /// What a person would type to measure the like again.
+    public var command: String?
     /// Number of images, each of which was run in each round.
     public var images: Int
     /// Images that could not be read.
@@ -26,7 +28,7 @@ public struct BenchmarkResult: Codable, Sendable, Equatable {
     @OrEmpty public var unreliable: [String]
 
     enum CodingKeys: String, CodingKey {
-        case tool, created, machine, conditions, images, unreadable, rounds, processes, subjects, unreliable
+        case tool, created, machine, conditions, command, images, unreadable, rounds, processes, subjects, unreliable
         case schemaVersion = "schema_version"
         case warmupRounds = "warmup_rounds"
         case harnessUs = "harness_us"

@@ -20,8 +20,9 @@ extension BenchmarkResult {
         if (harnessUs ?? 0) < 0 || conditions.seconds < 0 { return "a time is negative" }
         if let level = conditions.batteryLevel, !(0...1).contains(level) { return "battery_level is not in 0 … 1" }
         for subject in subjects {
-            if let reference = subject.reference, !names.contains(reference) {
-                return "\(subject.name): its reference \(reference) is none of the subjects"
+            let others = subjects.filter { $0.kind == .classifier && $0.name != subject.name }.map(\.name)
+            if let reference = subject.reference, !others.contains(reference) {
+                return "\(subject.name): its reference \(reference) is no other classifier of the run"
             }
             if subject.loop.roundMs.count != rounds {
                 return "\(subject.name): \(subject.loop.roundMs.count) values in round_ms for \(rounds) rounds"
@@ -51,18 +52,46 @@ extension Subject {
         if !macs.isEmpty { counted.append(("macs", macs.count)) }
         if !storedTop1.isEmpty { counted.append(("stored_top1", storedTop1.count)) }
         if let thresholds = loop.thresholds { counted.append(("loop.thresholds", thresholds.count)) }
-        counted += curve.enumerated().map { ("curve.\($0).thresholds", $1.thresholds.count) }
+        for (index, point) in curve.enumerated() {
+            counted.append(("curve.\(index).thresholds", point.thresholds.count))
+            if !point.exitDistribution.isEmpty {
+                counted.append(("curve.\(index).exit_distribution", point.exitDistribution.count))
+            }
+            if !point.measuredExits.isEmpty {
+                counted.append(("curve.\(index).measured_exits", point.measuredExits.count))
+            }
+        }
         if let (what, count) = counted.first(where: { $0.1 != steps }) {
             return "\(what) has \(count) values for \(steps) steps"
         }
         let sum = loop.exitDistribution.reduce(0, +)
         // As Python's isclose: a thousandth, or a billionth of the larger one.
         if !(abs(sum - 1) <= 1e-3) { return "exit_distribution adds up to \(sum), not 1" }
+        let modelled = zip(loop.exitDistribution, stops).map { $0 * $1.typicalMs }.reduce(0, +)
+        if abs(loop.modelledMs - modelled) > max(1e-4, 0.01 * max(loop.modelledMs, modelled)) {
+            return "modelled_ms is \(loop.modelledMs), but stops and exits say \(modelled)"
+        }
+        if kind == .network && !network.hasSuffix("_T\(steps)") {
+            return "\(network) has not the \(steps) steps that were measured"
+        }
+        if let graph = subgraphs.first(where: { $0.steps.isEmpty || $0.steps.contains { !(1...steps).contains($0) } }) {
+            return "\(graph.name) runs at no step of \(steps)"
+        }
+        let ratios = [loop.ratio] + stops.map(\.ratio) + subgraphs.map(\.ratio)
+        if let problem = ratios.lazy.compactMap({ $0?.contradiction }).first { return problem }
         if let answer = loop.answers.first(where: { !(1...steps).contains($0.exitStep) }) {
             return "\(answer.image) stopped at step \(answer.exitStep) of \(steps)"
         }
         let timings = subgraphs.map(\.steady) + stops.map(\.latency) + [loop.latency]
         return timings.lazy.compactMap(\.contradiction).first
+    }
+}
+
+extension Ratio {
+    fileprivate var contradiction: String? {
+        if !(value > 0 && low > 0 && low <= high) { return "the interval \(low) to \(high) is upside down" }
+        // Resampling may shift it a little.
+        return value < 0.9 * low || value > 1.1 * high ? "\(value) lies outside of its interval \(low) to \(high)" : nil
     }
 }
 

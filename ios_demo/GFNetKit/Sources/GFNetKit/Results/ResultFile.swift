@@ -104,7 +104,7 @@ public enum ResultFile {
 
     /// Fields that a file may give as `null`, which are left out when they are written again.
     private static let optionalFields: Set<String> = [
-        "affinity", "battery_level", "bytes", "cold", "cores", "first_run_ms", "governor", "harness_us",
+        "affinity", "battery_level", "bytes", "cold", "command", "cores", "first_run_ms", "governor", "harness_us",
         "images_per_second", "import_ms", "load_after", "load_before", "load_ms", "low_power_mode", "measured_ms",
         "measured_top1", "memory_bytes", "others_cores", "peak_bytes", "plugged_in", "process_ms", "processor",
         "ratio", "reference", "revision", "sha256", "threads", "top1",
