@@ -130,7 +130,8 @@ extension String {
             && utf8.allSatisfy { (0x30...0x39).contains($0) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains($0) }
     }
 
-    /// Whether nothing in it is invisible or without a meaning, as Python's `str.isprintable` has it.
+    /// Whether nothing in it is invisible or without a meaning, as Python's `str.isprintable` has it.  The two may
+    /// know different releases of Unicode: a letter that is younger than one of them is without a meaning to it.
     var isPrintable: Bool { unicodeScalars.allSatisfy(\.isPrintable) }
 
     /// Fit to be shown: printable, on one line, not too long.
