@@ -31,6 +31,7 @@ demo: install
 	$(BIN)/gfnet demo --out runs/demo --overwrite
 
 test: install
+	@command -v swift > /dev/null || echo "no Swift toolchain here: the phone's code in ios_demo/ is not tested"
 	$(BIN)/python -m pytest
 
 test-all: install
