@@ -15,7 +15,7 @@ from gfnet.errors import DataError
 from gfnet.images import Preprocessing
 from gfnet_benchmark.contenders import Entry
 from gfnet_export import names
-from gfnet_export.bundle import Bundle
+from gfnet_export.bundle import Bundle, is_bundle, open_bundle
 from gfnet_export.components import baseline_component
 from gfnet_export.manifest import Precision, preprocessing_of
 from gfnet_export.onnx_bundle import component_model
@@ -66,6 +66,8 @@ def baseline_entry(spec: str, bundle: Bundle, folder: Path, photos: Sequence[Any
     """
     if Path(spec).exists():
         path = Path(spec)
+        if is_bundle(path) and open_bundle(path).manifest.steps > 1:
+            raise DataError(f"--baseline {spec}: a bundle of several steps; a baseline looks once, at the whole image")
         return Entry(path.stem if path.suffix == ".onnx" else path.name, path)
     match = _SPEC.fullmatch(spec)
     if match is None:

@@ -66,4 +66,4 @@ def _open(path: Path, measured: Sequence[Subject]) -> Candidate:
     )
     if not found:
         raise DataError(f"{path}: is {form}, but the results measure {told or 'no network'}; measure this one there")
-    raise DataError(f"{path}: {form} was measured as {told}; write #NAME behind the result to take one")
+    raise DataError(f"{path}: {form} was measured as {told}; give one of them, by #NAME behind a result")

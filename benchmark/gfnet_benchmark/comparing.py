@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gfnet.errors import DataError
-from gfnet.measurement import Result, Subject
+from gfnet.measurement import Ratio, Result, Subject, cumulative_latency
 from gfnet_benchmark.curves import exits_text
 from gfnet_benchmark.reliability import doubts
 from gfnet_benchmark.tables import aligned, ratio_text
@@ -25,13 +25,13 @@ class Change:
     """
 
     what: str
-    old: float
-    new: float
+    old: Ratio
+    new: Ratio
 
     @property
     def factor(self) -> float:
         """By which it became slower."""
-        return self.new / self.old
+        return self.new.value / self.old.value
 
 
 def changes(old: Result, new: Result) -> tuple[Change, ...]:
@@ -53,7 +53,7 @@ def changes(old: Result, new: Result) -> tuple[Change, ...]:
         for before, after in zip(subject.stops, other.stops, strict=True):
             if before.ratio is not None and after.ratio is not None:
                 what = f"{subject.name}, all stop after step {before.step}"
-                found.append(Change(what, before.ratio.value, after.ratio.value))
+                found.append(Change(what, before.ratio, after.ratio))
     if not found:
         raise DataError("the old result has no network with a ratio to a baseline; measure it again with one")
     return tuple(found)
@@ -64,7 +64,7 @@ def change_table(found: Sequence[Change], limit: float) -> str:
     rows = [("ratio to the baseline of the same run", "old", "new", "new / old", "")]
     for change in found:
         mark = "SLOWER" if change.factor > limit else ""
-        rows.append((change.what, f"{change.old:.3f}", f"{change.new:.3f}", f"{change.factor:.3f}", mark))
+        rows.append((change.what, ratio_text(change.old), ratio_text(change.new), f"{change.factor:.3f}", mark))
     return aligned(rows)
 
 
@@ -77,8 +77,10 @@ def comparison_table(results: Sequence[tuple[str, Result]]) -> str:
     for label, result in results:
         mark = "unreliable" if doubts(result) else ""
         for subject in result.subjects:
-            stops = [f"{stop.typical_ms:.3f}" for stop in subject.stops]
             network = subject.kind == "network"
+            # Of a baseline what ratios are to.
+            times = cumulative_latency(subject) if network else (subject.loop.typical_ms,)
+            stops = [f"{ms:.3f}" for ms in times]
             rows.append(
                 (
                     label,

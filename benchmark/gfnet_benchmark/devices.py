@@ -86,7 +86,7 @@ def devices_from(result: Result) -> tuple[Device, ...]:
         for subject in result.classifiers:
             if _ran(subject) == tuple(ran):  # of several forms the fastest
                 known = baselines.get(subject.network, np.inf)
-                baselines[subject.network] = min(known, subject.stops[0].typical_ms)
+                baselines[subject.network] = min(known, subject.loop.typical_ms)
         form = precision if layout == "split" else f"{precision} {layout}"
         devices.append(Device(", ".join((result.machine.device, *ran, form)), cumulative_ms, baselines))
     return tuple(devices)

@@ -90,6 +90,10 @@ def open_bundles(sources: Sequence[str], images: Sequence[Path], folder: Path) -
     """
     opened = []
     for source in sources:
+        if Path(source).is_file():
+            raise BundleError(
+                f"{source}: a file; give a bundle's folder, as `gfnet export onnx` makes it of a checkpoint"
+            )
         if "/" in source or Path(source).exists():
             opened.append(open_bundle(source))
         else:
@@ -142,7 +146,7 @@ def _apart(entries: Sequence[Entry]) -> list[Entry]:
         while any((*other.path.resolve().parts[:-1], other.name)[-depth:] == parts[-depth:] for other in same):
             depth += 1
             if depth > len(parts):
-                break
+                raise DataError(f"{entry.path}: takes part twice; give it once")
             name = "/".join(parts[-depth:])
         found.append(dataclasses.replace(entry, name=name))
     return found

@@ -47,7 +47,7 @@ def _of_numbers(result: Result) -> list[str]:
     for subject in result.subjects:
         samples = subject.loop.latency.count
         if samples < FEWEST_SAMPLES:
-            found.append(f"{subject.name}: {samples} images were timed, fewer than {FEWEST_SAMPLES}; take more")
+            found.append(f"{subject.name}: {samples} times were taken, fewer than {FEWEST_SAMPLES}; take more")
         drift = _drift(subject)
         if abs(drift) > LARGEST_DRIFT:
             became = "slower" if drift > 0 else "faster"
@@ -56,7 +56,8 @@ def _of_numbers(result: Result) -> list[str]:
         ratio = subject.stops[-1].ratio
         if ratio is not None and (ratio.high - ratio.low) / 2 > WIDEST_INTERVAL * ratio.value:
             width = 100 * (ratio.high - ratio.low) / 2 / ratio.value
-            found.append(f"{subject.name}: its ratio is known to {width:.1f} % only; take more rounds")
+            known = f"known to {width:.1f} % only" if width < 100 else "not known"
+            found.append(f"{subject.name}: its ratio is {known}; take more rounds")
         gap = measured_over_modelled(subject)
         if subject.kind == "network" and abs(gap - 1) > LARGEST_GAP:
             found.append(f"{subject.name}: the measured mean latency is {gap:.3f} times the modelled one")

@@ -44,7 +44,7 @@ def accuracy_latency(
     curves = _labelled(results)
     if not curves:
         return None
-    with drawing(7.2, 4.6) as (figure, axes):
+    with drawing(7.2, 4.6 + 0.12 * len(curves)) as (figure, axes):
         tips = _draw_curves(axes, curves, published)
         return to_svg(figure, name, tips)
 
@@ -91,16 +91,17 @@ def picture(results: Sequence[tuple[str, Result]], published: Sequence[Behind] =
     """The curve, if there is one, above every result's latencies: a PNG."""
     curves = _labelled(results)
     rows = [_rows(result) for _, result in results]
-    heights = [4.6 if curves else 0.0, *(0.42 * len(row) + 1.2 for row in rows)]
+    heights = [4.8 + 0.12 * len(curves) if curves else 0.0, *(0.42 * len(row) + 1.2 for row in rows)]
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(8.4, sum(heights)), layout="constrained")
+        longest = max(len(name) for row in rows for name, *_ in row)
+        figure = Figure(figsize=(7.2 + 0.075 * longest, sum(heights)), layout="constrained")
         shown = [height for height in heights if height]
         axes: Any = figure.subplots(len(shown), 1, height_ratios=shown, squeeze=False)[:, 0]
         if curves:
             _draw_curves(axes[0], curves, published)
         for (label, _), row, below in zip(results, rows, axes[-len(rows) :], strict=True):
             _draw_rows(below, row)
-            below.set_title(label, loc="left", fontsize=11)
+            below.set_title(label, loc="left", fontsize=9)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=160)
     return buffer.getvalue()
@@ -163,7 +164,7 @@ def _draw_curves(axes: Any, curves: Sequence[tuple[str, Curve]], published: Sequ
     axes.set_xlabel("mean latency, of the full-image baseline's" if relative else "mean latency, ms")
     axes.set_ylabel("top-1 accuracy (%)")
     axes.set_xlim(left=0)
-    axes.legend(loc="lower right", fontsize=8.5)
+    axes.legend(loc="upper left", bbox_to_anchor=(0, -0.14), ncols=2, fontsize=8.5, borderaxespad=0)
     return tips
 
 

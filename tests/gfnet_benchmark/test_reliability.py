@@ -60,4 +60,4 @@ def test_a_model_that_is_off_is_named():
 
 def test_few_images_are_named():
     subject = classifier(loop=loop(5.0, (1.0,), latency=timing(5.0, count=3)))
-    assert any("3 images were timed, fewer than 20" in doubt for doubt in doubts(result(network(), subject)))
+    assert any("3 times were taken, fewer than 20" in doubt for doubt in doubts(result(network(), subject)))

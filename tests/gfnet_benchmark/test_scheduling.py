@@ -94,7 +94,7 @@ def test_a_bundle_s_own_precision_is_found_among_several(tmp_path, onnx_bundle, 
     path = str(tmp_path / "both.json")
     (candidate,) = open_candidates([onnx_bundle.folder], [path])
     assert candidate.cumulative_ms == cumulative_latency(both.subject("b"))
-    with pytest.raises(DataError, match=r"was measured as a \(.* int8 split\), b \(.* fp32 split\); write #NAME"):
+    with pytest.raises(DataError, match=r"as a \(.* int8 split\), b \(.* fp32 split\); give one of them, by #NAME"):
         open_candidates([checkpoint_file], [path])
     (candidate,) = open_candidates([checkpoint_file], [f"{path}#a"])
     assert candidate.cumulative_ms == (1.0, 2.0, 3.0)

@@ -71,7 +71,7 @@ def compare(results: tuple[Path, ...], fail_above: float | None, json_path: Path
         slower = [change for change in found if change.factor > fail_above]
         click.echo("\n" + change_table(found, fail_above))
         answer["changes"] = [
-            {"what": change.what, "old": change.old, "new": change.new, "factor": change.factor} for change in found
+            {"what": one.what, "old": one.old.value, "new": one.new.value, "factor": one.factor} for one in found
         ]
     write_result(json_path, answer)
     if slower:
@@ -125,7 +125,9 @@ def schedule(devices: tuple[str, ...], networks: tuple[Path, ...], target_ms: fl
     click.echo(aligned(rows))
     given = ",".join(f"{max(value, 0):.9g}" for value in best.thresholds[:-1])
     if given:
-        click.echo(f"\ngfnet predict {best.candidate.name} --thresholds {given} PHOTO")
+        never = all(value > 1 for value in best.thresholds[:-1])
+        told = "--all-steps" if never else f"--thresholds {given}"
+        click.echo(f"\ngfnet predict {best.candidate.name} {told} PHOTO")
     write_result(
         json_path,
         {
