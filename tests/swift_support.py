@@ -14,6 +14,9 @@ PACKAGE = IOS_DEMO / "GFNetKit"
 REQUIRED = "GFNET_SWIFT"
 """Environment variable; ``required`` fails a test that would be skipped for want of a toolchain."""
 
+STRICT = ("-Xswiftc", "-warnings-as-errors")
+"""For every build, or the next one starts anew.  Not in Package.swift: Xcode may refuse flags that it calls unsafe."""
+
 _PATIENCE = 1200  # seconds: a first build on a busy machine
 
 
@@ -36,7 +39,7 @@ def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
 def built(product: str) -> Path:
     """The executable of a product of the package, built if need be."""
     need_swift()
-    command = ("swift", "build", "--product", product)
+    command = ("swift", "build", *STRICT, "--product", product)
     done = run(*command)
     assert done.returncode == 0, done.stdout + done.stderr
     return Path(run(*command, "--show-bin-path").stdout.strip()) / product

@@ -1,8 +1,6 @@
 // swift-tools-version: 6.0
 import PackageDescription
 
-let strict: [SwiftSetting] = [.unsafeFlags(["-warnings-as-errors"])]
-
 let package = Package(
     name: "GFNetKit",
     platforms: [.iOS(.v16), .macOS(.v13)],
@@ -11,17 +9,16 @@ let package = Package(
         .executable(name: "gfnet-bench", targets: ["gfnet-bench"]),
     ],
     targets: [
-        .target(name: "GFNetKit", swiftSettings: strict),
-        .executableTarget(name: "gfnet-bench", dependencies: ["GFNetKit"], swiftSettings: strict),
-        .executableTarget(name: "gfnet-manifest-check", dependencies: ["GFNetKit"], swiftSettings: strict),
+        .target(name: "GFNetKit"),
+        .executableTarget(name: "gfnet-bench", dependencies: ["GFNetKit"]),
+        .executableTarget(name: "gfnet-manifest-check", dependencies: ["GFNetKit"]),
         .target(name: "CAllocations"),
         .executableTarget(
-            name: "gfnet-engine-time", dependencies: ["GFNetKit", "CAllocations"], swiftSettings: strict),
+            name: "gfnet-engine-time", dependencies: ["GFNetKit", "CAllocations"]),
         .testTarget(
             name: "GFNetKitTests",
             dependencies: ["GFNetKit"],
-            resources: [.copy("Fixtures")],
-            swiftSettings: strict
+            resources: [.copy("Fixtures")]
         ),
     ],
     swiftLanguageModes: [.v6]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from swift_support import IOS_DEMO, PACKAGE, need_swift, run
+from swift_support import IOS_DEMO, PACKAGE, STRICT, need_swift, run
 
 
 @pytest.fixture(autouse=True)
@@ -15,13 +15,13 @@ def toolchain() -> None:
 def test_the_package_builds_without_warnings():
     manifest = (PACKAGE / "Package.swift").read_text()
     assert "-warnings-as-errors" in manifest  # a warning is then no line that scrolls by
-    done = run("swift", "build", "--build-tests")
+    done = run("swift", "build", *STRICT, "--build-tests")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "warning:" not in done.stdout + done.stderr
 
 
 def test_the_package_s_own_tests_pass():
-    done = run("swift", "test")
+    done = run("swift", "test", *STRICT)
     assert done.returncode == 0, done.stdout[-10_000:] + done.stderr[-10_000:]
 
 
