@@ -13,7 +13,6 @@ def toolchain() -> None:
 
 
 def test_the_package_builds_without_warnings():
-    manifest = (PACKAGE / "Package.swift").read_text()
     done = run("swift", "build", *STRICT, "--build-tests")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "warning:" not in done.stdout + done.stderr
