@@ -260,10 +260,10 @@ class ClassifierRunner:
         return self._binding.get_outputs()[0].numpy().reshape(1, -1), None
 
     def propose(self, state: Any) -> tuple[np.ndarray, Any]:
-        raise NotImplementedError("one step needs no second")
+        raise ValueError("a classifier has no second step")
 
     def focus(self, origins: np.ndarray, state: Any, step: int) -> tuple[np.ndarray, Any]:
-        raise NotImplementedError("one step needs no second")
+        raise ValueError("a classifier has no second step")
 
     def select(self, state: Any, keep: np.ndarray) -> Any:
         return state

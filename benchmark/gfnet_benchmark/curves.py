@@ -52,7 +52,7 @@ def curves_of(result: Result) -> tuple[Curve, ...]:
             found.append(Curve(subject.name, "classifier", _classifier(subject, base)))
         else:
             found.append(Curve(subject.name, "budgets", _budgets(subject, base)))
-            found.append(Curve(subject.name, "measured", _measured(subject, base)))
+            found.append(Curve(subject.name, "measured", _budgets(subject, base, measured=True)))
             found.append(Curve(subject.name, "stops", _stops(subject, base)))
     return tuple(curve for curve in found if curve.points)
 
@@ -65,39 +65,19 @@ def _classifier(subject: Subject, base: float | None) -> tuple[Point, ...]:
     return (_point(loop.typical_ms, base, top1, (subject.name,)),)
 
 
-def _budgets(subject: Subject, base: float | None) -> tuple[Point, ...]:
-    points = [
-        _point(
-            point.modelled_ms,
-            base,
-            point.top1,
-            (
-                subject.name,
-                f"thresholds {thresholds_text(point.thresholds)}",
-                f"exits {exits_text(point.exit_distribution)} %",
-            ),
+def _budgets(subject: Subject, base: float | None, *, measured: bool = False) -> tuple[Point, ...]:
+    """A point for each stored set of thresholds: as stored, or as this run's images gave it."""
+    name = f"{subject.name}, this run's images" if measured else subject.name
+    points = []
+    for point in subject.curve:
+        ms, top1, exits = (
+            (point.measured_ms, point.measured_top1, point.measured_exits)
+            if measured
+            else (point.modelled_ms, point.top1, point.exit_distribution)
         )
-        for point in subject.curve
-        if point.top1 is not None and point.modelled_ms is not None
-    ]
-    return tuple(sorted(points, key=lambda point: point.ms))
-
-
-def _measured(subject: Subject, base: float | None) -> tuple[Point, ...]:
-    points = [
-        _point(
-            point.measured_ms,
-            base,
-            point.measured_top1,
-            (
-                f"{subject.name}, this run's images",
-                f"thresholds {thresholds_text(point.thresholds)}",
-                f"exits {exits_text(point.measured_exits)} %",
-            ),
-        )
-        for point in subject.curve
-        if point.measured_top1 is not None and point.measured_ms is not None
-    ]
+        if ms is not None and top1 is not None:
+            told = (name, f"thresholds {thresholds_text(point.thresholds)}", f"exits {exits_text(exits)} %")
+            points.append(_point(ms, base, top1, told))
     return tuple(sorted(points, key=lambda point: point.ms))
 
 
