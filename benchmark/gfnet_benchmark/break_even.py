@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gfnet.measurement import Result, Subject, cumulative_latency
+
 
 def break_even(cumulative_ms: Sequence[float], reference_ms: float) -> tuple[float | None, ...]:
     """For each step but the last: the share of images that must stop there, if all others run every step.
@@ -26,3 +28,10 @@ def break_even(cumulative_ms: Sequence[float], reference_ms: float) -> tuple[flo
         else:
             shares.append((last - reference_ms) / (last - latency))
     return tuple(shares)
+
+
+def shares_to_beat(result: Result, subject: Subject) -> tuple[float | None, ...]:
+    """:func:`break_even` of a measured network against its reference; empty where it has none."""
+    if subject.reference is None:
+        return ()
+    return break_even(cumulative_latency(subject), result.subject(subject.reference).loop.typical_ms)

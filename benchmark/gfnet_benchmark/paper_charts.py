@@ -12,12 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
-from gfnet.chart_style import INK, QUIET, STYLE
+from gfnet.chart_style import INK, QUIET
 from gfnet.errors import DataError
 from gfnet.files import atomic_file
 from gfnet_benchmark.devices import DeviceCurve
 from gfnet_benchmark.paper import GRID, FigureFit, PieceFit, Ratio, exit_shares
 from gfnet_benchmark.published import Marker, Piece
+from gfnet_benchmark.svg import SVG_STYLE
 
 _PIECES = ("#3b82f6", "#d97706", "#059669")  # one a network; blue is ACCENT
 _RIVAL, _FAINT = "#b91c1c", "#9c9c9d"
@@ -25,7 +26,6 @@ _DASHED: Any = {"linewidth": 1, "linestyle": "--"}
 _OTHERS = ("^", "D", "v")
 _CURVE_HEIGHT = 5.4  # inches
 _DPI = 144
-_STYLE: Any = {**STYLE, "svg.fonttype": "none", "svg.hashsalt": "gfnet"}
 
 
 def write_chart(path: Path, figure: FigureFit, curves: Sequence[DeviceCurve] = ()) -> None:
@@ -40,7 +40,7 @@ def write_chart(path: Path, figure: FigureFit, curves: Sequence[DeviceCurve] = (
         raise DataError(f"{path}: a chart is a .png or an .svg; choose another name")
     # Without a date or a program's version the same figure is the same file.
     metadata: dict[str, Any] = {"Software": None} if form == "png" else {"Date": None, "Creator": None}
-    with mpl.rc_context(_STYLE), atomic_file(path) as temporary:
+    with mpl.rc_context(SVG_STYLE), atomic_file(path) as temporary:
         draw_figure(figure, curves).savefig(temporary, format=form, dpi=_DPI, metadata=metadata)
 
 

@@ -10,9 +10,9 @@ from typing import Literal
 
 from gfnet.errors import DataError
 from gfnet.files import write_bytes, write_text
-from gfnet.measurement import Result, Subject, read_result
+from gfnet.measurement import Result, read_result
 from gfnet_benchmark.agreement import agreements
-from gfnet_benchmark.break_even import break_even
+from gfnet_benchmark.break_even import shares_to_beat
 from gfnet_benchmark.pages import render
 from gfnet_benchmark.published import Behind
 from gfnet_benchmark.reliability import doubts, measured_over_modelled
@@ -84,7 +84,7 @@ def _page(results: Sequence[tuple[str, Result]], published: Sequence[Behind]) ->
                     (subject, exit_shares(subject, f"exits{number}-{index}"))
                     for index, subject in enumerate(result.networks)
                 ],
-                "break_even": [(subject, _needed(result, subject)) for subject in result.networks],
+                "break_even": [(subject, shares_to_beat(result, subject)) for subject in result.networks],
                 "gaps": [(subject, measured_over_modelled(subject)) for subject in result.networks],
                 "repeat": repeat_text(result),
                 "json": result.model_dump_json(),
@@ -98,13 +98,6 @@ def _page(results: Sequence[tuple[str, Result]], published: Sequence[Behind]) ->
         agreements=agreements(results),
         behind=bool(published),
     )
-
-
-def _needed(result: Result, subject: Subject) -> tuple[float | None, ...]:
-    if subject.reference is None:
-        return ()
-    reference = result.subject(subject.reference).loop.typical_ms
-    return break_even([stop.typical_ms for stop in subject.stops], reference)
 
 
 def _markdown(results: Sequence[tuple[str, Result]]) -> str:

@@ -51,7 +51,11 @@ def accuracy_latency(
 
 def is_relative(results: Sequence[tuple[str, Result]]) -> bool:
     """Whether every point of the curves has a baseline, so that latencies are shares of it."""
-    return all(point.relative is not None for _, curve in _labelled(results) for point in curve.points)
+    return _relative(_labelled(results))
+
+
+def _relative(curves: Sequence[tuple[str, Curve]]) -> bool:
+    return all(point.relative is not None for _, curve in curves for point in curve.points)
 
 
 def step_latencies(result: Result, name: str) -> Markup:
@@ -123,7 +127,7 @@ def _plain(name: str) -> str:
 
 def _draw_curves(axes: Any, curves: Sequence[tuple[str, Curve]], published: Sequence[Behind]) -> dict[str, str]:
     """Draw curves; what to say of each point's ``gid``."""
-    relative = all(point.relative is not None for _, curve in curves for point in curve.points)
+    relative = _relative(curves)
 
     def across(point: Point) -> float:
         return point.relative if relative and point.relative is not None else point.ms

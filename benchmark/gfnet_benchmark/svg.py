@@ -15,17 +15,18 @@ from matplotlib.figure import Figure
 from gfnet.chart_style import GRID, INK, QUIET, STYLE
 
 _VARIABLES = {INK: "var(--ink)", GRID: "var(--line)", QUIET: "var(--faint)"}
-_STYLE: Any = {
+SVG_STYLE: Any = {
     **STYLE,
     "svg.fonttype": "none",  # text stays text: searchable, and in the page's own font
     "svg.hashsalt": "gfnet",  # the same chart is the same file
 }
+"""For ``matplotlib.rc_context``."""
 
 
 @contextmanager
 def drawing(width: float, height: float) -> Iterator[tuple[Figure, Any]]:
     """A figure of some inches and its axes, in the style of all charts, on no ground of its own."""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(SVG_STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         figure.patch.set_alpha(0)
         axes = figure.add_subplot()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gfnet.measurement import Loop, Ratio, Result, Stop, Subject, Timing
-from gfnet_benchmark.break_even import break_even
+from gfnet_benchmark.break_even import shares_to_beat
 from gfnet_benchmark.curves import exits_text
 from gfnet_benchmark.reliability import doubts, measured_over_modelled
 
@@ -107,10 +107,7 @@ def _row(name: str, what: str, typical_ms: float, latency: Timing, measured: Sto
 def _break_even(result: Result) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("to beat the baseline, the others running all steps", "")]
     for subject in result.networks:
-        if subject.reference is None:
-            continue
-        reference = result.subject(subject.reference).loop.typical_ms
-        for step, share in enumerate(break_even([stop.typical_ms for stop in subject.stops], reference), start=1):
+        for step, share in enumerate(shares_to_beat(result, subject), start=1):
             told = "it costs more by itself" if share is None else f"{100 * share:.0f} % must stop there"
             rows.append((f"{subject.name}, step {step}", told))
     return rows
