@@ -17,7 +17,7 @@ Interpolation = Literal["bilinear", "bicubic"]
 ClassifierKind = Literal["recurrent", "cascade"]
 GlanceHead = Literal["classifier", "encoder"]
 PolicyKind = Literal["conv", "linear"]
-Augmentation = Literal["crop", "flip", "none"]
+Augmentation = Literal["crop", "jitter", "flip", "none"]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

@@ -106,6 +106,19 @@ class GFNet(nn.Module):
         logits, memory = self.classifier(feature, state.memory)
         return logits, State(feature_map.detach(), feature, memory, state.hidden)
 
+    def encoder_answers(self, images: Tensor) -> list[Tensor]:
+        """The logits [B,num_classes] of the encoders' own heads on whole images [B,3,S,S].
+
+        The global encoder sees them shrunk, the local one, if there is a step for it, in full.
+        """
+        views = (self.shrink(images), images)
+        return [encoder.classify(encoder(view)[1]) for encoder, view in zip(self.encoders, views, strict=False)]
+
+    @property
+    def encoders(self) -> tuple[Encoder, ...]:
+        """Those that look at something: the global one, and the local one unless there is but one step."""
+        return (self.global_encoder, self.local_encoder)[: self.config.steps]
+
     def normalise(self, pixels: Tensor) -> Tensor:
         """Pixels [B,3,S,S] in 0 .. 255, any dtype, as the float32 input of the network."""
         mean = torch.tensor(self.config.mean, device=pixels.device).view(1, 3, 1, 1)

@@ -56,7 +56,9 @@ _NUMBERS = {"epochs": (4, int), "classifier_lr": (2, float)}
 @click.option("--crop-ratio", type=float, help="Centre crop's share of the resized image; the family's own by default.")
 @click.option("--stage", type=click.Choice(["0", "1", "2", "3", "all"]), help="[default: all]")
 @click.option("--init", type=click.Path(), help="Checkpoint to start from; its network is kept.")
-@click.option("--init-global", type=click.Path(), metavar="FILE", help="Backbone weights for the global encoder.")
+@click.option(
+    "--init-global", type=click.Path(), metavar="FILE", help="A backbone's or a checkpoint's, for the glance."
+)
 @click.option("--init-local", type=click.Path(), metavar="FILE", help="The same for the local encoder.")
 @click.option("--epochs", help="Epochs of stages 0 to 3, e.g. 90,60,15,60; the family's recipe by default.")
 @click.option("--batch-size", type=int, help="Images an iteration, over all ranks.")
@@ -69,7 +71,9 @@ _NUMBERS = {"epochs": (4, int), "classifier_lr": (2, float)}
     type=click.Choice(["increase", "contrastive"]),
     help="Stage 2: of the true class's confidence, or over a random patch, which runs every focus step twice.",
 )
-@click.option("--augmentation", type=click.Choice(["crop", "flip", "none"]), help="`flip` for tiny telling details.")
+@click.option(
+    "--augmentation", type=click.Choice(["crop", "jitter", "flip", "none"]), help="`flip` for tiny telling details."
+)
 @click.option("--freeze-bn/--no-freeze-bn", default=None, help="Stages 1 and 3 keep BatchNorm's statistics.")
 @click.option("--clip-grad-norm", type=float, help="Largest norm of the gradients.")
 @click.option("--seed", type=int, help="Of everything random.  [default: 0]")

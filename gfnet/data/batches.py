@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
-from torchvision.transforms import InterpolationMode, RandomResizedCrop
+from torchvision.transforms import ColorJitter, Compose, InterpolationMode, RandomResizedCrop
 
 from gfnet.config import Augmentation, ModelConfig
 from gfnet.data.splits import Split
@@ -23,6 +23,7 @@ from gfnet.images import Preprocessing
 
 _INTERPOLATION = {"bilinear": InterpolationMode.BILINEAR, "bicubic": InterpolationMode.BICUBIC}
 
+_JITTER = {"brightness": 0.3, "contrast": 0.3, "saturation": 0.3}
 _MOST_KEPT_BYTES = 2 * 1024**3
 
 
@@ -75,18 +76,30 @@ class PixelDataset(Dataset):
     Args:
         split: what to read.
         config: image size, crop ratio and interpolation, of random crops too.
-        augmentation: what a :class:`Draw` means: ``crop``: random resized crops and flips; ``flip``; ``none``.
+        augmentation: what a :class:`Draw` means, see :class:`gfnet.training.recipe.Recipe`.
+        least_crop: the smallest share of an image's area that a random crop keeps.
         keep: remember decoded squares (S*S*3 bytes each), if all of them fit into 2 GiB.
     """
 
     def __init__(
-        self, split: Split, config: ModelConfig, *, augmentation: Augmentation = "none", keep: bool = False
+        self,
+        split: Split,
+        config: ModelConfig,
+        *,
+        augmentation: Augmentation = "none",
+        least_crop: float = 0.08,
+        keep: bool = False,
     ) -> None:
         self.split = split
         self.labels = split.labels
         self.preprocessing = Preprocessing.of(config)
         self.augmentation = augmentation
-        self.random_crop = RandomResizedCrop(config.image_size, interpolation=_INTERPOLATION[config.interpolation])
+        interpolation = _INTERPOLATION[config.interpolation]
+        self.crops = augmentation in ("crop", "jitter")
+        self.random_view = Compose(
+            [RandomResizedCrop(config.image_size, (least_crop, 1.0), interpolation=interpolation)]
+            + [ColorJitter(**_JITTER)] * (augmentation == "jitter")
+        )
         fits = len(split) * 3 * config.image_size**2 <= _MOST_KEPT_BYTES
         self.kept: dict[int, np.ndarray] | None = {} if keep and fits else None
         self._broken: dict[int, str] = {}
@@ -108,7 +121,7 @@ class PixelDataset(Dataset):
         return Sample(None, -1, tuple(unreadable))
 
     def _augmented(self, index: int, seed: int) -> np.ndarray | None:
-        if self.augmentation != "crop":
+        if not self.crops:
             pixels = self._square(index)
         else:
             picture = self._picture(index)
@@ -116,7 +129,7 @@ class PixelDataset(Dataset):
                 return None
             with torch.random.fork_rng(devices=[]):  # the transform draws from torch's own generator
                 torch.manual_seed(seed >> 1)
-                pixels = np.asarray(self.random_crop(picture))
+                pixels = np.asarray(self.random_view(picture))
         mirrored = self.augmentation != "none" and seed & 1
         return pixels[:, ::-1] if pixels is not None and mirrored else pixels
 

@@ -137,19 +137,18 @@ def summarise(all_logits: Sequence[Tensor], targets: Tensor) -> Predictions:
 def predict_encoders(
     model: GFNet, batches: Iterable[tuple[Tensor, Tensor]], total: int, *, title: str = "evaluate"
 ) -> Predictions:
-    """Stage 0's two answers: the global encoder's head on shrunk images, the local encoder's on full ones.
+    """Stage 0's answers: those of the encoders' own heads.
 
     Args:
         batches: pairs of pixels uint8 [B,3,S,S] and labels int64 [B].
         total: number of images, for the progress line.
     """
     model.eval()
-    parts = [_no_predictions(2)]
+    parts = [_no_predictions(len(model.encoders))]
     with Progress(title, total, "images", quiet=not current_ranks().is_first) as progress:
         for pixels, targets in batches:
             images = model.normalise(pixels.to(model.device))
-            views = ((model.global_encoder, model.shrink(images)), (model.local_encoder, images))
-            parts.append(summarise([encoder.classify(encoder(view)[1]) for encoder, view in views], targets))
+            parts.append(summarise(model.encoder_answers(images), targets))
             progress.advance(len(images))
     return join_predictions(parts)
 

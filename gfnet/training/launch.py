@@ -235,9 +235,10 @@ def _starting_model(config: RunConfig, train: Split, folder: RunFolder) -> GFNet
         model = checkpoint.model
     else:
         model = GFNet(config.model)
-    for encoder, path in ((model.global_encoder, config.init_global), (model.local_encoder, config.init_local)):
+    for name in ("global", "local"):
+        encoder, path = getattr(model, f"{name}_encoder"), getattr(config, f"init_{name}")
         if path is not None:
-            left = load_encoder_weights(encoder, path, config.model.arch)
+            left = load_encoder_weights(encoder, path, config.model.arch, local=name == "local")
             if left:
                 notes.append(f"{path}: its head is for other classes; {', '.join(left)} start anew")
     if config.stages[0] == 0 and not config.recipe.epochs[0] and both_encoders_given(config.to_dict()):

@@ -6,6 +6,7 @@ files.  Losses are means over the batch they are given.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -40,15 +41,14 @@ class Outputs:
 class EncoderObjective(nn.Module):
     """Stage 0: the global encoder on shrunk images, the local encoder on full ones, each with its own head."""
 
-    def __init__(self, model: GFNet) -> None:
+    def __init__(self, model: GFNet, recipe: Recipe) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.recipe = model, recipe
 
     def forward(self, images: Tensor, targets: Tensor) -> Outputs:
         """``images``: normalised [B,3,S,S]; ``targets``: int64 [B]."""
-        views = ((self.model.global_encoder, self.model.shrink(images)), (self.model.local_encoder, images))
-        logits = [at_least_float32(encoder.classify(encoder(view)[1])) for encoder, view in views]
-        losses = tuple(F.cross_entropy(values, targets) for values in logits)
+        logits = self.model.encoder_answers(images)
+        losses = _losses(logits, targets, self.recipe)
         # Two networks that share nothing: the sum trains each on its own.
         return Outputs(torch.stack(losses).sum(), _correct(logits, targets), encoder_losses=losses)
 
@@ -97,8 +97,8 @@ class ClassifierObjective(nn.Module):
                 logits, state = model.focus(model.crop(images, action), state)
                 all_logits.append(logits)
                 encoder_logits.append(model.local_encoder.classify(state.feature))
-        classifier_losses = tuple(F.cross_entropy(at_least_float32(values), targets) for values in all_logits)
-        encoder_losses = tuple(F.cross_entropy(at_least_float32(values), targets) for values in encoder_logits)
+        classifier_losses = _losses(all_logits, targets, self.recipe)
+        encoder_losses = _losses(encoder_logits, targets, self.recipe)
         auxiliary = self.recipe.auxiliary_weight * torch.stack(encoder_losses).sum()
         loss = (torch.stack(classifier_losses).sum() + auxiliary) / model.config.steps
         return Outputs(loss, _correct(all_logits, targets), classifier_losses, encoder_losses)
@@ -155,7 +155,7 @@ def roll_out(
 def make_objective(model: GFNet, stage: int, recipe: Recipe) -> nn.Module:
     """The objective of ``stage`` (0 to 3)."""
     if stage == 0:
-        return EncoderObjective(model)
+        return EncoderObjective(model, recipe)
     if stage == 2:
         return PolicyObjective(model, recipe.ppo)
     return ClassifierObjective(model, recipe, follow_policy=stage == 3)
@@ -166,7 +166,7 @@ def prepare_model(model: GFNet, stage: int, recipe: Recipe) -> None:
 
     A global encoder that stages 1 and 3 do not train keeps its BatchNorm statistics.
     """
-    learning: list[nn.Module] = [model.local_encoder, model.global_encoder]
+    learning: list[nn.Module] = list(model.encoders)
     if stage == 2:
         learning = [model.policy]
     elif stage in (1, 3):
@@ -180,6 +180,12 @@ def prepare_model(model: GFNet, stage: int, recipe: Recipe) -> None:
         for module in model.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
+
+
+def _losses(all_logits: Sequence[Tensor], targets: Tensor, recipe: Recipe) -> tuple[Tensor, ...]:
+    """Mean cross-entropy of each of several logits [B,num_classes]."""
+    smoothing = recipe.label_smoothing
+    return tuple(F.cross_entropy(at_least_float32(logits), targets, label_smoothing=smoothing) for logits in all_logits)
 
 
 def _correct(all_logits: list[Tensor], targets: Tensor) -> Tensor:

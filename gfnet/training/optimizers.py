@@ -28,8 +28,7 @@ def make_optimizer(model: GFNet, stage: int, recipe: Recipe) -> Optimizer:
         return Adam(model.policy.parameters(), lr=recipe.ppo.lr, betas=recipe.ppo.betas, fused=True)
     if stage == 0:
         groups = [
-            {"params": list(encoder.parameters()), "lr": recipe.initial_lr}
-            for encoder in (model.local_encoder, model.global_encoder)
+            {"params": list(encoder.parameters()), "lr": recipe.initial_lr} for encoder in reversed(model.encoders)
         ]
     else:
         encoders = [model.local_encoder] + [model.global_encoder] * recipe.train_global

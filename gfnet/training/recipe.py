@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from gfnet.config import Augmentation, ModelConfig
 from gfnet.errors import ConfigError
@@ -81,8 +81,10 @@ class Recipe:
         joint_patches: stage 1 sends all random patches through the encoder as one batch, which changes
             BatchNorm's statistics: faster, not the published way.
         clip_grad_norm: largest norm of all gradients together; ``None`` leaves them as they are.
-        augmentation: ``crop``: random resized crops and flips; ``flip``: flips only, for data whose
-            telling detail a crop could lose; ``none``.
+        augmentation: ``crop``: random resized crops and flips; ``jitter``: brightness, contrast and saturation
+            besides; ``flip``: flips only, for data whose telling detail a crop could lose; ``none``.
+        least_crop: the smallest share of an image's area that a random crop keeps.
+        label_smoothing: what every loss of stages 0, 1 and 3 spreads over all classes, [0, 1).
         ppo: stage 2.
         seed: of everything random.
 
@@ -103,6 +105,8 @@ class Recipe:
     joint_patches: bool = False
     clip_grad_norm: float | None = None
     augmentation: Augmentation = "crop"
+    least_crop: float = 0.08
+    label_smoothing: float = 0.0
     ppo: PPORecipe = PPORecipe()
     seed: int = 0
 
@@ -118,8 +122,12 @@ class Recipe:
             raise ConfigError(f"momentum is {self.momentum}; use a value between 0 and 1")
         if self.clip_grad_norm is not None and not self.clip_grad_norm > 0:
             raise ConfigError(f"clip_grad_norm is {self.clip_grad_norm}; use a value above 0")
-        if self.augmentation not in ("crop", "flip", "none"):
-            raise ConfigError(f"augmentation is {self.augmentation!r}; use crop, flip or none")
+        if self.augmentation not in get_args(Augmentation):
+            raise ConfigError(f"augmentation is {self.augmentation!r}; use one of {', '.join(get_args(Augmentation))}")
+        if not 0 < self.least_crop <= 1:
+            raise ConfigError(f"least_crop is {self.least_crop}; use a value above 0, at most 1")
+        if not 0 <= self.label_smoothing < 1:
+            raise ConfigError(f"label_smoothing is {self.label_smoothing}; use a value from 0 to below 1")
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as JSON-ready values."""

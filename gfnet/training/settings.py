@@ -81,7 +81,7 @@ class RunConfig:
         val_data: shards of the validation split, where ``data`` does not name them.
         stages: which of 0 to 3, in order.
         init: a checkpoint to start from, whichever stage comes first.
-        init_global: timm weights that stage 0 starts the global encoder from.
+        init_global: backbone weights, or a network of this project, that stage 0 starts the global encoder from.
         init_local: the same for the local encoder.
         model: the network.
         recipe: what it learns.
@@ -212,6 +212,8 @@ def resolve(options: Options, num_classes: int, network: ModelConfig | None = No
     given_model = _section(options, "model")
     if network is None:
         values = {**DEFAULT_NETWORK, **given_model}
+        if values["steps"] == 1:  # stage 0 trains the encoder and its own head, nothing else
+            values["glance_head"] = "encoder"
         config = model_config(**{"num_classes": num_classes, **values})
     else:
         config = network
@@ -227,12 +229,18 @@ def resolve(options: Options, num_classes: int, network: ModelConfig | None = No
     recipe = _validated(Recipe, merge(base, given_recipe, {"ppo": ppo}), "recipe")
     return RunConfig(
         data=options["data"],
-        stages=parse_stages(options.get("stages", STAGES)),
+        stages=_stages_of(options, config),
         model=config,
         recipe=recipe,
         execution=execution_of(options),
         **{name: options[name] for name in ("val_data", *_STARTS) if options.get(name)},
     )
+
+
+def _stages_of(options: Options, config: ModelConfig) -> tuple[int, ...]:
+    """The stages that were asked for; a network of one step has the first only."""
+    asked = options.get("stages", "all")
+    return (0,) if asked == "all" and config.steps == 1 else parse_stages(asked)
 
 
 def parse_stages(value: Any) -> tuple[int, ...]:

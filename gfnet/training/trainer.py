@@ -98,8 +98,10 @@ class Trainer:
             model.local_encoder.compile()
         workers = self.execution.workers
         # Random crops differ each time, so there is nothing to keep.
-        keep = workers == 0 and recipe.augmentation != "crop"
-        self._train_pixels = PixelDataset(train, model.config, augmentation=recipe.augmentation, keep=keep)
+        keep = workers == 0 and recipe.augmentation in ("flip", "none")
+        self._train_pixels = PixelDataset(
+            train, model.config, augmentation=recipe.augmentation, least_crop=recipe.least_crop, keep=keep
+        )
         self._val_pixels = PixelDataset(val, model.config, keep=workers == 0)
         self._batches = TrainingBatches(self._train_pixels, recipe.batch_size, self.ranks, workers)
         self._saved_at = time.monotonic()
@@ -315,8 +317,8 @@ class Trainer:
                 raise TrainingError(
                     f"{split.root}: {len(split.classes)} classes, but the network has {config.num_classes}"
                 )
-        if config.steps < 2:
-            raise TrainingError("a network of one step has no patches to learn; train with --steps 2 or more")
+        if config.steps < 2 and self.stages != (0,):
+            raise TrainingError("a network of one step has no patches to learn; train it with --stage 0 alone")
         if self.execution.sync_bn and not torch.cuda.is_available():
             raise ConfigError("--sync-bn needs GPUs, and there is none; leave it out or use --freeze-bn")
         if self.recipe.batch_size < 2 * self.ranks.size:

@@ -11,22 +11,25 @@ import torch
 from torch import Tensor
 
 from gfnet.backbones import Encoder, family_of
+from gfnet.checkpoint import load_checkpoint
 from gfnet.errors import CheckpointError
 
 _WRAPPERS = ("state_dict", "model", "model_state_dict", "state_dict_ema")
 _PREFIXES = ("module.", "net.", "model.")
+_GLOBAL = "global_encoder"  # the component that every network of this project has
 _SHOWN = 3
 
 
-def load_encoder_weights(encoder: Encoder, path: str | Path, arch: str) -> list[str]:
+def load_encoder_weights(encoder: Encoder, path: str | Path, arch: str, *, local: bool = False) -> list[str]:
     """Load a backbone's weights into an encoder; nothing else than tensors is read from the file.
 
     Its own head is left as it is where the file's has another number of classes.
 
     Args:
         path: a ``.safetensors`` file, or what ``torch.save`` wrote: a state dict, bare or under ``state_dict`` or
-            ``model``, with timm's or the official names.
+            ``model``, with timm's or the official names; or a network of this project.
         arch: the encoder's backbone.
+        local: take the local encoder of such a network, unless it has one step and so a global one only.
 
     Returns:
         The names of the parameters that were left as they were.
@@ -35,7 +38,7 @@ def load_encoder_weights(encoder: Encoder, path: str | Path, arch: str) -> list[
         CheckpointError: the file is missing, no weights, or those of another backbone.
     """
     path = Path(path)
-    tensors = _named(_read(path), encoder, arch)
+    tensors = _named(_read(path, local), encoder, arch)
     own = encoder.net.state_dict()
     head = {f"{encoder.net.pretrained_cfg.get('classifier', 'classifier')}.{kind}" for kind in ("weight", "bias")}
     left = [key for key in head & set(own) if key not in tensors or tensors[key].shape != own[key].shape]
@@ -55,12 +58,17 @@ def load_encoder_weights(encoder: Encoder, path: str | Path, arch: str) -> list[
     return sorted(left)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, local: bool) -> dict[str, Any]:
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file")
     try:
         if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
+            values = safetensors.torch.load_file(path)
+            if _GLOBAL not in {key.partition(".")[0] for key in values}:
+                return values
+            network = load_checkpoint(path).model
+            encoder = network.local_encoder if local and network.config.steps > 1 else network.global_encoder
+            return encoder.state_dict()
         values = torch.load(path, map_location="cpu", weights_only=True)
     except (safetensors.SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
         raise CheckpointError(f"{path}: damaged or no weights ({str(error).splitlines()[0]}); get it again") from error
