@@ -12,8 +12,8 @@ from gfnet.config import Interpolation
 def resize_glance(images: Tensor, patch_size: int, interpolation: Interpolation) -> Tensor:
     """Shrink whole images [B,3,S,S] to the glance [B,3,P,P], as the official code does.
 
-    ``align_corners=True``: the corner pixels of both grids coincide; no antialiasing.  Images that have the size already
-    stay as they are.
+    ``align_corners=True``: the corner pixels of both grids coincide; no antialiasing.  Images of that size stay as they
+    are.
     """
     if images.shape[-2:] == (patch_size, patch_size):
         return images

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from gfnet.checkpoint import Checkpoint, load_checkpoint
 from gfnet.cost import encoder_macs
 from gfnet.data import FolderSplit, open_splits
 from gfnet.data.batches import Batches, PixelDataset
 from gfnet.errors import ConfigError, GFNetError
-from gfnet.evaluation import anytime_top1, full_image_top1, predict_all_steps
+from gfnet.evaluation import anytime_top1, full_image_top1, patch_actions, predict_all_steps
 from gfnet.exits import default_point
 from gfnet.files import write_json
 from gfnet.images import every_nth
@@ -196,8 +195,8 @@ def _compare(checkpoint: Checkpoint, val: FolderSplit, stage0: Path, seed: int) 
     """Accuracy on random patches, and of the backbone on full images as stage 0 left it."""
     model = checkpoint.model
     batches = Batches(PixelDataset(val, model.config), 64)
-    generator = torch.Generator().manual_seed(seed)
-    at_random = predict_all_steps(model, batches, len(val.samples), title="random patches", random_patches=generator)
+    actions = patch_actions("random", model.config.steps, seed)
+    at_random = predict_all_steps(model, batches, len(val.samples), title="random patches", actions=actions)
     backbone = load_checkpoint(stage0).model
     return {
         "random_top1": anytime_top1(at_random),

@@ -31,6 +31,14 @@ from gfnet.cli import json_option, official_options, report_unreadable, write_re
 @click.option("--search-split", help="Folder of --data to find thresholds on; val: one half of it.  [default: train]")
 @click.option("--search-images", type=int, help="Search on this many images only.")
 @click.option(
+    "--patches",
+    type=click.Choice(["policy", "random", "centre"]),
+    default="policy",
+    show_default=True,
+    help="Where focus steps look: what the policy's choice is worth.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of random patches.")
+@click.option(
     "--latency",
     metavar="RESULT.json[#NAME]",
     help="Cost of steps in milliseconds, from `gfnet bench onnx --json`; NAME: which of several bundles in it.",
@@ -58,6 +66,8 @@ def evaluate(
     solver: Any,
     search_split: str | None,
     search_images: int | None,
+    patches: Any,
+    seed: int,
     latency: str | None,
     budget: str | None,
     report_dir: Path | None,
@@ -88,6 +98,8 @@ def evaluate(
     from gfnet.model import default_device
     from gfnet.summary import evaluation_result, report_table
 
+    if save is not None and patches != "policy":
+        raise click.UsageError(f"--save keeps what the network achieves by itself; not with --patches {patches}")
     multiply_adds = None if budget is None else parse_budget(budget)
     if report_dir is not None:
         check_report(report_dir)
@@ -105,6 +117,8 @@ def evaluate(
             search_split=search_split,
             search_images=search_images,
             step_ms=step_ms,
+            patches=patches,
+            seed=seed,
             batch_size=batch_size,
             workers=workers,
             strict=strict,

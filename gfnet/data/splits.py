@@ -191,6 +191,21 @@ def check_same_classes(root: str | Path, train: Split, val: Split, name: str = "
         )
 
 
+def with_classes(split: Split, whole: Split) -> Split:
+    """A split numbered by the classes of ``whole``, of which it may lack some.
+
+    Raises:
+        DataError: it has a class that ``whole`` has not, or lies in shards with other classes.
+    """
+    if split.classes == whole.classes:
+        return split
+    unknown = sorted(set(split.classes) - set(whole.classes))[:3]
+    if unknown or not isinstance(split, FolderSplit):
+        raise DataError(f"{split.root}: other classes than in {whole.root} (only here: {unknown}); make them alike")
+    samples = tuple((path, whole.classes.index(split.classes[label])) for path, label in split.samples)
+    return FolderSplit(split.root, whole.classes, samples)
+
+
 def other_class(known: Sequence[str] | None, found: Sequence[str]) -> int | None:
     """The first class, by number, that a network knows under another name than the data.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -12,9 +13,9 @@ import numpy as np
 from gfnet.cost import cumulative_macs
 from gfnet.data import Split, open_named_split
 from gfnet.data.batches import PixelDataset
-from gfnet.data.splits import check_same_classes
+from gfnet.data.splits import with_classes
 from gfnet.errors import BudgetError, DataError
-from gfnet.evaluation.predictions import Predictions, predict_split
+from gfnet.evaluation.predictions import Patches, Predictions, patch_actions, predict_all_steps, predict_split
 from gfnet.evaluation.thresholds import evaluate, find_optimal_thresholds, find_thresholds
 from gfnet.images import every_nth
 from gfnet.model import GFNet
@@ -61,6 +62,8 @@ def evaluate_dataset(
     search_split: str | None = None,
     search_images: int | None = None,
     step_ms: Sequence[float] | None = None,
+    patches: Patches = "policy",
+    seed: int = 0,
     batch_size: int = 64,
     workers: int = 0,
     strict: bool = False,
@@ -77,6 +80,8 @@ def evaluate_dataset(
             to the search and evaluates on the others.  ``train`` by default: the more images the better.
         search_images: use this many images, drawn evenly, for the search.
         step_ms: cumulative milliseconds of the steps; ``optimal`` then meets budgets of time.
+        patches: where focus steps look, see :func:`gfnet.evaluation.predictions.patch_actions`; in the search too.
+        seed: of random patches.
         strict: stop at the first image that cannot be read.
 
     Raises:
@@ -108,6 +113,7 @@ def evaluate_dataset(
             workers=workers,
             strict=strict,
             title=title,
+            predict=partial(predict_all_steps, actions=patch_actions(patches, model.config.steps, seed)),
         )
         unreadable.extend(broken)
         return predictions
@@ -151,8 +157,7 @@ def _open(data: str | Path, val_data: str | Path | None, search: str | None) -> 
         return None, whole
     if search == "val":
         return _halves(val)
-    split = open_named_split(data, search)
-    check_same_classes(data, split, val, search)
+    split = with_classes(open_named_split(data, search), val)
     return _Part(split, range(len(split))), whole
 
 

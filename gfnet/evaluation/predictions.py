@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,6 +19,10 @@ from gfnet.progress import Progress
 
 TOP_K = 5
 """An answer is nearly right if the truth is among so many classes."""
+
+Patches = Literal["policy", "random", "centre"]
+Actions = Callable[[int], Tensor]
+"""The actions [T-1,B,2] of a batch of B images."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,21 @@ def _no_predictions(steps: int) -> Predictions:
     )
 
 
+def patch_actions(patches: Patches, steps: int, seed: int = 0) -> Actions | None:
+    """Where to look: ``policy``: where it points (``None``); ``random``: anywhere, uniformly; ``centre``.
+
+    Args:
+        steps: T.
+        seed: of the random patches.
+    """
+    if patches == "policy":
+        return None
+    if patches == "centre":
+        return lambda images: torch.full((steps - 1, images, 2), 0.5)
+    generator = torch.Generator().manual_seed(seed)
+    return lambda images: torch.rand(steps - 1, images, 2, generator=generator)
+
+
 @torch.no_grad()
 def run_all_steps(
     model: GFNet, images: Tensor, actions: Sequence[Tensor] | None = None
@@ -96,14 +115,14 @@ def predict_all_steps(
     total: int,
     *,
     title: str = "evaluate",
-    random_patches: torch.Generator | None = None,
+    actions: Actions | None = None,
 ) -> Predictions:
     """Run all steps over a dataset, in eval mode.
 
     Args:
         batches: pairs of pixels uint8 [B,3,S,S] and labels int64 [B].
         total: number of images, for the progress line.
-        random_patches: look at uniformly random patches drawn from this generator instead of the policy's.
+        actions: where to look instead of where the policy points, see :func:`patch_actions`.
     """
     was_training = model.training
     model.eval()
@@ -111,11 +130,8 @@ def predict_all_steps(
     with Progress(title, total, "images", quiet=not current_ranks().is_first) as progress:
         for pixels, targets in batches:
             images = model.normalise(pixels.to(model.device))
-            actions = None
-            if random_patches is not None:
-                drawn = torch.rand(model.config.steps - 1, len(images), 2, generator=random_patches)
-                actions = list(drawn.to(model.device))
-            all_logits, _ = run_all_steps(model, images, actions)
+            taken = None if actions is None else list(actions(len(images)).to(model.device))
+            all_logits, _ = run_all_steps(model, images, taken)
             parts.append(summarise(all_logits, targets))
             progress.advance(len(images))
     model.train(was_training)

@@ -30,6 +30,7 @@ from gfnet.evaluation import (
     anytime_top1,
     evaluate,
     find_thresholds,
+    patch_actions,
     predict_all_steps,
     predict_encoders,
     predict_split,
@@ -242,8 +243,8 @@ class Trainer:
         if position.stage == 0:
             predict = predict_encoders
         elif position.stage == 1:
-            generator = torch.Generator().manual_seed(self.recipe.seed)
-            predict = partial(predict_all_steps, random_patches=generator)
+            actions = patch_actions("random", self.model.config.steps, self.recipe.seed)
+            predict = partial(predict_all_steps, actions=actions)
         try:
             synchronise_buffers(self.model)
             top1 = anytime_top1(self._predict(self._val_pixels, "validation", predict))

@@ -16,7 +16,6 @@ from gfnet.errors import CheckpointError
 
 _WRAPPERS = ("state_dict", "model", "model_state_dict", "state_dict_ema")
 _PREFIXES = ("module.", "net.", "model.")
-_GLOBAL = "global_encoder"  # the component that every network of this project has
 _SHOWN = 3
 
 
@@ -63,12 +62,8 @@ def _read(path: Path, local: bool) -> dict[str, Any]:
         raise CheckpointError(f"{path}: no such file")
     try:
         if path.suffix == ".safetensors":
-            values = safetensors.torch.load_file(path)
-            if _GLOBAL not in {key.partition(".")[0] for key in values}:
-                return values
-            network = load_checkpoint(path).model
-            encoder = network.local_encoder if local and network.config.steps > 1 else network.global_encoder
-            return encoder.state_dict()
+            tensors = safetensors.torch.load_file(path)
+            return tensors if "global_encoder" not in {key.partition(".")[0] for key in tensors} else _own(path, local)
         values = torch.load(path, map_location="cpu", weights_only=True)
     except (safetensors.SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
         raise CheckpointError(f"{path}: damaged or no weights ({str(error).splitlines()[0]}); get it again") from error
@@ -80,6 +75,12 @@ def _read(path: Path, local: bool) -> dict[str, Any]:
     if not isinstance(values, dict) or not any(isinstance(value, Tensor) for value in values.values()):
         raise CheckpointError(f"{path}: no state dict; save the backbone's state_dict()")
     return values
+
+
+def _own(path: Path, local: bool) -> dict[str, Tensor]:
+    """One encoder of a network of this project."""
+    model = load_checkpoint(path).model
+    return (model.encoders[-1] if local else model.global_encoder).state_dict()
 
 
 def _named(values: dict[str, Any], encoder: Encoder, arch: str) -> dict[str, Tensor]:

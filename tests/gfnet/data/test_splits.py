@@ -5,9 +5,9 @@ import shutil
 import numpy as np
 import pytest
 
-from gfnet.data import open_dataset, open_splits
+from gfnet.data import open_dataset, open_split, open_splits
 from gfnet.data.packing import pack_folder
-from gfnet.data.splits import other_class
+from gfnet.data.splits import other_class, with_classes
 from gfnet.errors import DataError
 
 
@@ -20,6 +20,22 @@ def test_differing_classes_are_refused_with_their_names(copy):
     shutil.rmtree(copy / "val" / "star")
     with pytest.raises(DataError, match=r"only in train: \['star'\]"):
         open_splits(copy)
+
+
+def test_a_split_with_some_of_the_classes_is_numbered_by_all_of_them(copy):
+    shutil.rmtree(copy / "val" / "bars")
+    part, whole = open_split(copy / "val"), open_split(copy / "train")
+    found = with_classes(part, whole)
+    assert found.classes == whole.classes
+    names = [path.split("/")[-2] for path, _ in found.samples]
+    assert [whole.classes[label] for label in found.labels] == names
+    assert with_classes(whole, whole) is whole
+
+
+def test_a_split_with_a_class_too_many_cannot_be_numbered(copy):
+    shutil.rmtree(copy / "val" / "bars")
+    with pytest.raises(DataError, match=r"other classes than in .*val .only here: .'bars'"):
+        with_classes(open_split(copy / "train"), open_split(copy / "val"))
 
 
 def test_a_class_without_images_is_refused_by_name(copy):

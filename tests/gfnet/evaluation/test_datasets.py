@@ -114,8 +114,32 @@ def test_a_split_to_search_must_exist_and_fit(checkpoint, scenes, picture_folder
         evaluate_dataset(checkpoint.model, scenes, None, search_split="held_out")
     (tmp_path / "val").symlink_to(scenes / "val")
     (tmp_path / "held_out").symlink_to(picture_folder)
-    with pytest.raises(DataError, match="held_out/ and val/ have different classes"):
+    with pytest.raises(DataError, match=r"held_out: other classes than in .*val .only here: .'class_0'"):
         evaluate_dataset(checkpoint.model, tmp_path, None, search_split="held_out")
+
+
+def test_a_split_to_search_may_lack_classes(checkpoint, scenes, tmp_path):
+    (tmp_path / "val").symlink_to(scenes / "val")
+    for name in ("train/star", "train/ring", "few/star", "few/ring"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).symlink_to(scenes / "train" / name.split("/")[1])
+    measured = evaluate_dataset(checkpoint.model, tmp_path, None, search_split="few")
+    assert measured.search == "few (12 images)"
+    whole = evaluate_dataset(checkpoint.model, scenes, None)
+    assert measured.evaluation.anytime_top1 == whole.evaluation.anytime_top1
+
+
+def test_other_patches_than_the_policy_s_change_the_focus_steps_only(checkpoint, scenes):
+    evaluations = [
+        evaluate_dataset(checkpoint.model, scenes, None, patches=patches, seed=seed).predictions.confidence
+        for patches, seed in (("policy", 0), ("random", 0), ("random", 0), ("random", 1), ("centre", 0))
+    ]
+    policy, first, again, second, centre = evaluations
+    assert (first == again).all()
+    for other in (first, second, centre):
+        assert (other[0] == policy[0]).all()
+        assert (other[1:] != policy[1:]).any()
+    assert (first[1:] != second[1:]).any()
 
 
 @pytest.mark.parametrize("search", [{"solver": "optimal"}, {"search_split": "val"}, {"search_images": 7}])

@@ -10,6 +10,7 @@ from gfnet.errors import DataError
 from gfnet.evaluation import (
     Predictions,
     join_predictions,
+    patch_actions,
     predict_all_steps,
     predict_split,
     run_all_steps,
@@ -41,13 +42,20 @@ def test_predicting_is_done_in_eval_mode_and_leaves_the_mode_alone(tiny, tiny_ba
 
 def test_random_patches_follow_their_seed_and_not_the_policy(tiny, tiny_batches):
     def confidence(seed: int | None) -> np.ndarray:
-        generator = None if seed is None else torch.Generator().manual_seed(seed)
-        return predict_all_steps(tiny, tiny_batches, 12, random_patches=generator).confidence
+        actions = None if seed is None else patch_actions("random", tiny.config.steps, seed)
+        return predict_all_steps(tiny, tiny_batches, 12, actions=actions).confidence
 
     assert (confidence(1) == confidence(1)).all()
     assert (confidence(1)[0] == confidence(None)[0]).all()  # the glance has no patch
     assert (confidence(1)[1:] != confidence(2)[1:]).any()
     assert (confidence(1)[1:] != confidence(None)[1:]).any()
+
+
+def test_centre_patches_are_the_same_for_all_images_and_the_policy_keeps_its_own(tiny):
+    actions = patch_actions("centre", 3)
+    assert actions is not None
+    assert torch.equal(actions(4), torch.full((2, 4, 2), 0.5))
+    assert patch_actions("policy", 3) is None
 
 
 def test_given_actions_are_taken(tiny):
