@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from gfnet.checkpoint import Checkpoint
+from gfnet.evaluation.calibration import Calibration
+from gfnet.evaluation.datasets import DatasetEvaluation
+from gfnet.evaluation.metrics import calibration_error, reliability_bins
 from gfnet.evaluation.report import Curve, EvaluationReport
 from gfnet.results import BudgetPoint, Evaluation
 
@@ -124,6 +127,44 @@ def report_table(report: EvaluationReport) -> str:
         )
         lines.append(f"  most confused: {pairs}")
     return "\n".join(lines)
+
+
+def calibration_result(calibration: Calibration) -> dict[str, Any]:
+    """What ``gfnet calibrate --json`` writes; percent."""
+    sides = {"before": calibration.before, "after": calibration.after}
+    return {
+        "temperatures": list(calibration.temperatures),
+        "images": calibration.images,
+        "search": calibration.after.search,
+        **{
+            name: {
+                "anytime_top1": list(side.evaluation.anytime_top1),
+                "calibration_error": _calibration_errors(side),
+                "budgeted": [dataclasses.asdict(point) for point in side.evaluation.budgeted],
+            }
+            for name, side in sides.items()
+        },
+    }
+
+
+def calibration_table(calibration: Calibration) -> str:
+    """The same as lines of text."""
+    before, after = calibration.before, calibration.after
+    rows = zip(calibration.temperatures, _calibration_errors(before), _calibration_errors(after), strict=True)
+    lines = ["step   temperature   ECE before    after"]
+    for step, (temperature, first, second) in enumerate(rows, start=1):
+        lines.append(f"{step:4d}   {temperature:11.3f}   {first:8.2f} % {second:6.2f} %")
+    lines += ["", f"thresholds from: {after.search}", "    before                  after", "     spent     top-1 " * 2]
+    points = list(zip(before.evaluation.budgeted, after.evaluation.budgeted, strict=True))
+    for pair in points[:: max(1, -(-len(points) // _SHOWN_BUDGETS))]:
+        lines.append("   ".join(f"{point.mean_macs / 1e6:8.2f} M {point.top1 or 0.0:7.2f} %" for point in pair))
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _calibration_errors(side: DatasetEvaluation) -> list[float]:
+    answers = side.predictions
+    rows = zip(answers.confidence, answers.correct, strict=True)
+    return [calibration_error(reliability_bins(confidence, correct)) for confidence, correct in rows]
 
 
 def _step_header(report: EvaluationReport) -> str:

@@ -96,7 +96,7 @@ def evaluate_dataset(
         raise BudgetError("no thresholds are stored with this network; use `--thresholds search`")
     searching = thresholds == "search" or asks_for_search or stored is None
     name = search_split or SEARCH_SPLIT
-    search, val = _open(data, val_data, name if searching else None)
+    search, val = open_parts(data, val_data, name if searching else None)
     if len(val.split.classes) != model.config.num_classes:
         raise DataError(
             f"{val.split.root}: {len(val.split.classes)} classes, but the network tells "
@@ -104,7 +104,7 @@ def evaluate_dataset(
         )
     unreadable: list[str] = []
 
-    def predict(part: _Part, title: str) -> Predictions:
+    def predict(part: Part, title: str) -> Predictions:
         predictions, broken = predict_split(
             model,
             PixelDataset(part.split, model.config),
@@ -122,7 +122,7 @@ def evaluate_dataset(
     if search is not None:
         macs: Sequence[float] = cumulative_macs(model)
         if search_images is not None:
-            search = _Part(search.split, every_nth(search.indices, search_images))
+            search = Part(search.split, every_nth(search.indices, search_images))
         answers = predict(search, "thresholds")
         if solver == "optimal":
             tables["optimal"] = find_optimal_thresholds(answers, macs, step_ms)
@@ -142,26 +142,38 @@ def evaluate_dataset(
 
 
 @dataclass(frozen=True)
-class _Part:
-    """Some images of a split."""
+class Part:
+    """Some images of a split.
+
+    Attributes:
+        split: where they lie.
+        indices: which they are.
+    """
 
     split: Split
     indices: Sequence[int]
 
 
-def _open(data: str | Path, val_data: str | Path | None, search: str | None) -> tuple[_Part | None, _Part]:
-    """The images to find thresholds on, if there are to be any, and those to evaluate."""
+def open_parts(data: str | Path, val_data: str | Path | None, search: str | None) -> tuple[Part | None, Part]:
+    """The images to find thresholds on, if there are to be any, and those to evaluate.
+
+    Args:
+        search: folder beside ``val``, or ``val`` itself: every second image of each class, the others are evaluated.
+
+    Raises:
+        DataError: a split is missing, or has classes that ``val`` has not.
+    """
     val = open_named_split(data, "val", val_data)
-    whole = _Part(val, range(len(val)))
+    whole = Part(val, range(len(val)))
     if search is None:
         return None, whole
     if search == "val":
         return _halves(val)
     split = with_classes(open_named_split(data, search), val)
-    return _Part(split, range(len(split))), whole
+    return Part(split, range(len(split))), whole
 
 
-def _halves(split: Split) -> tuple[_Part, _Part]:
+def _halves(split: Split) -> tuple[Part, Part]:
     """Every second image of each class, from the first, and the others."""
     labels = split.labels
     rank = np.empty(len(labels), np.int64)  # of every image in its class
@@ -171,4 +183,4 @@ def _halves(split: Split) -> tuple[_Part, _Part]:
     first, second = (np.flatnonzero(rank % 2 == half).tolist() for half in (0, 1))
     if not second:
         raise DataError(f"{split.root}: one image a class cannot be halved; search on another split")
-    return _Part(split, first), _Part(split, second)
+    return Part(split, first), Part(split, second)

@@ -1,0 +1,57 @@
+"""The command ``gfnet calibrate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gfnet.cli import check_writable, json_option, report_unreadable, write_result
+
+
+@click.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--data", required=True, metavar="DIR|SHARDS", help="Folder with val/ and the split to learn from.")
+@click.option("--split", default="train", show_default=True, help="Where temperatures and thresholds are found.")
+@click.option("--images", type=click.IntRange(min=1), default=10_000, show_default=True, help="At most so many of it.")
+@click.option(
+    "--solver", type=click.Choice(["geometric", "optimal"]), default="geometric", show_default=True, help="Thresholds'."
+)
+@click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True)
+@json_option
+def calibrate(
+    checkpoint: Path,
+    out: Path,
+    data: str,
+    split: str,
+    images: int,
+    solver: Any,
+    batch_size: int,
+    json_path: Path | None,
+) -> None:
+    """Divide each step's logits by a temperature, so that confidence means accuracy, and write OUT.safetensors.
+
+    Answers stay as they are; thresholds are found anew. Both networks are evaluated on val/, where temperatures and
+    thresholds are those of another split.
+    """
+    from gfnet.checkpoint import load_checkpoint, save_checkpoint
+    from gfnet.errors import ConfigError
+    from gfnet.evaluation.calibration import calibrate_checkpoint
+    from gfnet.model import default_device
+    from gfnet.summary import calibration_result, calibration_table
+
+    if out.suffix != ".safetensors":
+        raise ConfigError(f"{out}: name the new file .safetensors")
+    check_writable(out)
+    loaded = load_checkpoint(checkpoint)
+    loaded.model.to(default_device())
+    calibrated, calibration = calibrate_checkpoint(
+        loaded, data, split=split, images=images, solver=solver, batch_size=batch_size
+    )
+    click.echo(calibration_table(calibration))
+    save_checkpoint(out, calibrated)
+    click.echo(f"saved {out}")
+    write_result(json_path, calibration_result(calibration))
+    report_unreadable(calibration.unreadable)
