@@ -67,6 +67,8 @@ def _read(path: Path, local: bool) -> dict[str, Any]:
         values = torch.load(path, map_location="cpu", weights_only=True)
     except (safetensors.SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
         raise CheckpointError(f"{path}: damaged or no weights ({str(error).splitlines()[0]}); get it again") from error
+    except CheckpointError:
+        raise
     except Exception as error:  # torch raises pickle's own errors for what it will not unpickle
         raise CheckpointError(f"{path}: holds more than weights, which is not read; save its state_dict()") from error
     for name in _WRAPPERS:

@@ -6,6 +6,7 @@ import os
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from gfnet.data import FolderSplit, open_split
 from gfnet.data.batches import Batches, Draw, PixelDataset, TrainingBatches
@@ -51,7 +52,7 @@ def same(first, second):
     )
 
 
-@pytest.mark.parametrize("augmentation", ["flip", "crop"])
+@pytest.mark.parametrize("augmentation", ["flip", "crop", "jitter"])
 def test_an_epoch_is_a_function_of_its_seed(scenes, augmentation):
     batches = training(scenes, augmentation)
     first, again, other = list(batches.epoch(1)), list(batches.epoch(1)), list(batches.epoch(2))
@@ -113,6 +114,35 @@ def test_random_crops_differ_by_seed_and_leave_torch_s_generator_alone(tmp_path)
     assert first.shape == (SMALL.image_size, SMALL.image_size, 3)
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+def test_jitter_changes_colours_besides(tmp_path):
+    (tmp_path / "thing").mkdir()
+    Image.new("RGB", (120, 90), (200, 100, 50)).save(tmp_path / "thing" / "a.png")  # crops of it are all alike
+    split = open_split(tmp_path)
+    for seed in (4, 6, 8):
+        crop, jitter = (
+            PixelDataset(split, SMALL, augmentation=name)[Draw(0, seed)].pixels for name in ("crop", "jitter")
+        )
+        assert (crop == crop[0, 0]).all()
+        assert (jitter == jitter[0, 0]).all()
+        assert (crop[0, 0] != jitter[0, 0]).any()
+
+
+def test_random_crops_keep_at_least_the_share_that_was_asked_for(tmp_path):
+    (tmp_path / "thing").mkdir()
+    ramp = np.broadcast_to(np.arange(250, dtype=np.uint8)[:, None], (250, 250))
+    Image.fromarray(ramp).save(tmp_path / "thing" / "a.png")
+    split = open_split(tmp_path)
+
+    def heights(least: float) -> list[int]:
+        dataset = PixelDataset(split, SMALL, augmentation="crop", least_crop=least)
+        drawn = [dataset[Draw(0, 2 * seed)].pixels for seed in range(40)]
+        return [int(pixels.max()) - int(pixels.min()) for pixels in drawn]
+
+    # An aspect of up to 4/3 may cut the height to 0.87 of the square's.
+    assert min(heights(0.9)) > 0.95 * 0.86 * 250 - 8
+    assert min(heights(0.05)) < 0.5 * 250
 
 
 def test_random_crops_are_of_the_family_s_own_size_and_interpolation(tmp_path):

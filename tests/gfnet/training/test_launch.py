@@ -250,7 +250,7 @@ def test_a_run_whose_configuration_is_incomplete_is_not_resumed(stopped, name):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--steps", "1"), "no patches to learn"),
+        (("--steps", "1", "--set", "stages=[0,1]"), "no patches to learn"),
         (("--stage", "2", "--init", "RUN/stage2.safetensors"), "would be replaced by the run that starts from it"),
         (("--stage", "1", "--init", "RUN/nothing.safetensors"), "no such file"),
     ],
@@ -400,6 +400,9 @@ def test_what_a_dry_run_prints_is_a_configuration_file(scenes, tmp_path):
         (("--set", "recipe.batch_size=many"), "recipe.batch_size: .*not 'many'"),
         (("--set", "recipe.momentum=2"), "momentum is 2.0; use a value between 0 and 1"),
         (("--set", "nonsense"), "write NAME=VALUE"),
+        (("--set", "recipe.least_crop=0"), "least_crop is 0.0; use a value above 0, at most 1"),
+        (("--set", "recipe.label_smoothing=1"), "label_smoothing is 1.0; use a value from 0 to below 1"),
+        (("--set", "recipe.augmentation=mixup"), "recipe.augmentation: .*not 'mixup'"),
         (("--amp", "fp8"), "'fp8' is not one of"),
         (("--epochs", "1,2"), "give 4 comma-separated numbers"),
         (("--batch-size", "0"), "batch_size is 0; use 1 or more"),

@@ -14,7 +14,7 @@ from gfnet.config import model_config
 from gfnet.data.batches import Batch
 from gfnet.model import GFNet
 from gfnet.training.learner import IterationResult, Learner
-from gfnet.training.objectives import roll_out
+from gfnet.training.objectives import make_objective, roll_out
 from gfnet.training.recipe import PPORecipe, Recipe, recipe_for
 from golden_support import assert_columns, case, official_tensors, recipe_images, recipe_model
 
@@ -256,6 +256,19 @@ def test_parts_whose_gradients_are_accumulated_make_the_step_of_the_whole_batch(
     assert results[0].images == 8
     start = weights(tiny("mobilenetv3_large_100"))
     assert any(not torch.equal(start[name], whole[name]) for name in whole)
+
+
+def test_label_smoothing_moves_the_losses_towards_those_of_all_classes():
+    torch.manual_seed(0)
+    model = GFNet(model_config("test_resnet", 32, 3, num_classes=10, image_size=64)).eval()
+    images, targets = torch.randn(4, 3, 64, 64), torch.arange(4)
+    plain, smoothed = (
+        make_objective(model, 0, Recipe(label_smoothing=smoothing))(images, targets) for smoothing in (0.0, 0.2)
+    )
+    logits = model.encoder_answers(images)
+    for answers, ours, theirs in zip(logits, smoothed.encoder_losses, plain.encoder_losses, strict=True):
+        uniform = -answers.log_softmax(1).mean()
+        torch.testing.assert_close(ours, 0.8 * theirs + 0.2 * uniform)
 
 
 def test_gradients_are_clipped_to_the_norm_that_was_asked_for():

@@ -186,8 +186,28 @@ def test_images_that_cannot_be_read_are_named_and_training_goes_on(scenes, tmp_p
         assert result.stderr.count(f"skipped {path}") == 1
 
 
-def test_a_network_of_one_step_cannot_be_trained(scenes, tmp_path):
-    assert "no patches to learn" in one_line(train(scenes, tmp_path, "--steps", "1"))
+def test_a_network_of_one_step_is_a_classifier_of_whole_images(scenes, tmp_path):
+    options = ("--steps", "1", "--patch-size", "96", "--epochs", "2,9,9,9", "--set", "model.classifier=recurrent")
+    result = train(scenes, tmp_path, *options, "--set", "recipe.label_smoothing=0.1", "--augmentation", "jitter")
+    assert result.exit_code == 0, result.output
+    run = tmp_path / "run"
+    assert [line["stage"] for line in metrics(run, "training")] == [0, 0]
+    assert [len(line["top1"]) for line in metrics(run, "training")] == [1, 1]
+    checkpoint = load_checkpoint(run / "model.safetensors")
+    assert checkpoint.model.config.glance_head == "encoder"  # what stage 0 trained
+    assert checkpoint.evaluation is not None
+    assert [point.exit_distribution for point in checkpoint.evaluation.budgeted] == [(1.0,)] * 39
+    torch.manual_seed(0)
+    assert changed(GFNet(checkpoint.model.config).state_dict(), weights(run / "model.safetensors")) == {
+        "global_encoder"
+    }
+    assert gfnet("evaluate", run / "model.safetensors", "--data", scenes).exit_code == 0
+
+
+def test_a_network_of_one_step_has_no_later_stages(scenes, tmp_path):
+    first = ("--steps", "1", "--epochs", "0,0,0,0")
+    assert train(scenes, tmp_path, *first).exit_code == 0
+    assert "no patches to learn; train it with --stage 0 alone" in one_line(train(scenes, tmp_path, "--stage", "1"))
 
 
 def test_synchronised_batchnorm_needs_gpus(scenes, tmp_path):

@@ -7,8 +7,10 @@ import torch
 import yaml
 
 from gfnet.backbones import create_encoder, family_of
-from gfnet.checkpoint import load_checkpoint
+from gfnet.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from gfnet.config import model_config
 from gfnet.errors import CheckpointError
+from gfnet.model import GFNet
 from gfnet.training.weights import load_encoder_weights
 from network_support import gfnet, one_line
 
@@ -91,6 +93,32 @@ def test_what_is_no_weights_is_refused(tmp_path, write, message):
     with pytest.raises(CheckpointError, match=message):
         load_encoder_weights(found, tmp_path / "weights.pth", ARCH)
     assert same(found, before)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_encoders_start_from_a_network_of_this_project(tmp_path, steps):
+    torch.manual_seed(5)
+    network = GFNet(model_config(ARCH, 64, steps, num_classes=10, glance_head="encoder"))
+    save_checkpoint(tmp_path / "network.safetensors", Checkpoint(network))
+    found = encoder(), encoder()
+    for ours, local in zip(found, (False, True), strict=True):
+        assert load_encoder_weights(ours, tmp_path / "network.safetensors", ARCH, local=local) == []
+    assert same(found[0], network.global_encoder.net.state_dict())
+    # With one step there is but one encoder that was trained.
+    assert same(found[1], network.encoders[-1].net.state_dict())
+    other = encoder(classes=4)
+    assert len(load_encoder_weights(other, tmp_path / "network.safetensors", ARCH)) == 2
+    with pytest.raises(CheckpointError, match="no weights of resnet50"):
+        load_encoder_weights(encoder(arch="resnet50"), tmp_path / "network.safetensors", "resnet50")
+
+
+def test_a_damaged_network_of_this_project_is_said_to_be_damaged(tmp_path):
+    save_checkpoint(tmp_path / "network.safetensors", Checkpoint(GFNet(model_config(ARCH, 64, 1, num_classes=10))))
+    content = bytearray((tmp_path / "network.safetensors").read_bytes())
+    content[-1] ^= 1
+    (tmp_path / "network.safetensors").write_bytes(content)
+    with pytest.raises(CheckpointError, match="damaged"):
+        load_encoder_weights(encoder(), tmp_path / "network.safetensors", ARCH)
 
 
 def test_training_starts_from_weights_of_both_encoders_and_skips_stage_0(scenes, tmp_path):
