@@ -243,6 +243,27 @@ class CurvePoint(_Record):
     measured_top1: Percent | None = None
 
 
+class Match(_Record):
+    """A network where it is as accurate as a classifier of the same run, on the run's images.
+
+    Attributes:
+        classifier: the other subject's name.
+        top1: its accuracy in percent.
+        typical_ms: the network's mean latency at that accuracy, between the sets of thresholds around it; ``null``
+            where it never gets there.
+        ratio: of that to the classifier's mean latency.
+        low: end of the 95 % interval over resampled images.
+        high: likewise; ``null`` where too many of the resamples never get there.
+    """
+
+    classifier: Text
+    top1: Percent
+    typical_ms: Milliseconds | None
+    ratio: Annotated[float, Field(gt=0)] | None
+    low: Annotated[float, Field(gt=0)] | None = None
+    high: Annotated[float, Field(gt=0)] | None = None
+
+
 class Cold(_Record):
     """The first image of a new process, medians of several.
 
@@ -286,6 +307,7 @@ class Subject(_Record):
         macs: cumulative multiply-adds of sequences of 1 .. T steps, where known.
         stored_top1: accuracy in percent after each step, as stored with the network; empty where unknown.
         stops: for T steps, T of them.
+        matches: a network against classifiers of known accuracy, one each.
         tried: settings that were tried before, the fastest of which ran.
     """
 
@@ -306,6 +328,7 @@ class Subject(_Record):
     stops: Annotated[tuple[Stop, ...], Field(min_length=1, max_length=64)]
     loop: Loop
     curve: Annotated[tuple[CurvePoint, ...], Field(max_length=500)] = ()
+    matches: Annotated[tuple[Match, ...], Field(max_length=1000)] = ()
     cold: Cold | None = None
     tried: Annotated[tuple[Tried, ...], Field(max_length=100)] = ()
 
@@ -392,6 +415,9 @@ class Result(_Record):
             classifiers = [other.name for other in self.classifiers if other.name != subject.name]
             if subject.reference is not None and subject.reference not in classifiers:
                 raise ValueError(f"{subject.name}: its reference {subject.reference} is no other classifier of the run")
+            for match in subject.matches:
+                if match.classifier not in classifiers:
+                    raise ValueError(f"{subject.name}: {match.classifier} is no other classifier of the run")
             given = len(subject.loop.round_ms)
             if given != self.rounds:
                 raise ValueError(f"{subject.name}: {given} values in round_ms for {self.rounds} rounds")

@@ -11,6 +11,7 @@ from gfnet.measurement import (
     CurvePoint,
     Loop,
     Machine,
+    Match,
     Ratio,
     Result,
     Runtime,
@@ -107,6 +108,9 @@ def network(
             )
             for i in range(4)
         ),
+        "matches": ()
+        if baseline_ms is None
+        else (Match(classifier="full", top1=73.5, typical_ms=4.0, ratio=4.0 / baseline_ms, low=0.6, high=None),),
         "cold": Cold(
             repeats=3, process_ms=25.0, import_ms=250.0, load_ms=90.0, first_image_ms=9.5, peak_bytes=200_000_000
         ),

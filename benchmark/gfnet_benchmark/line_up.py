@@ -15,6 +15,7 @@ from gfnet_benchmark.interleaving import WARMUP_IMAGES
 from gfnet_benchmark.sweeping import with_best_settings
 from gfnet_benchmark.timing import Clock
 from gfnet_export.bundle import Bundle, is_bundle, open_bundle
+from gfnet_export.manifest import Manifest
 from gfnet_export.runtime import Provider
 
 _MOST_THREADS = 1024
@@ -116,11 +117,17 @@ def _baselines(
     except ImportError as error:  # there is nothing to make a baseline with; a file can be given all the same
         print(f"gfnet: no baseline of our own: it needs gfnet[onnx] ({error})", file=sys.stderr)
         return [Entry(Path(spec).stem, Path(spec)) for spec in specs]
-    known = {network_name(open_bundle(spec).manifest) for spec in specs if is_bundle(spec)}
+    known = {_spec_of(open_bundle(spec).manifest) for spec in specs if is_bundle(spec)}
     wanted = [*specs, *(spec for spec in default_baselines(bundles, curve=curve) if spec not in known)]
     eight_bits = any(":int8" in spec for spec in wanted)
     photos = [load_image(path) for path in _readable(images, CALIBRATED_ON)] if eight_bits else []
     return [baseline_entry(spec, bundles[0], folder, photos) for spec in dict.fromkeys(wanted)]
+
+
+def _spec_of(manifest: Manifest) -> str:
+    """What would make a baseline like this one."""
+    precision = "" if manifest.precision == "fp32" else f":{manifest.precision}"
+    return network_name(manifest) + precision
 
 
 def _readable(images: Sequence[Path], count: int) -> list[Path]:

@@ -12,10 +12,11 @@ import numpy as np
 
 from gfnet.errors import DataError
 from gfnet.exits import exit_steps
-from gfnet.measurement import Answer, Cold, CurvePoint, Loop, Result, Stop, SubgraphTiming, Subject
+from gfnet.measurement import Answer, Cold, CurvePoint, Loop, Match, Result, Stop, SubgraphTiming, Subject
 from gfnet.results import BudgetPoint
 from gfnet_benchmark.cold import ColdGraph, measure_cold
 from gfnet_benchmark.contenders import Entry, Graph, digest, git_revision
+from gfnet_benchmark.equal_accuracy import Ways, matches
 from gfnet_benchmark.machine import Watch, describe_machine
 from gfnet_benchmark.measuring import STORED, Measured, Run, Stopping, measure
 from gfnet_benchmark.statistics import ratio, typical
@@ -87,15 +88,15 @@ def bench_onnx(
 def _subject(name: str, run: Run, cold: Cold | None, cold_graphs: dict[str, ColdGraph]) -> Subject:
     measured = run.measured[name]
     about, stopped = measured.description, measured.stopped
+    right = _right(measured, run.images)
     reference = _reference(name, run)
     base = None if reference is None else run.measured[reference].own
-    top1 = _Accuracy(measured, run.images)
     stops = tuple(
         Stop(
             step=step,
             typical_ms=1e3 * typical(seconds),
             latency=summarise(seconds.ravel()),
-            top1=top1(np.full(len(run.images), step)),
+            top1=_percent(right, np.full(len(run.images), step)),
             ratio=None if base is None else ratio(seconds, base, run.process),
         )
         for step, seconds in enumerate(stopped, start=1)
@@ -119,8 +120,9 @@ def _subject(name: str, run: Run, cold: Cold | None, cold_graphs: dict[str, Cold
             for graph in about.graphs
         ),
         stops=stops,
-        loop=_loop(measured, run, stops, base, top1),
-        curve=tuple(_curve_point(point, measured, stops, top1) for point in about.points),
+        loop=_loop(measured, run, stops, base, right),
+        curve=tuple(_curve_point(point, measured, stops, right) for point in about.points),
+        matches=_matches(measured, run),
         cold=cold,
         tried=about.entry.tried,
     )
@@ -160,7 +162,9 @@ def _subgraph(
     )
 
 
-def _loop(measured: Measured, run: Run, stops: Sequence[Stop], base: np.ndarray | None, top1: _Accuracy) -> Loop:
+def _loop(
+    measured: Measured, run: Run, stops: Sequence[Stop], base: np.ndarray | None, right: np.ndarray | None
+) -> Loop:
     answers, seconds = measured.answers, measured.own
     shares = _shares(answers.exits, len(stops))
     each = measured.preprocessing_s + typical(seconds)
@@ -173,7 +177,7 @@ def _loop(measured: Measured, run: Run, stops: Sequence[Stop], base: np.ndarray 
         modelled_ms=_modelled(shares, stops),
         round_ms=tuple(float(v) for v in 1e3 * seconds.mean(axis=1)),
         images_per_second=1 / each if each else None,
-        top1=top1(answers.exits),
+        top1=_percent(right, answers.exits),
         answers=tuple(
             Answer(image=_readable("/".join(path.parts[-2:])), exit_step=int(exit_step), class_index=int(class_index))
             for path, exit_step, class_index in zip(run.images, answers.exits, given, strict=True)
@@ -182,7 +186,7 @@ def _loop(measured: Measured, run: Run, stops: Sequence[Stop], base: np.ndarray 
     )
 
 
-def _curve_point(point: BudgetPoint, measured: Measured, stops: Sequence[Stop], top1: _Accuracy) -> CurvePoint:
+def _curve_point(point: BudgetPoint, measured: Measured, stops: Sequence[Stop], right: np.ndarray | None) -> CurvePoint:
     """One stored set of thresholds, from runs that were stopped where it stops each image."""
     exits = exit_steps(measured.answers.confidence, point.thresholds)
     picked = np.take_along_axis(measured.stopped, exits[None, None, :], axis=0)[0]  # [rounds,N]
@@ -194,24 +198,48 @@ def _curve_point(point: BudgetPoint, measured: Measured, stops: Sequence[Stop], 
         modelled_ms=_modelled(point.exit_distribution, stops) if point.exit_distribution else None,
         measured_ms=1e3 * typical(picked),
         measured_exits=_shares(exits + 1, len(stops)),
-        measured_top1=top1(exits + 1),
+        measured_top1=_percent(right, exits + 1),
     )
 
 
-class _Accuracy:
-    """Accuracy in percent for exits [N], if every photo lies in a folder that is called like a class."""
+def _matches(measured: Measured, run: Run) -> tuple[Match, ...]:
+    """A network against every classifier at as many threads, where everybody's accuracy is known."""
+    ways = _ways(measured, run.images)
+    threads = measured.description.entry.settings.threads
+    others = {
+        name: other
+        for name, one in run.measured.items()
+        if one.description.kind == "classifier"
+        and one.description.entry.settings.threads == threads
+        and (other := _ways(one, run.images)) is not None
+    }
+    return () if ways is None or measured.description.kind == "classifier" else matches(ways, others)
 
-    def __init__(self, measured: Measured, images: Sequence[Path]) -> None:
-        labels = measured.description.labels or ()
-        folders = [path.parent.name for path in images]
-        self._classes = measured.answers.classes
-        self._right = np.array([labels.index(folder) for folder in folders]) if set(folders) <= set(labels) else None
 
-    def __call__(self, exits: np.ndarray) -> float | None:
-        if self._right is None:
-            return None
-        given = np.take_along_axis(self._classes, exits[None] - 1, axis=0)[0]
-        return 100 * float((given == self._right).mean())
+def _ways(measured: Measured, images: Sequence[Path]) -> Ways | None:
+    """All sets of thresholds, and all images stopping after the same step; ``None`` where classes are not known."""
+    right = _right(measured, images)
+    if right is None:
+        return None
+    typical_s = np.median(measured.stopped, axis=1)  # [T,N]
+    exits = [np.full(len(images), step) for step in range(len(right))]
+    exits += [exit_steps(measured.answers.confidence, point.thresholds) for point in measured.description.points]
+    picked = np.stack(exits)[:, None]  # [ways,1,N]
+    return Ways(*(np.take_along_axis(values[None], picked, axis=1)[:, 0] for values in (typical_s, right)))
+
+
+def _right(measured: Measured, images: Sequence[Path]) -> np.ndarray | None:
+    """Whether each step's answer is right, bool [T,N], if every photo lies in a folder that is called like a class."""
+    labels = measured.description.labels or ()
+    folders = [path.parent.name for path in images]
+    if not set(folders) <= set(labels):
+        return None
+    return measured.answers.classes == np.array([labels.index(folder) for folder in folders])
+
+
+def _percent(right: np.ndarray | None, exits: np.ndarray) -> float | None:
+    """Accuracy in percent for exits 1 .. T [N]."""
+    return None if right is None else 100 * float(np.take_along_axis(right, exits[None] - 1, axis=0).mean())
 
 
 def _readable(name: str) -> str:

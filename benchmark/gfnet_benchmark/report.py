@@ -19,6 +19,7 @@ from gfnet_benchmark.reliability import doubts, measured_over_modelled
 from gfnet_benchmark.result_charts import accuracy_latency, exit_shares, is_relative, picture, step_latencies
 from gfnet_benchmark.tables import (
     machine_text,
+    match_rows,
     repeat_text,
     runtime_text,
     step_rows,
@@ -86,6 +87,7 @@ def _page(results: Sequence[tuple[str, Result]], published: Sequence[Behind]) ->
                 ],
                 "break_even": [(subject, shares_to_beat(result, subject)) for subject in result.networks],
                 "gaps": [(subject, measured_over_modelled(subject)) for subject in result.networks],
+                "matches": match_rows(result),
                 "repeat": repeat_text(result),
                 "json": result.model_dump_json(),
             }
@@ -104,7 +106,7 @@ def _markdown(results: Sequence[tuple[str, Result]]) -> str:
     lines = []
     for label, result in results:
         lines += [f"## {label}", ""]
-        for rows, left in ((step_rows(result), 2), (whole_rows(result), 2)):
+        for rows, left in ((step_rows(result), 2), (whole_rows(result), 2), (match_rows(result), 2)):
             if len(rows) > 1:
                 rule = tuple("---" if index < left else "---:" for index in range(len(rows[0])))
                 cells = [[cell.replace("|", r"\|") for cell in row] for row in (rows[0], rule, *rows[1:])]

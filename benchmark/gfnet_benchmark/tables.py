@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gfnet.measurement import Loop, Ratio, Result, Stop, Subject, Timing
+from gfnet.measurement import Loop, Match, Ratio, Result, Stop, Subject, Timing
 from gfnet_benchmark.break_even import shares_to_beat
 from gfnet_benchmark.curves import exits_text
 from gfnet_benchmark.reliability import doubts, measured_over_modelled
@@ -17,6 +17,7 @@ def result_table(result: Result) -> str:
     sections = [
         _table(step_rows(result), left=2),
         "\n".join([aligned(whole_rows(result), left=2), *_gaps(result)]),
+        _table(match_rows(result), left=2),
         _table(_break_even(result)),
         _table(_cold(result)),
         _table(_settings(result), left=3),
@@ -81,6 +82,23 @@ def whole_rows(result: Result) -> list[tuple[str, ...]]:
             what = "all steps: no thresholds"
         rows.append(_row(subject.name, what, loop.typical_ms, loop.latency, loop))
     return rows
+
+
+def match_rows(result: Result) -> list[tuple[str, ...]]:
+    """Networks where they are as accurate as a classifier, a row each below the headings."""
+    rows: list[tuple[str, ...]] = [("as accurate as a classifier", "", "top-1 %", "typical ms", "of its time [95 %]")]
+    for subject in result.networks:
+        for match in subject.matches:
+            never = ("", "never so accurate")
+            rows.append((subject.name, match.classifier, f"{match.top1:.1f}", *(_match(match) or never)))
+    return rows
+
+
+def _match(match: Match) -> tuple[str, str] | None:
+    if match.typical_ms is None or match.ratio is None:
+        return None
+    low, high = ("never" if end is None else f"{end:.3f}" for end in (match.low, match.high))
+    return f"{match.typical_ms:.3f}", f"{match.ratio:.3f} [{low}, {high}]"
 
 
 def _gaps(result: Result) -> list[str]:

@@ -198,9 +198,24 @@ def test_a_bundle_of_one_step_is_a_classifier(onnx_bundle, scenes, photos, tmp_p
     # A trained one takes the place of the one with random weights.
     entries = line_up([onnx_bundle], photos, tmp_path, baselines=[str(whole.folder)], clock=ticking())
     assert [entry.name for entry in entries] == ["onnx", "whole"]
-    (subject,) = bench_onnx(entries[1:], photos, rounds=1, cold=None).subjects
+    measured, subject = bench_onnx(entries, photos, rounds=1, clock=ticking(), cold=None).subjects
     assert (subject.kind, subject.network, len(subject.stops)) == ("classifier", "test_resnet@96", 1)
     assert subject.loop.top1 == pytest.approx(subject.stored_top1[0])
+    (match,) = measured.matches
+    assert (match.classifier, match.top1) == ("whole", subject.loop.top1)
+    assert subject.matches == ()
+
+
+def test_a_trained_baseline_replaces_the_random_one_of_its_precision_only(
+    onnx_bundle, checkpoint, scenes, photos, tmp_path
+):
+    from gfnet.config import model_config
+
+    config = model_config("test_resnet", 96, 1, num_classes=10, image_size=96, crop_ratio=1.0)
+    whole = export_onnx(small_checkpoint(scenes / "val", config), tmp_path / "whole")
+    small = export_onnx(checkpoint, tmp_path / "small", precision="int8-vectors")
+    entries = line_up([onnx_bundle, small], photos, tmp_path, baselines=[str(whole.folder)], clock=ticking())
+    assert [entry.name for entry in entries] == ["onnx", "small", "whole", "test_resnet@96 int8-vectors"]
 
 
 def test_settings_are_tried_on_each_and_the_fastest_taken(onnx_bundle, photos, tmp_path):

@@ -24,6 +24,9 @@ extension BenchmarkResult {
             if let reference = subject.reference, !others.contains(reference) {
                 return "\(subject.name): its reference \(reference) is no other classifier of the run"
             }
+            if let match = subject.matches.first(where: { !others.contains($0.classifier) }) {
+                return "\(subject.name): \(match.classifier) is no other classifier of the run"
+            }
             if subject.loop.roundMs.count != rounds {
                 return "\(subject.name): \(subject.loop.roundMs.count) values in round_ms for \(rounds) rounds"
             }
@@ -79,6 +82,7 @@ extension Subject {
         }
         let ratios = [loop.ratio] + stops.map(\.ratio) + subgraphs.map(\.ratio)
         if let problem = ratios.lazy.compactMap({ $0?.contradiction }).first { return problem }
+        if let match = matches.first(where: { !$0.isSound }) { return "its match with \(match.classifier) is no sound one" }
         if let answer = loop.answers.first(where: { !(1...steps).contains($0.exitStep) }) {
             return "\(answer.image) stopped at step \(answer.exitStep) of \(steps)"
         }
@@ -92,6 +96,13 @@ extension Ratio {
         if !(value > 0 && low > 0 && low <= high) { return "the interval \(low) to \(high) is upside down" }
         // Resampling may shift it a little.
         return value < 0.9 * low || value > 1.1 * high ? "\(value) lies outside of its interval \(low) to \(high)" : nil
+    }
+}
+
+extension Match {
+    fileprivate var isSound: Bool {
+        let ratios = [ratio, low, high].compactMap { $0 }
+        return (0...100).contains(top1) && (typicalMs ?? 0) >= 0 && ratios.allSatisfy { $0 > 0 }
     }
 }
 

@@ -33,13 +33,15 @@ public struct Subject: Codable, Sendable, Equatable {
     public var stops: [Stop]
     public var loop: Loop
     @OrEmpty public var curve: [CurvePoint]
+    /// A network against classifiers of known accuracy, one each.
+    @OrEmpty public var matches: [Match]
     public var cold: Cold?
     /// Settings that were tried before, the fastest of which ran.
     @OrEmpty public var tried: [Tried]
 
     enum CodingKeys: String, CodingKey {
         case name, kind, network, precision, layout, bytes, sha256, revision, reference, macs, runtime, subgraphs
-        case stops, loop, curve, cold, tried
+        case stops, loop, curve, matches, cold, tried
         case imageSize = "image_size"
         case storedTop1 = "stored_top1"
     }
@@ -63,6 +65,7 @@ public struct Subject: Codable, Sendable, Equatable {
         self.stops = stops
         self.loop = loop
         self.curve = curve
+        matches = []
         self.cold = cold
         tried = []
     }
