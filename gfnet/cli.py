@@ -21,7 +21,7 @@ from gfnet.errors import ConfigError, GFNetError
 from gfnet.files import write_json
 
 COMMAND_GROUP = "gfnet.commands"
-_OWN_COMMANDS = ("calibrate", "evaluate", "pack", "train")  # a module each in gfnet.commands
+_OWN_COMMANDS = ("calibrate", "evaluate", "pack", "prepare", "train")  # a module each in gfnet.commands
 
 _MENDABLE = (GFNetError, OSError)
 

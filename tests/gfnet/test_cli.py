@@ -27,7 +27,7 @@ def test_help_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    own = ("calibrate", "convert", "evaluate", "info", "pack", "synth", "train")
+    own = ("calibrate", "convert", "evaluate", "info", "pack", "prepare", "synth", "train")
     for command in (*own, "bench", "demo", "export", "mil", "predict", "verify", "visualize"):
         assert f"\n  {command} " in done.stdout
 
