@@ -184,12 +184,14 @@ def info(checkpoint: Path, arch: str | None, patch_size: int | None, steps: int 
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--prefix/--no-prefix", default=True, help="Write `module.` before encoder keys, as released files do.")
+@click.option("--half", is_flag=True, help="Store weights as float16: half the size, read as float32 again.")
 @official_options
 @json_option
 def convert(
     checkpoint: Path,
     out: Path,
     prefix: bool,
+    half: bool,
     arch: str | None,
     patch_size: int | None,
     steps: int | None,
@@ -202,7 +204,9 @@ def convert(
         raise ConfigError(f"{out}: name the new file .safetensors or .pth.tar")
     loaded = load_checkpoint(checkpoint, arch=arch, patch_size=patch_size, steps=steps)
     if out.name.endswith(".safetensors"):
-        save_checkpoint(out, loaded)
+        save_checkpoint(out, loaded, half=half)
+    elif half:
+        raise ConfigError(f"{out}: the official layout is float32; --half needs a file named .safetensors")
     else:
         save_official(out, loaded, prefix=prefix)
         if loaded.labels is not None and loaded.model.config.num_classes != 1000:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gfnet.errors import BundleError, DataError, ImageError
 from gfnet.images import load_image
+from gfnet.shipped import shipped_network
 from gfnet_benchmark.contenders import Entry, Settings, network_name
 from gfnet_benchmark.interleaving import WARMUP_IMAGES
 from gfnet_benchmark.sweeping import with_best_settings
@@ -79,7 +80,7 @@ def thread_counts(text: str) -> tuple[int, ...]:
 
 
 def open_bundles(sources: Sequence[str], images: Sequence[Path], folder: Path) -> list[Bundle]:
-    """Bundles; names of released networks get random weights, see :func:`random_bundle`.
+    """Bundles; networks known by name are exported first, see :func:`named_bundle`.
 
     Args:
         images: photos, for networks in 8 bits.
@@ -87,7 +88,7 @@ def open_bundles(sources: Sequence[str], images: Sequence[Path], folder: Path) -
 
     Raises:
         BundleError: a bundle is missing, or not what its manifest says.
-        DataError: a name is no released network's.
+        DataError: a name is no known network's.
     """
     opened = []
     for source in sources:
@@ -95,17 +96,19 @@ def open_bundles(sources: Sequence[str], images: Sequence[Path], folder: Path) -
             raise BundleError(
                 f"{source}: a file; give a bundle's folder, as `gfnet export onnx` makes it of a checkpoint"
             )
-        if "/" in source or Path(source).exists():
+        # A folder of photos may be called like a shipped network; what is meant is the network.
+        folder_meant = Path(source).exists() and (is_bundle(source) or shipped_network(source) is None)
+        if "/" in source or folder_meant:
             opened.append(open_bundle(source))
         else:
             try:
-                from gfnet_benchmark.random_networks import random_bundle
+                from gfnet_benchmark.named_networks import named_bundle
             except ImportError:
                 raise BundleError(
                     f"{source}: no such bundle folder; a network's name needs torch to export it"
                 ) from None
             photos = _readable(images, CALIBRATED_ON) if ":int8" in source else ()
-            opened.append(random_bundle(source, folder, photos))
+            opened.append(named_bundle(source, folder, photos))
     return opened
 
 

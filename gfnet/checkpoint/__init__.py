@@ -8,6 +8,7 @@ from gfnet.checkpoint.contents import Checkpoint, imagenet_labels
 from gfnet.checkpoint.native import TrainingState, is_native, load_native, load_training_state, save_checkpoint
 from gfnet.checkpoint.official import load_official, save_official
 from gfnet.errors import CheckpointError, ConfigError
+from gfnet.shipped import shipped_names, shipped_network
 
 __all__ = [
     "Checkpoint",
@@ -26,7 +27,8 @@ def load_checkpoint(
     """Read a checkpoint of either layout; no GPU is needed, wherever it was written.
 
     Args:
-        path: a ``.safetensors`` file of this project or an official ``.pth.tar``.
+        path: a ``.safetensors`` file of this project, an official ``.pth.tar``, or the name of a shipped network, where
+            there is no file of that name.
         arch: what an official file without ``model_name`` is; recognised by its shapes if left out.
         patch_size: of an official file that does not say; recognised by its policy if left out.
         steps: T of an official file that does not say; the released network's if left out.
@@ -36,10 +38,12 @@ def load_checkpoint(
             message names the file, the component and the first offending keys.
     """
     path = Path(path)
+    if not path.is_file():
+        path = shipped_network(path) or path
     if path.is_dir():
         raise CheckpointError(f"{path}: a folder, not a checkpoint file; `predict` and `bench` take bundles")
     if not path.is_file():
-        raise CheckpointError(f"{path}: no such file")
+        raise CheckpointError(f"{path}: no such file, nor a shipped network's name ({', '.join(shipped_names())})")
     try:
         if is_native(path):
             return load_native(path)

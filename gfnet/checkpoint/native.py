@@ -49,12 +49,15 @@ def save_checkpoint(
     path: str | Path,
     checkpoint: Checkpoint,
     *,
+    half: bool = False,
     state: TrainingState | None = None,
     before_replacing: Callable[[], None] | None = None,
 ) -> None:
     """Write this project's ``.safetensors``, whole or not at all.
 
     Args:
+        half: store matrices and kernels as float16, at half the size; norms and biases stay float32.  Reading gives
+            float32 again.
         state: of the run that is to be continued from this file.
         before_replacing: called when the new file is written and an old one is about to be replaced.
 
@@ -70,6 +73,8 @@ def save_checkpoint(
         "untrained": checkpoint.untrained,
     }
     tensors = {key: value.detach().cpu().contiguous() for key, value in checkpoint.model.state_dict().items()}
+    if half:  # variances of norms may be too small for float16
+        tensors = {key: value.half() if value.ndim > 1 else value for key, value in tensors.items()}
     if state is not None:
         content["training"] = state.values
         tensors |= {_STATE_PREFIX + key: value.detach().cpu().contiguous() for key, value in state.tensors.items()}

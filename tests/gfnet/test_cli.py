@@ -158,6 +158,9 @@ def test_convert_goes_both_ways(checkpoint_file, tmp_path):
     assert "no backbone" in one_line(gfnet("convert", checkpoint_file, tmp_path / "x.pth.tar"))
     assert gfnet("convert", checkpoint_file, tmp_path / "copy.safetensors").exit_code == 0
     assert "name the new file" in one_line(gfnet("convert", checkpoint_file, tmp_path / "x.onnx"))
+    assert gfnet("convert", checkpoint_file, tmp_path / "half.safetensors", "--half").exit_code == 0
+    assert (tmp_path / "half.safetensors").stat().st_size < 0.6 * (tmp_path / "copy.safetensors").stat().st_size
+    assert "--half needs a file named" in one_line(gfnet("convert", checkpoint_file, tmp_path / "x.pth.tar", "--half"))
 
 
 BAD = {

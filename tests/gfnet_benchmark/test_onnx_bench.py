@@ -147,7 +147,7 @@ def test_a_released_network_is_measured_by_name(scenes, tmp_path):
     assert subject.loop.thresholds is None
     assert subject.reference == "mobilenetv3_large_100@224"
     arguments = ("--images", scenes / "val")
-    assert "nor a released network's name" in one_line(gfnet("bench", "onnx", "resnet18_p96_T3", *arguments))
+    assert "nor a known network's name" in one_line(gfnet("bench", "onnx", "resnet18_p96_T3", *arguments))
     message = one_line(gfnet("bench", "onnx", "mobilenetv3_large_100_p96_T3:fp8", *arguments))
     assert "no precision 'fp8'" in message
     assert "no such bundle folder" in one_line(gfnet("bench", "onnx", tmp_path / "nothing", *arguments))

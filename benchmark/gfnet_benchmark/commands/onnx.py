@@ -59,7 +59,7 @@ def onnx(
 ) -> None:
     """Bundles against full-image classifiers, one image at a time, interleaved: every step, every exit, every budget.
 
-    NETWORK is a released one's name, as mobilenetv3_large_100_p96_T3: it runs with random weights, and
+    NETWORK is a shipped one (groceries), or a released one as mobilenetv3_large_100_p96_T3, with random weights;
     with :PRECISION and +fused behind it in that form. Thresholds, unless given, are those of each
     bundle's most accurate budget.
     """

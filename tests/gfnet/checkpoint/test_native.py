@@ -33,6 +33,17 @@ def test_a_saved_checkpoint_comes_back_as_it_was(tiny, tmp_path):
     )
 
 
+def test_half_the_bytes_come_back_as_float32_within_float16_s_rounding(tiny, tmp_path):
+    save_checkpoint(tmp_path / "whole.safetensors", Checkpoint(tiny))
+    save_checkpoint(tmp_path / "half.safetensors", Checkpoint(tiny), half=True)
+    whole, half = ((tmp_path / f"{name}.safetensors").stat().st_size for name in ("whole", "half"))
+    assert 0.5 * whole < half < 0.53 * whole
+    read = load_checkpoint(tmp_path / "half.safetensors").model.state_dict()
+    for name, value in tiny.state_dict().items():
+        assert read[name].dtype == value.dtype
+        torch.testing.assert_close(read[name], value, rtol=2**-10 if value.ndim > 1 else 0, atol=6e-8, msg=name)
+
+
 def test_what_is_not_known_stays_unknown(tiny, tmp_path):
     save_checkpoint(tmp_path / "model.safetensors", Checkpoint(tiny))
     found = load_checkpoint(tmp_path / "model.safetensors")

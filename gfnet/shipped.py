@@ -1,0 +1,17 @@
+"""Trained networks that come with the package, by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_FOLDER = Path(__file__).parent / "networks"
+
+
+def shipped_names() -> tuple[str, ...]:
+    """Their names, in alphabetical order."""
+    return tuple(sorted(path.stem for path in _FOLDER.glob("*.safetensors")))
+
+
+def shipped_network(name: str | Path) -> Path | None:
+    """The checkpoint called ``name``; ``None`` if that is no shipped network's name."""
+    return _FOLDER / f"{name}.safetensors" if str(name) in shipped_names() else None

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pytest
+
+from gfnet import shipped
+from gfnet.checkpoint import load_checkpoint, save_checkpoint
+from gfnet.errors import CheckpointError
+from gfnet.shipped import shipped_names, shipped_network
+from gfnet_benchmark.line_up import open_bundles
+from network_support import gfnet, one_line
+
+
+@pytest.fixture
+def named(checkpoint, tmp_path, monkeypatch):
+    """The small network, shipped as ``scenes``."""
+    folder = tmp_path / "networks"
+    save_checkpoint(folder / "scenes.safetensors", checkpoint, half=True)
+    monkeypatch.setattr(shipped, "_FOLDER", folder)
+    return folder / "scenes.safetensors"
+
+
+def test_a_shipped_network_goes_by_its_name(named, scenes):
+    assert shipped_names() == ("scenes",)
+    assert shipped_network("scenes") == named
+    assert shipped_network("other") is None
+    assert load_checkpoint("scenes").labels == load_checkpoint(named).labels
+    photo = next((scenes / "val").rglob("*.png"))
+    assert "step" in gfnet("predict", "scenes", photo).stdout
+
+
+def test_whoever_has_a_file_of_that_name_means_the_file_and_a_folder_is_no_network(named, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scenes").mkdir()  # photos, perhaps
+    assert load_checkpoint("scenes").labels is not None
+    (tmp_path / "scenes").rmdir()
+    (tmp_path / "scenes").write_bytes(b"no network")
+    with pytest.raises(CheckpointError):
+        load_checkpoint("scenes")
+
+
+def test_another_name_is_refused_with_those_that_there_are(named, scenes):
+    photo = next((scenes / "val").rglob("*.png"))
+    assert "other: no such file, nor a shipped network's name (scenes)" in one_line(gfnet("predict", "other", photo))
+
+
+def test_a_benchmark_exports_it_by_name(named, scenes, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scenes").mkdir()
+    (bundle,) = open_bundles(["scenes:fp16"], [], tmp_path / "out")
+    assert bundle.manifest.precision == "fp16"
+    assert bundle.manifest.labels == load_checkpoint(named).labels
