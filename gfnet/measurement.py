@@ -260,8 +260,8 @@ class Match(_Record):
     top1: Percent
     typical_ms: Milliseconds | None
     ratio: Annotated[float, Field(gt=0)] | None
-    low: Annotated[float, Field(gt=0)] | None = None
-    high: Annotated[float, Field(gt=0)] | None = None
+    low: Annotated[float, Field(gt=0)] | None
+    high: Annotated[float, Field(gt=0)] | None
 
 
 class Cold(_Record):

@@ -9,9 +9,9 @@ public struct Match: Codable, Sendable, Equatable {
     /// Of that to the classifier's mean latency.
     @OrNull public var ratio: Double?
     /// End of the 95 % interval over resampled images.
-    public var low: Double?
+    @OrNull public var low: Double?
     /// Likewise; `nil` where too many of the resamples never get there.
-    public var high: Double?
+    @OrNull public var high: Double?
 
     enum CodingKeys: String, CodingKey {
         case classifier, top1, ratio, low, high
