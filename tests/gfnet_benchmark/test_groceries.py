@@ -1,0 +1,66 @@
+"""The comparison in benchmark/results/groceries: what it says about itself holds."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from network_support import gfnet
+
+FOLDER = Path(__file__).parents[2] / "benchmark" / "results" / "groceries"
+
+
+def resolved(scenes, tmp_path, name, *options):
+    plan = gfnet("train", "--config", FOLDER / name, "--data", scenes, "--out", tmp_path / "run", "--dry-run", *options)
+    assert plan.exit_code == 0, plan.output
+    return yaml.safe_load(plan.stdout)
+
+
+def test_the_network_and_its_rivals_are_trained_with_equal_care(scenes, tmp_path):
+    rival = resolved(scenes, tmp_path, "classifier.yaml", "--patch-size", "160", "--image-size", "160")
+    network = resolved(scenes, tmp_path, "gfnet.yaml", "--patch-size", "96")
+    assert rival["stages"] == [0]
+    assert rival["model"]["glance_head"] == "encoder"
+    ours, theirs = network["recipe"], rival["recipe"]
+    alike = (
+        "batch_size",
+        "momentum",
+        "weight_decay",
+        "augmentation",
+        "least_crop",
+        "label_smoothing",
+        "clip_grad_norm",
+    )
+    assert {name: ours[name] for name in alike} == {name: theirs[name] for name in alike}
+    assert ours["encoder_lr"] == theirs["initial_lr"]
+    assert ours["epochs"][1] + ours["epochs"][3] == theirs["epochs"][0]
+    assert ours["train_global"]
+    assert network["model"]["dropout"] == rival["model"]["dropout"]
+
+
+def test_pretraining_is_a_configuration(scenes, tmp_path):
+    plan = resolved(scenes, tmp_path, "pretraining.yaml")
+    assert (plan["stages"], plan["model"]["steps"]) == ([0], 1)
+
+
+@pytest.mark.parametrize("made", ["result.json", "evaluation-96.json", "calibrated-128.safetensors"])
+def test_one_command_makes_everything(tmp_path, made):
+    folders = ("GROCERIES=/groceries", "CALTECH=/caltech", f"RUNS={tmp_path}")
+    done = subprocess.run(
+        ["make", "--dry-run", "--directory", FOLDER, *folders, tmp_path / made],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    commands = done.stdout.replace("\\\n", " ").splitlines()
+    assert sum("train --config" in command and "pretraining.yaml" in command for command in commands) == 1
+    for command in commands:
+        words = command.split()
+        if words[0] == "gfnet":
+            depth = 3 if words[1] in ("export", "bench", "prepare") else 2
+            known = gfnet(*words[1:depth], "--help").stdout
+            assert [word for word in words if word.startswith("--") and word not in known] == []
