@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -89,6 +89,19 @@ def atomic_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def refuse_own_source(out: Path, sources: Iterable[Path]) -> None:
+    """Replacing the folder ``out`` must not remove what it is made of, nor may it lie where that is looked for.
+
+    Raises:
+        GFNetError: it would, or does.
+    """
+    target = out.resolve()
+    for folder in sources:
+        source = folder.resolve()
+        if source.is_relative_to(target) or target.is_relative_to(source):
+            raise GFNetError(f"{out}: holds the images of {folder} or lies among them; choose another output folder")
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -13,8 +13,8 @@ from pathlib import Path, PurePath
 from PIL import Image
 
 from gfnet.data.splits import FolderSplit
-from gfnet.errors import ConfigError, DataError, GFNetError, ImageError
-from gfnet.files import atomic_folder
+from gfnet.errors import ConfigError, DataError, ImageError
+from gfnet.files import atomic_folder, refuse_own_source
 from gfnet.images import load_image
 from gfnet.progress import Progress
 
@@ -71,7 +71,7 @@ def write_image_folder(
     out = Path(out)
     if size is not None and size < 1:
         raise ConfigError(f"images of {size} pixels show nothing; use --size 1 or more")
-    _refuse_own_source(out, sources)
+    refuse_own_source(out, sources)
     with atomic_folder(out, overwrite=overwrite) as folder:
         total = sum(map(len, splits.values()))
         with Progress("prepare", total, "images") as progress, ThreadPoolExecutor() as pool:
@@ -171,12 +171,3 @@ def _linked(source: str, target: Path) -> bool:
     except OSError:  # another file system, or one without links
         return False
     return True
-
-
-def _refuse_own_source(out: Path, sources: Iterable[Path]) -> None:
-    """Replacing ``out`` must not remove the images, nor may it lie where they are looked for."""
-    target = out.resolve()
-    for folder in sources:
-        source = folder.resolve()
-        if source.is_relative_to(target) or target.is_relative_to(source):
-            raise GFNetError(f"{out}: holds the images of {folder} or lies among them; choose another output folder")

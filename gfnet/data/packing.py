@@ -19,8 +19,8 @@ import numpy as np
 
 from gfnet.data.shards import CLASSES_FILE, index_shard, save_index
 from gfnet.data.splits import FolderSplit, open_split, open_splits
-from gfnet.errors import ConfigError, DataError, GFNetError, ImageError
-from gfnet.files import atomic_folder, write_json
+from gfnet.errors import ConfigError, DataError, ImageError
+from gfnet.files import atomic_folder, refuse_own_source, write_json
 from gfnet.images import load_image
 from gfnet.progress import Progress
 
@@ -86,7 +86,7 @@ def pack_folder(
     limit = _Limit.of(shard_mb, shard_images)
     if seed < 0:
         raise ConfigError(f"seed {seed} is negative; use 0 or more")
-    _refuse_own_source(root, out)
+    refuse_own_source(out, [root / name for name in SPLITS])
     with atomic_folder(out, overwrite=overwrite) as folder:
         splits = _open(root)
         classes = next(iter(splits.values())).classes
@@ -251,14 +251,6 @@ def _open(root: Path) -> dict[str, FolderSplit]:
     if len(there) == 1:
         return {there[0]: open_split(root / there[0])}
     return dict(zip(SPLITS, open_splits(root), strict=True))
-
-
-def _refuse_own_source(root: Path, out: Path) -> None:
-    """Replacing ``out`` must not remove what is packed."""
-    source, target = root.resolve(), out.resolve()
-    inside = any(target.is_relative_to(source / name) for name in SPLITS)
-    if inside or source.is_relative_to(target):
-        raise GFNetError(f"{out}: holds the images of {root} or lies among them; choose another output folder")
 
 
 def _printable(text: str) -> str:
