@@ -32,7 +32,8 @@ class Curve:
 
     Attributes:
         kind: ``budgets``: one a set of thresholds; ``stops``: all images stop after the same step; ``measured``: like
-            ``budgets``, but accuracy, too, is that of this run's images; ``classifier``: the full image, one point.
+            ``budgets``, but accuracy, too, is that of this run's images; ``classifier``: the full image, one point for
+            each of its sizes.
     """
 
     subject: str
@@ -43,18 +44,29 @@ class Curve:
 def curves_of(result: Result) -> tuple[Curve, ...]:
     """Every curve of a result that has an accuracy; stored accuracies first, then the run's own."""
     found = []
+    alike: dict[tuple[str, str, int | None], list[tuple[Subject, tuple[Point, ...]]]] = {}
     for subject in result.subjects:
         reference = result.subject(subject.reference) if subject.reference else None
         base = None if reference is None else reference.loop.typical_ms
         if any(other.reference == subject.name for other in result.subjects):
             base = subject.loop.typical_ms  # the reference itself is at 1
         if subject.kind == "classifier":
-            found.append(Curve(subject.name, "classifier", _classifier(subject, base)))
+            alike.setdefault(_form(subject), []).append((subject, _classifier(subject, base)))
         else:
             found.append(Curve(subject.name, "budgets", _budgets(subject, base)))
             found.append(Curve(subject.name, "measured", _budgets(subject, base, measured=True)))
             found.append(Curve(subject.name, "stops", _stops(subject, base)))
+    for (arch, precision, _), members in alike.items():
+        known = [(subject, points) for subject, points in members if points]
+        name = f"{arch} {precision} on the full image" if len(known) > 1 else members[0][0].name
+        points = sorted((point for _, points in known for point in points), key=lambda point: point.ms)
+        found.append(Curve(name, "classifier", tuple(points)))
     return tuple(curve for curve in found if curve.points)
+
+
+def _form(subject: Subject) -> tuple[str, str, int | None]:
+    """What classifiers have in common that differ in their image's size alone."""
+    return subject.network.partition("@")[0], subject.precision, subject.runtime.threads
 
 
 def _classifier(subject: Subject, base: float | None) -> tuple[Point, ...]:

@@ -16,7 +16,14 @@ from gfnet_benchmark.break_even import shares_to_beat
 from gfnet_benchmark.pages import render
 from gfnet_benchmark.published import Behind
 from gfnet_benchmark.reliability import doubts, measured_over_modelled
-from gfnet_benchmark.result_charts import accuracy_latency, exit_shares, is_relative, picture, step_latencies
+from gfnet_benchmark.result_charts import (
+    accuracy_latency,
+    curve_picture,
+    exit_shares,
+    is_relative,
+    picture,
+    step_latencies,
+)
 from gfnet_benchmark.tables import (
     machine_text,
     match_rows,
@@ -64,6 +71,18 @@ def write_report(
         write_text(path, _markdown(results))
     else:
         write_text(path, _page(results, published))
+
+
+def write_curve(path: Path, results: Sequence[tuple[str, Result]], published: Sequence[Behind] = ()) -> None:
+    """Write accuracy against latency alone as a PNG.
+
+    Raises:
+        DataError: no accuracy is known.
+    """
+    drawn = curve_picture(results, published)
+    if drawn is None:
+        raise DataError(f"{path}: there is no curve to draw; no accuracy is stored with what was measured")
+    write_bytes(path, drawn)
 
 
 def _page(results: Sequence[tuple[str, Result]], published: Sequence[Behind]) -> str:

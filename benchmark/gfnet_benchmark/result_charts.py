@@ -19,7 +19,7 @@ from gfnet_benchmark.published import Behind
 from gfnet_benchmark.svg import drawing, to_svg
 
 _COLOURS = (ACCENT, "#e4572e", "#2a9d8f", "#8a5cd1", "#d19a1a", "#c2417c", "#5f7f3a", "#3f6f8f")
-_STYLES = {"budgets": "-", "measured": "", "stops": "--", "classifier": ""}
+_STYLES = {"budgets": "-", "measured": "", "stops": "--", "classifier": ":"}
 _MARKERS = {"budgets": "o", "measured": "x", "stops": "s", "classifier": "*"}
 _SIZES = {"budgets": 4, "measured": 4, "stops": 6, "classifier": 12}
 _TOLD = {
@@ -106,6 +106,19 @@ def picture(results: Sequence[tuple[str, Result]], published: Sequence[Behind] =
         for (label, _), row, below in zip(results, rows, axes[-len(rows) :], strict=True):
             _draw_rows(below, row)
             below.set_title(label, loc="left", fontsize=9)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=160)
+    return buffer.getvalue()
+
+
+def curve_picture(results: Sequence[tuple[str, Result]], published: Sequence[Behind] = ()) -> bytes | None:
+    """Networks' budgets and classifiers alone: a PNG; ``None`` without accuracies."""
+    curves = [(label, curve) for label, curve in _labelled(results) if curve.kind in ("budgets", "classifier")]
+    if not curves:
+        return None
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(7.2, 4.6 + 0.12 * len(curves)), layout="constrained")
+        _draw_curves(figure.add_subplot(), curves, published)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=160)
     return buffer.getvalue()

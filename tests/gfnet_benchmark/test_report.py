@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from gfnet.measurement import Conditions, Timing, read_result, write_result_file
+from gfnet_benchmark.curves import curves_of
 from gfnet_benchmark.published import published_behind
 from gfnet_benchmark.report import write_report
 from network_support import gfnet, one_line
@@ -180,6 +181,30 @@ def test_a_picture_is_drawn(files, tmp_path):
     with Image.open(out) as picture:
         assert picture.width > 1000
         assert len(picture.convert("RGB").getcolors(2**24)) > 50
+
+
+def test_the_curve_alone_is_a_picture_too(files, tmp_path):
+    out = tmp_path / "curve.png"
+    assert gfnet("bench", "report", files[0], "--out", out, "--curve").exit_code == 0
+    assert gfnet("bench", "report", files[0], "--out", tmp_path / "whole.png").exit_code == 0
+    with Image.open(out) as curve, Image.open(tmp_path / "whole.png") as whole:
+        assert curve.height < 0.7 * whole.height
+    with_figure = out.read_bytes()
+    assert gfnet("bench", "report", files[0], "--out", out, "--curve", "--no-published").exit_code == 0
+    assert out.read_bytes() != with_figure
+    assert "--curve draws a PNG" in one_line(gfnet("bench", "report", files[0], "--out", tmp_path / "a.md", "--curve"))
+
+
+def test_classifiers_that_differ_in_size_alone_are_one_curve():
+    small = classifier(
+        "small", 3.0, network="mobilenetv3_large_100@160", reference="full", loop=loop(3.0, (1.0,), top1=60.0)
+    )
+    full = classifier(loop=loop(5.0, (1.0,), top1=70.0))
+    other = classifier("int8", ms=4.0, precision="int8", loop=loop(4.0, (1.0,), top1=69.0))
+    found = [curve for curve in curves_of(result(network(), full, small, other)) if curve.kind == "classifier"]
+    assert [curve.subject for curve in found] == ["mobilenetv3_large_100 fp32 on the full image", "int8"]
+    assert [point.top1 for point in found[0].points] == [60.0, 70.0]
+    assert [point.relative for point in found[0].points] == [pytest.approx(0.6), 1.0]
 
 
 def test_the_format_may_be_given(files, tmp_path):

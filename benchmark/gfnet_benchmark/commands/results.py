@@ -150,12 +150,16 @@ def schedule(devices: tuple[str, ...], networks: tuple[Path, ...], target_ms: fl
     type=click.Choice(["html", "md", "csv", "png"]),
     help="By default as the file is called.",
 )
+@click.option("--curve", is_flag=True, help="A PNG of accuracy against latency alone.")
+@click.option("--published/--no-published", default=True, help="Draw the papers' iPhone figure behind.  [default: on]")
 @json_option
-def report(results: tuple[Path, ...], out: Path, form: Any, json_path: Path | None) -> None:
+def report(
+    results: tuple[Path, ...], out: Path, form: Any, curve: bool, published: bool, json_path: Path | None
+) -> None:
     """One self-contained page about one or several results; or Markdown, CSV, a picture."""
     from gfnet.errors import DataError
     from gfnet_benchmark.published import published_behind
-    from gfnet_benchmark.report import read_labelled, write_report
+    from gfnet_benchmark.report import read_labelled, write_curve, write_report
 
     suffix = out.suffix.removeprefix(".").lower()
     form = form or {"htm": "html"}.get(suffix, suffix)
@@ -164,6 +168,12 @@ def report(results: tuple[Path, ...], out: Path, form: Any, json_path: Path | No
     if out.resolve() in [path.resolve() for path in results]:
         raise DataError(f"{out}: is one of the results; choose another file")
     labelled = read_labelled(results)
-    write_report(out, labelled, form, published_behind())
+    behind = published_behind() if published else ()
+    if curve and form != "png":
+        raise DataError(f"{out}: --curve draws a PNG; name the file .png")
+    if curve:
+        write_curve(out, labelled, behind)
+    else:
+        write_report(out, labelled, form, behind)
     click.echo(f"wrote {out}")
     write_result(json_path, {"out": str(out), "format": form, "results": [str(path) for path in results]})
