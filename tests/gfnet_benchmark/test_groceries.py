@@ -36,7 +36,10 @@ def test_pretraining_is_a_configuration(scenes, tmp_path):
     assert (plan["stages"], plan["model"]["steps"]) == ([0], 1)
 
 
-@pytest.mark.parametrize("made", ["result.json", "evaluation-96.json", "calibrated-128.safetensors"])
+@pytest.mark.parametrize(
+    "made",
+    ["result.json", "evaluation-96.json", "calibrated-128.safetensors", "looks-96-random-2.json", "precisions.json"],
+)
 def test_one_command_makes_everything(tmp_path, made):
     folders = ("GROCERIES=/groceries", "CALTECH=/caltech", f"RUNS={tmp_path}")
     done = subprocess.run(
