@@ -82,7 +82,9 @@ extension Subject {
         }
         let ratios = [loop.ratio] + stops.map(\.ratio) + subgraphs.map(\.ratio)
         if let problem = ratios.lazy.compactMap({ $0?.contradiction }).first { return problem }
-        if let match = matches.first(where: { !$0.isSound }) { return "its match with \(match.classifier) is no sound one" }
+        if let match = matches.first(where: { !$0.isSound }) {
+            return "its match with \(match.classifier) is no sound one"
+        }
         if let answer = loop.answers.first(where: { !(1...steps).contains($0.exitStep) }) {
             return "\(answer.image) stopped at step \(answer.exitStep) of \(steps)"
         }

@@ -10,7 +10,7 @@ import yaml
 
 from network_support import gfnet
 
-FOLDER = Path(__file__).parents[2] / "benchmark" / "results" / "groceries"
+FOLDER = Path(__file__).parents[1] / "benchmark" / "results" / "groceries"
 
 
 def resolved(scenes, tmp_path, name, *options):
