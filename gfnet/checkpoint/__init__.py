@@ -43,8 +43,8 @@ def load_checkpoint(
     if path.is_dir():
         raise CheckpointError(f"{path}: a folder, not a checkpoint file; `predict` and `bench` take bundles")
     if not path.is_file():
-        names = shipped_names()
-        raise CheckpointError(f"{path}: no such file" + (f", nor a shipped network ({', '.join(names)})" if names else ""))
+        names = ", ".join(shipped_names())
+        raise CheckpointError(f"{path}: no such file" + (f", nor a shipped network ({names})" if names else ""))
     try:
         if is_native(path):
             return load_native(path)
