@@ -67,6 +67,22 @@ class CascadeClassifier(nn.Module):
         step = memory.shape[1] // self.feature_dim
         return self.get_submodule(f"fc_{step}")(memory), memory
 
+    @torch.no_grad()
+    def start_as_mean(self, glance: nn.Linear, focus: nn.Linear) -> None:
+        """Set each step's answer to the mean of the logits that the encoders' own heads give so far.
+
+        A mean of linear functions of the features is one linear function of them joined, so this is a starting
+        point that training goes on from, not another classifier.
+
+        Args:
+            glance: the global encoder's head, from D to num_classes.
+            focus: the local encoder's.
+        """
+        for step in range(2, self.steps + 1):
+            layer = self.get_submodule(f"fc_{step}")
+            layer.weight.copy_(torch.cat([glance.weight, *[focus.weight] * (step - 1)], dim=1) / step)
+            layer.bias.copy_((glance.bias + (step - 1) * focus.bias) / step)
+
 
 def create_classifier(config: ModelConfig, feature_dim: int) -> RecurrentClassifier | CascadeClassifier:
     """The classifier that ``config`` names, with random weights."""

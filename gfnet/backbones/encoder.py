@@ -27,7 +27,12 @@ class Encoder(nn.Module):
         raise NotImplementedError
 
     def classify(self, feature: Tensor) -> Tensor:
-        """The backbone's own linear head: [B,D] to logits [B,num_classes]."""
+        """The backbone's own head: [B,D] to logits [B,num_classes]."""
+        return self.head(feature)
+
+    @property
+    def head(self) -> nn.Module:
+        """The backbone's own head; linear in every official family."""
         raise NotImplementedError
 
 

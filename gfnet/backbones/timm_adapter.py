@@ -61,8 +61,9 @@ class TimmEncoder(Encoder):
         features = self.net.forward_features(x)
         return self._as_map(features), self.dropout(self.net.forward_head(features, pre_logits=True).flatten(1))
 
-    def classify(self, feature: Tensor) -> Tensor:
-        return self.net.get_classifier()(feature)
+    @property
+    def head(self) -> nn.Module:
+        return self.net.get_classifier()
 
     def _as_map(self, features: Tensor) -> Tensor:
         """Any of timm's three layouts as [B,C,h,w]."""

@@ -101,7 +101,7 @@ def step_heads(model: GFNet) -> tuple[nn.Linear, ...]:
         for step in range(2, config.steps + 1)
     ]
     if config.glance_head == "encoder":
-        heads.insert(0, model.global_encoder.net.get_classifier())
+        heads.insert(0, model.global_encoder.head)
     else:
         heads.insert(0, classifier.get_submodule("fc"))
     for head in heads:

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gfnet.classifier import CascadeClassifier
+from gfnet.errors import ConfigError
 from gfnet.model import GFNet
 from gfnet.policy import action_log_prob, sample_action
 from gfnet.training.ppo import Rollout, ppo_loss
@@ -180,6 +182,21 @@ def prepare_model(model: GFNet, stage: int, recipe: Recipe) -> None:
         for module in model.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
+
+
+def cascade_and_heads(model: GFNet) -> tuple[CascadeClassifier, nn.Linear, nn.Linear]:
+    """A cascade, and the heads of the global and the local encoder whose mean it may begin as.
+
+    Raises:
+        ConfigError: the classifier is no cascade, or the backbone's head is not linear.
+    """
+    cascade, glance, focus = model.classifier, model.global_encoder.head, model.local_encoder.head
+    if isinstance(cascade, CascadeClassifier) and isinstance(glance, nn.Linear) and isinstance(focus, nn.Linear):
+        return cascade, glance, focus
+    raise ConfigError(
+        f"classifier_start is heads, but {model.config.arch} has a {model.config.classifier} classifier and ends in "
+        f"{type(focus).__name__}; only a cascade can begin as the mean of linear heads: use random"
+    )
 
 
 def _losses(all_logits: Sequence[Tensor], targets: Tensor, recipe: Recipe) -> tuple[Tensor, ...]:

@@ -18,6 +18,7 @@ STAGES = (0, 1, 2, 3)
 STAGE_NAMES = ("encoders", "random patches", "policy", "fine-tuning")
 
 Reward = Literal["increase", "contrastive"]
+ClassifierStart = Literal["random", "heads"]
 
 
 def _check(values: Any, *, positive: tuple[str, ...], not_negative: tuple[str, ...]) -> None:
@@ -77,6 +78,8 @@ class Recipe:
         weight_decay: on all weights, norms and biases included.
         auxiliary_weight: of the encoders' own per-step losses in stages 1 and 3.
         train_global: whether stages 1 and 3 train the global encoder.
+        classifier_start: ``heads``: stage 1 begins with the mean of the encoders' own answers, which a cascade of
+            linear layers can say; published is ``random``.
         freeze_bn: stages 1 and 3 keep BatchNorm's statistics as stage 0 left them.
         joint_patches: stage 1 sends all random patches through the encoder as one batch, which changes
             BatchNorm's statistics: faster, not the published way.
@@ -101,6 +104,7 @@ class Recipe:
     weight_decay: float = 1e-4
     auxiliary_weight: float = 1.0
     train_global: bool = True
+    classifier_start: ClassifierStart = "random"
     freeze_bn: bool = False
     joint_patches: bool = False
     clip_grad_norm: float | None = None
@@ -124,6 +128,8 @@ class Recipe:
             raise ConfigError(f"clip_grad_norm is {self.clip_grad_norm}; use a value above 0")
         if self.augmentation not in get_args(Augmentation):
             raise ConfigError(f"augmentation is {self.augmentation!r}; use one of {', '.join(get_args(Augmentation))}")
+        if self.classifier_start not in get_args(ClassifierStart):
+            raise ConfigError(f"classifier_start is {self.classifier_start!r}; use random or heads")
         if not 0 < self.least_crop <= 1:
             raise ConfigError(f"least_crop is {self.least_crop}; use a value above 0, at most 1")
         if not 0 <= self.label_smoothing < 1:

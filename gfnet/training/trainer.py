@@ -40,7 +40,7 @@ from gfnet.progress import Progress
 from gfnet.results import Evaluation
 from gfnet.training.interruption import Interruption, Stopped
 from gfnet.training.learner import IterationResult, Learner
-from gfnet.training.objectives import prepare_model
+from gfnet.training.objectives import cascade_and_heads, prepare_model
 from gfnet.training.optimizers import rate_factor
 from gfnet.training.position import Position, pack_learner, unpack_learner
 from gfnet.training.recipe import STAGE_NAMES, Recipe
@@ -137,6 +137,9 @@ class Trainer:
             for stage in (stage for stage in self.stages if stage >= position.stage):
                 if stage > position.stage:
                     position, state = position.next_stage(stage), None
+                if state is None and stage == 1 and self.recipe.classifier_start == "heads":
+                    cascade, *heads = cascade_and_heads(self.model)
+                    cascade.start_as_mean(*heads)
                 if state is None:  # before anything of the stage is written, so that no kill leaves results alone
                     self._save_state(position, None)
                 self._run_stage(position, state)
@@ -332,6 +335,8 @@ class Trainer:
                 f"accumulate {self.execution.accumulate} leaves fewer than two images of a batch of "
                 f"{self.recipe.batch_size} to each part; use less, or a larger batch"
             )
+        if 1 in self.stages and self.recipe.classifier_start == "heads":
+            cascade_and_heads(self.model)
         if 0 in self.stages and self.recipe.epochs[0]:
             self._check_full_images()
 

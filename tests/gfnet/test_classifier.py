@@ -41,3 +41,18 @@ def test_cascade_keeps_the_official_heads_and_adds_more_for_longer_sequences():
     assert [name for name, _ in short.named_children()] == ["fc_2", "fc_3", "fc_4", "fc_5"]
     assert [name for name, _ in long.named_children()] == [f"fc_{step}" for step in range(2, 8)]
     assert [head.weight.requires_grad for head in short.children()] == [True, True, False, False]
+
+
+@torch.no_grad()
+def test_a_cascade_may_start_as_the_mean_of_the_encoders_answers():
+    classifier = create_classifier(model_config("mobilenetv3_large_100", 96, 3, num_classes=5), 4)
+    glance, focus = torch.nn.Linear(4, 5), torch.nn.Linear(4, 5)
+    untouched = classifier.get_submodule("fc_4").weight.clone()
+    classifier.start_as_mean(glance, focus)
+    features = torch.randn(3, 2, 4)
+    memory, means = None, torch.stack([glance(features[0]), focus(features[1]), focus(features[2])]).cumsum(0)
+    for step, feature in enumerate(features):
+        logits, memory = classifier(feature, memory)
+        if step:
+            torch.testing.assert_close(logits, means[step] / (step + 1))
+    assert torch.equal(classifier.get_submodule("fc_4").weight, untouched)

@@ -402,6 +402,11 @@ def test_what_a_dry_run_prints_is_a_configuration_file(scenes, tmp_path):
         (("--set", "nonsense"), "write NAME=VALUE"),
         (("--set", "recipe.least_crop=0"), "least_crop is 0.0; use a value above 0, at most 1"),
         (("--set", "recipe.label_smoothing=1"), "label_smoothing is 1.0; use a value from 0 to below 1"),
+        (("--set", "recipe.classifier_start=zero"), "recipe.classifier_start: .*not 'zero'"),
+        (
+            ("--set", "model.classifier=recurrent", "--set", "recipe.classifier_start=heads"),
+            "only a cascade can begin as the mean of linear heads",
+        ),
         (("--set", "recipe.augmentation=mixup"), "recipe.augmentation: .*not 'mixup'"),
         (("--amp", "fp8"), "'fp8' is not one of"),
         (("--epochs", "1,2"), "give 4 comma-separated numbers"),

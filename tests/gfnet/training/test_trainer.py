@@ -204,6 +204,16 @@ def test_a_network_of_one_step_is_a_classifier_of_whole_images(scenes, tmp_path)
     assert gfnet("evaluate", run / "model.safetensors", "--data", scenes).exit_code == 0
 
 
+def test_the_classifier_may_begin_as_the_mean_of_the_encoders_answers(scenes, tmp_path):
+    options = ("--epochs", "0,0,0,0", "--set", "model.classifier=cascade", "--set", "recipe.classifier_start=heads")
+    assert train(scenes, tmp_path, *options).exit_code == 0
+    model = load_checkpoint(tmp_path / "run" / "model.safetensors").model
+    means = (model.global_encoder.head.weight + model.local_encoder.head.weight) / 2
+    width = model.local_encoder.feature_dim
+    learnt = model.classifier.get_submodule("fc_2").weight
+    torch.testing.assert_close(learnt[:, :width] + learnt[:, width:], means)
+
+
 def test_a_network_of_one_step_has_no_later_stages(scenes, tmp_path):
     first = ("--steps", "1", "--epochs", "0,0,0,0")
     assert train(scenes, tmp_path, *first).exit_code == 0
