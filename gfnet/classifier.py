@@ -80,6 +80,7 @@ class CascadeClassifier(nn.Module):
         """
         for step in range(2, self.steps + 1):
             layer = self.get_submodule(f"fc_{step}")
+            assert isinstance(layer, nn.Linear)
             layer.weight.copy_(torch.cat([glance.weight, *[focus.weight] * (step - 1)], dim=1) / step)
             layer.bias.copy_((glance.bias + (step - 1) * focus.bias) / step)
 

@@ -27,7 +27,7 @@ def test_the_network_and_its_rivals_are_trained_with_equal_care(scenes, tmp_path
     ours, theirs = network["recipe"], rival["recipe"]
     alike = ("batch_size", "momentum", "weight_decay", "augmentation", "least_crop", "label_smoothing")
     assert {name: ours[name] for name in alike} == {name: theirs[name] for name in alike}
-    assert ours["epochs"][1] + ours["epochs"][3] == theirs["epochs"][0]
+    assert ours["epochs"][1] + ours["epochs"][3] <= theirs["epochs"][0]
     assert network["model"]["dropout"] == rival["model"]["dropout"]
 
 
@@ -38,7 +38,14 @@ def test_pretraining_is_a_configuration(scenes, tmp_path):
 
 @pytest.mark.parametrize(
     "made",
-    ["result.json", "evaluation-96.json", "calibrated-128.safetensors", "looks-96-random-2.json", "precisions.json"],
+    [
+        "result.json",
+        "evaluation-96.json",
+        "longer-224.json",
+        "calibrated-128.safetensors",
+        "looks-96-random-2.json",
+        "precisions.json",
+    ],
 )
 def test_one_command_makes_everything(tmp_path, made):
     folders = ("GROCERIES=/groceries", "CALTECH=/caltech", f"RUNS={tmp_path}")

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from gfnet.shipped import shipped_names
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -43,6 +45,8 @@ def test_the_wheel_puts_three_packages_and_nothing_else_into_site_packages(wheel
     assert "gfnet_export/gallery.html" in names
     assert "gfnet_benchmark/templates/report.html" in names
     assert "gfnet/result.schema.json" in names
+    for name in shipped_names():
+        assert {f"gfnet/networks/{name}.safetensors", f"gfnet/networks/{name}.md"} <= set(names)
     assert "gfnet_benchmark/reference/fig5a_mobilenetv3.csv" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
 

@@ -6,6 +6,7 @@ import ctypes
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -18,6 +19,7 @@ from gfnet.errors import ConfigError, TrainingError
 from gfnet.model import GFNet, default_device
 from gfnet.training.run_folder import RunFolder
 from gfnet.training.settings import (
+    STARTS,
     Options,
     RunConfig,
     both_encoders_given,
@@ -187,8 +189,17 @@ def _make_trainer(start: _Start, folder: RunFolder) -> Trainer:
         folder,
         stages=config.stages,
         execution=config.execution,
-        config={name: value for name, value in config.to_dict().items() if name != "model"},
+        config=_told(config),
     )
+
+
+def _told(config: RunConfig) -> dict[str, Any]:
+    """What a checkpoint says about how it came to be; where files lay is nobody's business but the run folder's."""
+    told = {name: value for name, value in config.to_dict().items() if name != "model"}
+    for name in ("data", "val_data", *STARTS):
+        if told[name]:
+            told[name] = Path(told[name]).name
+    return told
 
 
 def _resolve(out: Path, options: Options) -> tuple[RunConfig, tuple[Split, Split]]:

@@ -19,7 +19,8 @@ from gfnet.training.recipe import STAGES, PPORecipe, Recipe, recipe_for
 
 T = TypeVar("T")
 
-_STARTS = ("init", "init_global", "init_local")
+STARTS = ("init", "init_global", "init_local")
+"""Options that name weights to start from."""
 
 DEFAULT_NETWORK = {"arch": "mobilenetv3_large_100", "patch_size": 96, "steps": 3}
 """What is trained unless something else is asked for."""
@@ -168,7 +169,7 @@ def check_options(options: Options) -> None:
         ConfigError: an unknown name, a value of a wrong type, or options that exclude each other.
     """
     _check_names(options, RunConfig, "")
-    for name in ("data", "val_data", *_STARTS):
+    for name in ("data", "val_data", *STARTS):
         if not isinstance(options.get(name), str | None):
             raise ConfigError(f"{name} is {options[name]!r}; expected text")
     hints = get_type_hints(ModelConfig)
@@ -177,7 +178,7 @@ def check_options(options: Options) -> None:
     _section(_section(options, "recipe"), "ppo", "recipe.")
     execution_of(options)
     stages = parse_stages(options.get("stages", STAGES))
-    weights = [name for name in _STARTS[1:] if options.get(name)]
+    weights = [name for name in STARTS[1:] if options.get(name)]
     if weights and options.get("init"):
         raise ConfigError(f"init and {weights[0]} are both given, but a checkpoint brings both encoders; choose one")
     if weights and stages[0] != 0:
@@ -233,7 +234,7 @@ def resolve(options: Options, num_classes: int, network: ModelConfig | None = No
         model=config,
         recipe=recipe,
         execution=execution_of(options),
-        **{name: options[name] for name in ("val_data", *_STARTS) if options.get(name)},
+        **{name: options[name] for name in ("val_data", *STARTS) if options.get(name)},
     )
 
 

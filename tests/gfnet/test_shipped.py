@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from gfnet import shipped
@@ -8,6 +10,32 @@ from gfnet.errors import CheckpointError
 from gfnet.shipped import shipped_names, shipped_network
 from gfnet_benchmark.line_up import open_bundles
 from network_support import gfnet, one_line
+
+MEGABYTE = 1024 * 1024
+
+
+def test_what_is_shipped_is_trained_described_and_small_enough_for_git():
+    networks = {name: shipped_network(name) for name in shipped_names()}
+    assert "groceries" in networks
+    assert sum(path.stat().st_size for path in networks.values()) < 25 * MEGABYTE
+    for name, path in networks.items():
+        checkpoint = load_checkpoint(name)
+        assert len(checkpoint.labels) == checkpoint.model.config.num_classes
+        assert not checkpoint.untrained
+        card = path.with_suffix(".md").read_text()
+        # Its answers after each step and under its budgets were stored with it, and the card says the same.
+        for accuracy in checkpoint.evaluation.anytime_top1:
+            assert f"{accuracy:.1f}" in card
+
+
+def test_a_shipped_network_answers_from_the_first_minute(scenes, tmp_path):
+    photo = next((scenes / "val").rglob("*.png"))
+    assert gfnet("predict", "groceries", photo, "--json", tmp_path / "answer.json").exit_code == 0
+    (answer,) = json.loads((tmp_path / "answer.json").read_text())
+    assert answer["label"] in load_checkpoint("groceries").labels
+    bundle = tmp_path / "bundle"
+    assert gfnet("export", "onnx", "groceries", "--out", bundle).exit_code == 0
+    assert gfnet("predict", bundle, photo).exit_code == 0
 
 
 @pytest.fixture
