@@ -41,7 +41,6 @@ def test_pretraining_is_a_configuration(scenes, tmp_path):
     [
         "result.json",
         "evaluation-96.json",
-        "longer-224.json",
         "calibrated-128.safetensors",
         "looks-96-random-2.json",
         "precisions.json",
