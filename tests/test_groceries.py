@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gfnet.measurement import read_result
 from network_support import gfnet
 
 FOLDER = Path(__file__).parents[1] / "benchmark" / "results" / "groceries"
@@ -63,3 +64,20 @@ def test_one_command_makes_everything(tmp_path, made):
             depth = 3 if words[1] in ("export", "bench", "prepare") else 2
             known = gfnet(*words[1:depth], "--help").stdout
             assert [word for word in words if word.startswith("--") and word not in known] == []
+
+
+def test_its_page_says_what_was_measured():
+    page = (FOLDER / "README.md").read_text()
+    subjects = {subject.name: subject for subject in read_result(FOLDER / "result.json").subjects}
+    rows = {"128": "classifier-128", "160": "classifier-160", "192": "classifier-192", "224": "classifier-224"}
+    for size, classifier in [*rows.items(), ("224, 12 epochs more", "longer-224")]:
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| {size} | ")]
+        for network in ("gfnet-96-int8-vectors", "gfnet-128-int8-vectors"):
+            (match,) = [m for m in subjects[network].matches if m.classifier == f"{classifier}-int8-vectors"]
+            assert f"| {match.top1:.1f} |" in row
+            if match.ratio is None:
+                assert "never; best" in row
+            else:
+                assert f"{match.typical_ms:.2f}, " in row
+                assert f"{match.ratio:.2f}" in row
+                assert f"[{match.low:.2f}, {'never' if match.high is None else format(match.high, '.2f')}]" in row

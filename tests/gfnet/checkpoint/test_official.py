@@ -179,7 +179,7 @@ def test_an_official_file_becomes_one_of_ours_without_loss(official, tmp_path):
 
 
 def test_a_missing_file_and_a_folder_are_no_checkpoint(tmp_path):
-    assert refusal(tmp_path / "nothing.pth.tar") == "no such file"
+    assert refusal(tmp_path / "nothing.pth.tar").startswith("no such file, nor a shipped network (")
     assert refusal(tmp_path).startswith("a folder, not a checkpoint file")
 
 
