@@ -178,7 +178,7 @@ def _draw_curves(axes: Any, curves: Sequence[tuple[str, Curve]], published: Sequ
             (target,) = axes.plot([across(point)], [point.top1], marker="o", markersize=9, alpha=0, zorder=5)
             target.set_gid(gid)
             tips[gid] = "\n".join(point.told)
-    axes.set_xlabel("mean latency, of the full-image baseline's" if relative else "mean latency, ms")
+    axes.set_xlabel("mean latency, as a share of the full-image baseline's" if relative else "mean latency, ms")
     axes.set_ylabel("top-1 accuracy (%)")
     axes.set_xlim(left=0)
     axes.legend(loc="upper left", bbox_to_anchor=(0, -0.14), ncols=2, fontsize=8.5, borderaxespad=0)

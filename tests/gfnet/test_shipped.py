@@ -56,10 +56,11 @@ def test_a_shipped_network_goes_by_its_name(named, scenes):
     assert "step" in gfnet("predict", "scenes", photo).stdout
 
 
-def test_whoever_has_a_file_of_that_name_means_the_file_and_a_folder_is_no_network(named, tmp_path, monkeypatch):
+def test_a_file_of_that_name_is_meant_and_a_folder_is_not(named, scenes, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "scenes").mkdir()  # photos, perhaps
     assert load_checkpoint("scenes").labels is not None
+    assert gfnet("predict", "scenes", next((scenes / "val").rglob("*.png"))).exit_code == 0
     (tmp_path / "scenes").rmdir()
     (tmp_path / "scenes").write_bytes(b"no network")
     with pytest.raises(CheckpointError):
