@@ -15,3 +15,12 @@ def shipped_names() -> tuple[str, ...]:
 def shipped_network(name: str | Path) -> Path | None:
     """The checkpoint called ``name``; ``None`` if that is no shipped network's name."""
     return _FOLDER / f"{name}.safetensors" if str(name) in shipped_names() else None
+
+
+def checkpoint_path(name: str | Path) -> Path:
+    """The file ``name``; where there is no file of that name, the shipped network's.
+
+    A folder so called, of photos perhaps, hides no network.
+    """
+    path = Path(name)
+    return path if path.is_file() else shipped_network(name) or path

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gfnet.errors import GFNetError
 from gfnet.predictor import Predictor
-from gfnet.shipped import shipped_network
+from gfnet.shipped import checkpoint_path
 from gfnet_export.bundle import is_bundle, open_bundle
 
 if TYPE_CHECKING:  # onnxruntime is not needed for a checkpoint
@@ -45,7 +45,8 @@ def load_predictor(
         return bundle_predictor(bundle, provider=provider)
     if provider != "cpu":
         raise GFNetError(f"{source}: a provider runs ONNX bundles; export one, or leave --provider out")
-    if source.is_dir() and shipped_network(source) is None:  # a folder of photos may be called like a network
+    source = checkpoint_path(source)
+    if source.is_dir():
         raise GFNetError(f"{source}: no manifest.json in this folder; give a bundle or a checkpoint file")
     # torch only now: a bundle must run where it is not installed.
     from gfnet.checkpoint import load_checkpoint

@@ -8,7 +8,7 @@ from gfnet.checkpoint.contents import Checkpoint, imagenet_labels
 from gfnet.checkpoint.native import TrainingState, is_native, load_native, load_training_state, save_checkpoint
 from gfnet.checkpoint.official import load_official, save_official
 from gfnet.errors import CheckpointError, ConfigError
-from gfnet.shipped import shipped_names, shipped_network
+from gfnet.shipped import checkpoint_path, shipped_names
 
 __all__ = [
     "Checkpoint",
@@ -37,9 +37,7 @@ def load_checkpoint(
         CheckpointError: the file is missing, damaged, no checkpoint, or does not fit its network; the
             message names the file, the component and the first offending keys.
     """
-    path = Path(path)
-    if not path.is_file():
-        path = shipped_network(path) or path
+    path = checkpoint_path(path)
     if path.is_dir():
         raise CheckpointError(f"{path}: a folder, not a checkpoint file; `predict` and `bench` take bundles")
     if not path.is_file():

@@ -14,6 +14,7 @@ from gfnet.config import RELEASED, model_config
 from gfnet.errors import CheckpointError
 from gfnet.model import GFNet
 from gfnet.results import Evaluation
+from gfnet.shipped import shipped_names
 from golden import recipe
 from golden_support import RELEASED_NAMES, manifest_components, official_content, official_tensors
 from network_support import SMALL
@@ -179,7 +180,8 @@ def test_an_official_file_becomes_one_of_ours_without_loss(official, tmp_path):
 
 
 def test_a_missing_file_and_a_folder_are_no_checkpoint(tmp_path):
-    assert refusal(tmp_path / "nothing.pth.tar").startswith("no such file, nor a shipped network (")
+    shipped = ", ".join(shipped_names())
+    assert refusal(tmp_path / "nothing.pth.tar") == f"no such file, nor a shipped network ({shipped})"
     assert refusal(tmp_path).startswith("a folder, not a checkpoint file")
 
 
