@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from gfnet.config import Interpolation
+from gfnet.finite import check_finite
 from gfnet.geometry import patch_origins
 from gfnet.traces import StepTrace, Trace, most_likely
 
@@ -62,9 +63,12 @@ def classify(
 
     Returns:
         B traces in the order of ``pixels``.
+
+    Raises:
+        NetworkError: logits or an action are NaN or infinite.
     """
     histories: list[list[StepTrace]] = [[] for _ in names]
-    for _ in walk(runner, pixels, thresholds, histories, clock=clock):
+    for _ in walk(runner, pixels, thresholds, names, histories, clock=clock):
         pass
     return [Trace(name, tuple(history)) for name, history in zip(names, histories, strict=True)]
 
@@ -73,6 +77,7 @@ def walk(
     runner: StepRunner,
     pixels: np.ndarray,
     thresholds: Sequence[float] | None,
+    names: Sequence[str],
     histories: Sequence[list[StepTrace]],
     *,
     clock: Callable[[], float] = time.perf_counter,
@@ -82,13 +87,17 @@ def walk(
     Whoever drops it drops the runner's state.  The time between two steps counts for none.
 
     Args:
+        names: B names, for errors.
         histories: B lists; an image's steps are appended to its list.
 
     Yields:
         The step (2 .. T) that comes next, while there is an image that is not sure enough.
+
+    Raises:
+        NetworkError: logits or an action are NaN or infinite.
     """
     limits = [np.inf] * runner.steps if thresholds is None else thresholds
-    active = list(histories)
+    active = list(zip(names, histories, strict=True))
     start = clock()
     logits, state = runner.glance(pixels)
     actions: np.ndarray | None = None
@@ -97,11 +106,13 @@ def walk(
         if step > 1:
             start = clock()
             actions, state = runner.propose(state)
+            check_finite(actions, f"step {step}", "actions", [name for name, _ in active])
             origins = patch_origins(actions, runner.image_size, runner.patch_size)
             logits, state = runner.focus(origins, state, step)
+        check_finite(logits, f"step {step}", "logits", [name for name, _ in active])
         best, confidence = most_likely(logits)
         share = (clock() - start) / len(active)
-        for row, history in enumerate(active):
+        for row, (_, history) in enumerate(active):
             history.append(
                 StepTrace(
                     step=step,
@@ -115,7 +126,7 @@ def walk(
             )
         if step == runner.steps:
             return
-        unsure = ~(confidence >= np.float32(limits[step - 1]))  # what is no number is not sure either
+        unsure = confidence < np.float32(limits[step - 1])
         left = np.count_nonzero(unsure)
         if not left:
             return

@@ -33,6 +33,10 @@ class BundleError(GFNetError):
     """A bundle is missing, incomplete, altered or of another version."""
 
 
+class NetworkError(GFNetError):
+    """A network gives values that are NaN or infinite."""
+
+
 class TrainingError(GFNetError):
     """Training cannot start or go on."""
 

@@ -10,23 +10,17 @@ from functools import cache
 import numpy as np
 
 from gfnet.config import Interpolation
-from gfnet.errors import GFNetError
 
 
 def patch_origins(actions: np.ndarray, image_size: int, patch_size: int) -> np.ndarray:
     """Top-left pixels of the patches: ``floor(action * (S - P))`` in float32.
 
     Args:
-        actions: float [B,2], (row, col) in [0, 1].
+        actions: finite float [B,2], (row, col) in [0, 1].
 
     Returns:
         int64 [B,2], (row, col).
-
-    Raises:
-        GFNetError: an action is no number.
     """
-    if not np.isfinite(actions).all():
-        raise GFNetError("the policy's action is no number; the network's weights or its numbers' range are broken")
     return np.floor(np.asarray(actions, np.float32) * np.float32(image_size - patch_size)).astype(np.int64)
 
 

@@ -90,6 +90,10 @@ def label_of(class_index: int, labels: Sequence[str] | None) -> str:
 
 
 def most_likely(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The class of the largest of ``logits`` [B,C], int64 [B], and its softmax probability [B], in their dtype."""
-    below = logits - logits.max(axis=1, keepdims=True)
+    """The class of the largest of ``logits`` [B,C], int64 [B], and its softmax probability [B], in their dtype.
+
+    Logits must be finite; see :func:`gfnet.finite.check_finite`.
+    """
+    with np.errstate(over="ignore"):  # a class that is further below than the dtype can say has no probability
+        below = logits - logits.max(axis=1, keepdims=True)
     return logits.argmax(axis=1), 1 / np.exp(below, out=below).sum(axis=1)  # exp(0) is the largest term

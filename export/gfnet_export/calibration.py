@@ -46,9 +46,12 @@ def record_inputs(
     Returns:
         For each subgraph by name, the inputs of every run: one an image, or one an image and step where several steps
         share a subgraph.
+
+    Raises:
+        NetworkError: the network gives values that are NaN or infinite.
     """
     recording = {graph.name: RecordingSession(sessions[graph.name]) for graph in manifest.subgraphs}
     runner = BundleRunner(manifest, recording)
-    for square in squares:
-        classify(runner, square[None], None, [""])
+    for number, square in enumerate(squares, start=1):
+        classify(runner, square[None], None, [f"image {number}"])
     return {name: session.seen for name, session in recording.items()}

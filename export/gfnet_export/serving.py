@@ -109,7 +109,7 @@ class AsyncClassifier:
         self, image: Any, thresholds: Sequence[float] | None, name: str, history: list[StepTrace]
     ) -> Generator[int, None, None]:
         pixels = image if self._preprocessing is None else self._preprocessing(load_image(image, name))
-        yield from walk(self._runner, np.asarray(pixels)[None], thresholds, [history])
+        yield from walk(self._runner, np.asarray(pixels)[None], thresholds, [name], [history])
 
     def _work(self) -> None:
         while group := self._take():

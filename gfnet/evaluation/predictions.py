@@ -13,7 +13,8 @@ from torch import Tensor
 
 from gfnet.data.batches import Batches, PixelDataset
 from gfnet.distributed import current_ranks, gather, on_all_ranks
-from gfnet.errors import DataError
+from gfnet.errors import DataError, NetworkError
+from gfnet.finite import check_finite
 from gfnet.model import GFNet
 from gfnet.progress import Progress
 
@@ -87,15 +88,19 @@ def patch_actions(patches: Patches, steps: int, seed: int = 0) -> Actions | None
 
 @torch.no_grad()
 def run_all_steps(
-    model: GFNet, images: Tensor, actions: Sequence[Tensor] | None = None
+    model: GFNet, images: Tensor, actions: Sequence[Tensor] | None = None, *, before: int = 0
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Run every step on normalised ``images`` [B,3,S,S].
 
     Args:
         actions: T-1 actions [B,2] to take instead of the policy's own.
+        before: how many images came before these; errors number them.
 
     Returns:
         T logits [B,num_classes], and the T-1 actions [B,2] that were taken.
+
+    Raises:
+        NetworkError: logits or an action are NaN or infinite.
     """
     logits, state = model.glance(model.shrink(images))
     all_logits, taken = [logits], []
@@ -106,7 +111,18 @@ def run_all_steps(
         logits, state = model.focus(model.crop(images, action), state)
         all_logits.append(logits)
         taken.append(action)
+    # Afterwards, as a look at values on a GPU waits for them.
+    _check_finite(all_logits[0], "step 1", "logits", before)
+    for step, (action, logits) in enumerate(zip(taken, all_logits[1:], strict=True), start=2):
+        _check_finite(action, f"step {step}", "actions", before)
+        _check_finite(logits, f"step {step}", "logits", before)
     return all_logits, taken
+
+
+def _check_finite(values: Tensor, source: str, kind: str, before: int) -> None:
+    """:func:`gfnet.finite.check_finite` of a batch, whose images are numbered from ``before`` + 1 on."""
+    images = [f"image {before + place}" for place in range(1, len(values) + 1)]
+    check_finite(values.float().cpu().numpy(), source, kind, images)
 
 
 def predict_all_steps(
@@ -123,16 +139,21 @@ def predict_all_steps(
         batches: pairs of pixels uint8 [B,3,S,S] and labels int64 [B].
         total: number of images, for the progress line.
         actions: where to look instead of where the policy points, see :func:`patch_actions`.
+
+    Raises:
+        NetworkError: logits or an action are NaN or infinite.
     """
     was_training = model.training
     model.eval()
     parts = [_no_predictions(model.config.steps)]
+    done = 0
     with Progress(title, total, "images", quiet=not current_ranks().is_first) as progress:
         for pixels, targets in batches:
             images = model.normalise(pixels.to(model.device))
             taken = None if actions is None else list(actions(len(images)).to(model.device))
-            all_logits, _ = run_all_steps(model, images, taken)
+            all_logits, _ = run_all_steps(model, images, taken, before=done)
             parts.append(summarise(all_logits, targets))
+            done += len(images)
             progress.advance(len(images))
     model.train(was_training)
     return join_predictions(parts)
@@ -158,13 +179,21 @@ def predict_encoders(
     Args:
         batches: pairs of pixels uint8 [B,3,S,S] and labels int64 [B].
         total: number of images, for the progress line.
+
+    Raises:
+        NetworkError: logits are NaN or infinite.
     """
     model.eval()
     parts = [_no_predictions(len(model.encoders))]
+    done = 0
     with Progress(title, total, "images", quiet=not current_ranks().is_first) as progress:
         for pixels, targets in batches:
             images = model.normalise(pixels.to(model.device))
-            parts.append(summarise(model.encoder_answers(images), targets))
+            answers = model.encoder_answers(images)
+            for name, logits in zip(("global", "local"), answers, strict=False):
+                _check_finite(logits, f"the {name} encoder", "logits", done)
+            parts.append(summarise(answers, targets))
+            done += len(images)
             progress.advance(len(images))
     return join_predictions(parts)
 
@@ -176,14 +205,18 @@ def full_image_top1(model: GFNet, batches: Iterable[tuple[Tensor, Tensor]], tota
     Args:
         batches: pairs of pixels uint8 [B,3,S,S] and labels int64 [B].
         total: number of images, for the progress line.
+
+    Raises:
+        NetworkError: logits are NaN or infinite.
     """
     model.eval()
     correct = images = 0
     with Progress("full images", total, "images") as progress:
         for pixels, targets in batches:
             _, feature = model.local_encoder(model.normalise(pixels.to(model.device)))
-            answers = model.local_encoder.classify(feature).argmax(1).cpu()
-            correct += int((answers == targets).sum())
+            logits = model.local_encoder.classify(feature)
+            _check_finite(logits, "the local encoder", "logits", images)
+            correct += int((logits.argmax(1).cpu() == targets).sum())
             images += len(targets)
             progress.advance(len(targets))
     return 100.0 * correct / images
@@ -215,11 +248,19 @@ def predict_split(
     Raises:
         DataError: no image can be read.
         ImageError: ``strict``, and an image cannot be read.
+        NetworkError: the network gives values that are NaN or infinite.
     """
     indices = range(len(dataset)) if indices is None else indices
     share = indices[current_ranks().share(len(indices))]
     batches = Batches(dataset, batch_size, workers=workers, strict=strict, indices=share)
-    mine = on_all_ranks(lambda: predict(model, watch(batches), len(share), title=title))
+
+    def work() -> Predictions:
+        try:
+            return predict(model, watch(batches), len(share), title=title)
+        except NetworkError as error:
+            raise NetworkError(f"{dataset.split.root}: {error}") from error
+
+    mine = on_all_ranks(work)
     parts = gather((mine, list(batches.unreadable)))
     predictions = join_predictions([part for part, _ in parts])
     if not len(predictions.labels):

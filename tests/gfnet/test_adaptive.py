@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gfnet.adaptive import classify, walk
+from gfnet.errors import NetworkError
 
 
 class Script:
@@ -90,7 +91,7 @@ def test_huge_logits_do_not_overflow():
 def test_a_walk_pauses_between_two_steps():
     runner = Script([[UNSURE] * 3, [UNSURE, sure(0), UNSURE], [UNSURE] * 3])
     histories = [[], [], []]
-    steps = walk(runner, PIXELS, (0.9, 0.9, 0.9), histories)
+    steps = walk(runner, PIXELS, (0.9, 0.9, 0.9), NAMES, histories)
     assert (next(steps), runner.calls) == (2, [(1, [0, 1, 2])])
     assert (next(steps), runner.calls[1:]) == (3, [(2, [0, 1, 2])])
     assert (next(steps, "end"), runner.calls[2:]) == ("end", [(3, [0, 2])])
@@ -106,6 +107,28 @@ def test_the_time_between_two_steps_counts_for_none():
         now += 1.0
         return now
 
-    for _ in walk(Script([[UNSURE]] * 3), PIXELS[:1], None, histories, clock=clock):
+    for _ in walk(Script([[UNSURE]] * 3), PIXELS[:1], None, NAMES[:1], histories, clock=clock):
         now += 100.0
     assert [step.seconds for step in histories[0]] == [1.0, 1.0, 1.0]
+
+
+def test_logits_that_are_not_finite_stop_the_walk_and_name_image_and_step():
+    broken = [[UNSURE, sure(1), UNSURE], [UNSURE, UNSURE, [np.nan, 0.0]], [UNSURE] * 3]
+    with pytest.raises(NetworkError, match="step 2 gives NaN logits for c"):  # b has left the batch
+        classify(Script(broken), PIXELS, (0.9, 0.9, -1e8), NAMES)
+
+
+def test_an_image_that_stops_before_its_logits_are_broken_has_an_answer():
+    broken = [[sure(1)], [[np.inf, 0.0]], [UNSURE]]
+    assert classify(Script(broken), PIXELS[:1], (0.9, 0.9, -1e8), ["a"])[0].exit_step == 1
+
+
+def test_an_action_that_is_nan_stops_the_walk_before_anything_is_cut_out():
+    class Lost(Script):
+        def propose(self, state):
+            return np.full((len(state), 2), [0.25, np.nan], np.float32), state
+
+    runner = Lost([[UNSURE] * 3] * 3)
+    with pytest.raises(NetworkError, match="step 2 gives NaN actions for a"):
+        classify(runner, PIXELS, None, NAMES)
+    assert [step for step, _ in runner.calls] == [1]

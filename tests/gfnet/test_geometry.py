@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from gfnet import patches
-from gfnet.errors import GFNetError
 from gfnet.geometry import crop_patch, patch_origins, resize_glance, resize_taps
 
 # float32 rounding of sums of up to 16 products of pixels in 0 .. 255.
@@ -45,8 +44,3 @@ def test_a_crop_is_a_view_of_the_right_place():
     patch = crop_patch(pixels, (2, 3), 2)
     np.testing.assert_array_equal(patch, pixels[2:4, 3:5])
     assert np.shares_memory(patch, pixels)
-
-
-def test_an_action_that_is_no_number_is_refused():
-    with pytest.raises(GFNetError, match="the policy's action is no number"):
-        patch_origins(np.array([[0.5, np.nan]], np.float32), 96, 40)
