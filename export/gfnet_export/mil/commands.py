@@ -33,7 +33,10 @@ def mil() -> None:
 def run(
     package: Path, inputs: tuple[str, ...], out: Path | None, rounding, function: str | None, json_path: Path | None
 ) -> None:
-    """Run a package on arrays, and say what comes out."""
+    """Run a package on arrays, and say what comes out.
+
+    A warning names the first operation whose result leaves the range of float16, if there is one.
+    """
     import numpy as np
 
     from gfnet.errors import MilError
@@ -55,7 +58,10 @@ def run(
         pixels = arrays[name]
         if pixels.dtype.kind not in "fiu" or not ((pixels == np.rint(pixels)) & (pixels >= 0) & (pixels <= 255)).all():
             raise MilError(f"input {name!r} is a picture of 8 bits a channel; give it whole numbers in 0 .. 255")
-    outputs = Interpreter(program, rounding=rounding)(arrays)
+    interpreter = Interpreter(program, rounding=rounding)
+    outputs = interpreter(arrays)
+    if interpreter.overflow is not None:
+        click.echo(f"warning: {interpreter.overflow}", err=True)
     summary = {}
     for name, value in outputs.items():
         summary[name] = {

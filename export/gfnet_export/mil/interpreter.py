@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -18,7 +20,30 @@ Rounding = Literal["declared", "none"]
 Watch = Callable[[str, Tensor], None]
 """Is shown every input and every operation's results: name, and value as the operations after it get it."""
 
+LARGEST_FLOAT16 = 65504.0
+
 _KINDS = {"float16": "f", "float32": "f", "float64": "f", "bool": "b", "string": "s"}
+
+
+@dataclass(frozen=True)
+class Overflow:
+    """A result that left the range of float16 though everything it was computed from lay within.
+
+    Attributes:
+        type: of the operation, e.g. ``conv``; ``input`` where an input itself is too large.
+        name: of the result.
+        value: the largest magnitude before rounding; may be infinite, or NaN.
+    """
+
+    type: str
+    name: str
+    value: float
+
+    def __str__(self) -> str:
+        limit = f"float16 ends at {LARGEST_FLOAT16:.0f}"
+        if math.isnan(self.value):
+            return f"{self.type} {self.name!r} gives NaN from finite values in float16"
+        return f"{self.type} {self.name!r} reaches {self.value:.6g}, but {limit}: it becomes infinite there"
 
 
 class Interpreter:
@@ -31,6 +56,9 @@ class Interpreter:
         function: of a package; see :func:`gfnet_export.mil.package.read_package`.
         rounding: ``declared``: results are rounded as the program says; ``none``: never.
 
+    Attributes:
+        overflow: the first float16 result that left the range of float16 in any run; ``None`` until then.
+
     Raises:
         MilError: it has an operation that is not known here, or constants that contradict each other.
     """
@@ -40,6 +68,7 @@ class Interpreter:
         unknown = sorted({operation.type for operation in function.operations} - {*OPS, "const"})
         if unknown:
             raise MilError(f"function {function.name!r}: no operation {unknown[0]!r} here; known are {', '.join(OPS)}")
+        self.overflow: Overflow | None = None
         self._constants: dict[str, Any] = {}
         self._operations = []
         with torch.no_grad():
@@ -90,7 +119,9 @@ class Interpreter:
                 raise MilError(f"input {name!r} is {list(value.shape)}, but {kind} is wanted")
             if value.dtype.kind not in "fiub":
                 raise MilError(f"input {name!r} holds {value.dtype}, not numbers")
-            tensors[name] = self._rounded(as_tensor(value.astype(np.float32)), kind)
+            tensors[name] = as_tensor(value.astype(np.float32))
+            self._watch_range("input", name, tensors[name], kind, ())
+            tensors[name] = self._rounded(tensors[name], kind)
         return tensors
 
     def _run(self, operation: Operation, results: dict[str, Any]) -> None:
@@ -98,26 +129,32 @@ class Interpreter:
         try:
             for _, kind in operation.outputs:
                 kind.elements  # noqa: B018  refuses what is flexible or too large
-            values = self._compute(operation, results)
+            arguments = self._arguments(operation, results)
+            values = self._compute(operation, arguments)
             if len(values) != len(operation.outputs):
                 raise MilError(f"gives {len(values)} results, but {len(operation.outputs)} are declared")
             for value, (name, kind) in zip(values, operation.outputs, strict=True):
                 results[name] = self._declared(value, kind)
+                self._watch_range(operation.type, name, value, kind, arguments.values())
         except MilError as error:
             raise MilError(f"{operation.describe()}: {error}") from error
         except (RuntimeError, TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise MilError(f"{operation.describe()}: cannot be computed ({reason[:200]})") from error
 
-    def _compute(self, operation: Operation, results: Mapping[str, Any]) -> tuple[Any, ...]:
-        if operation.type == "const":
-            if "val" not in operation.attributes:
-                raise MilError("has no value")
-            return (_value(operation.attributes["val"]),)
+    def _arguments(self, operation: Operation, results: Mapping[str, Any]) -> dict[str, Any]:
         arguments: dict[str, Any] = {name: _value(value) for name, value in operation.attributes.items()}
         for name, bindings in operation.inputs.items():
             bound = [self._bound(binding, results) for binding in bindings]
             arguments[name] = bound if name == "values" else bound[0]
+        return arguments
+
+    @staticmethod
+    def _compute(operation: Operation, arguments: Mapping[str, Any]) -> tuple[Any, ...]:
+        if operation.type == "const":
+            if "val" not in arguments:
+                raise MilError("has no value")
+            return (arguments["val"],)
         given = OPS[operation.type](**arguments)
         return given if isinstance(given, tuple) else (given,)
 
@@ -144,6 +181,23 @@ class Interpreter:
 
     def _rounded(self, value: Tensor, kind: TensorType) -> Tensor:
         return value.half().float() if kind.dtype == "float16" and self.rounding == "declared" else value
+
+    def _watch_range(self, kind: str, name: str, value: Any, declared: TensorType, arguments: Iterable[Any]) -> None:
+        """Keep the first result that float16 cannot hold; what is infinite already (a mask, say) counts for nothing."""
+        if self.overflow is not None or declared.dtype != "float16" or kind == "const" or not value.numel():
+            return
+        low, high = (float(end) for end in torch.aminmax(value))
+        if -LARGEST_FLOAT16 <= low and high <= LARGEST_FLOAT16:
+            return
+        if all(_is_finite(argument) for argument in arguments):
+            self.overflow = Overflow(kind, name, max(-low, high))
+
+
+def _is_finite(argument: Any) -> bool:
+    """Whether a parameter, or each of several, is within any range."""
+    if isinstance(argument, Tensor):
+        return not argument.is_floating_point() or bool(argument.isfinite().all())
+    return isinstance(argument, str) or all(_is_finite(part) for part in argument)
 
 
 def _value(constant: Constant) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 from gfnet.errors import BundleError
 from gfnet.predictor import Predictor
 from gfnet_export.bundle import Bundle, open_bundle
-from gfnet_export.mil.interpreter import Interpreter, Rounding
+from gfnet_export.mil.interpreter import Interpreter, Overflow, Rounding
 from gfnet_export.mil.package import read_package
 from gfnet_export.runner import BundleRunner, predictor_over
 
@@ -29,6 +29,11 @@ class MilSession:
     def __init__(self, path: Path, function: str | None = None, rounding: Rounding = "declared") -> None:
         self.function = read_package(path).function(function)
         self._interpreter = Interpreter(self.function, rounding=rounding)
+
+    @property
+    def overflow(self) -> Overflow | None:
+        """The first float16 result that left the range of float16 in any run so far."""
+        return self._interpreter.overflow
 
     def run(self, outputs: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
         """Compute the named outputs."""

@@ -4,9 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from coremltools.converters.mil.mil import Builder as mb  # noqa: N813  its usual name
 
 from gfnet_export.mil.interpreter import Interpreter
 from gfnet_export.mil.package import read_package
+from mil_support import write_program
 from network_support import gfnet, one_line
 
 
@@ -67,3 +69,14 @@ def test_a_picture_takes_what_a_camera_gives(coreml_bundle, tmp_path, value):
     options = [part for spec in graph.inputs for part in ("--input", f"{spec.name}={tmp_path / spec.name}.npy")]
     line = one_line(gfnet("mil", "run", coreml_bundle.path_of(graph), *options))
     assert "input 'patch' is a picture of 8 bits a channel; give it whole numbers in 0 .. 255" in line
+
+
+def test_run_warns_of_the_first_result_beyond_float16(tmp_path):
+    package = write_program(
+        lambda x: mb.relu(x=mb.square(x=x, name="squares")), tmp_path / "m.mlpackage", [(2,)], "float16"
+    )
+    for value, warned in ((100, False), (300, True)):
+        np.save(tmp_path / "x.npy", np.full(2, value, np.float32))
+        result = gfnet("mil", "run", package, "--input", f"x={tmp_path / 'x.npy'}")
+        assert result.exit_code == 0
+        assert ("warning: square 'squares' reaches 90000" in result.stderr) == warned

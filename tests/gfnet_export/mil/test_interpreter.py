@@ -7,16 +7,18 @@ import coremltools.optimize.coreml as cto
 import numpy as np
 import pytest
 import torch
+from coremltools.converters.mil.mil import Builder as mb  # noqa: N813  its usual name
 
 from gfnet.config import RELEASED
 from gfnet.errors import MilError
 from gfnet.model import GFNet
 from gfnet_export.components import components_of
 from gfnet_export.coreml_export import write_coreml
-from gfnet_export.mil.interpreter import Interpreter
+from gfnet_export.mil.interpreter import Interpreter, Overflow
 from gfnet_export.mil.package import read_package
 from gfnet_export.quiet import quietly
 from golden_support import FAMILY_NAMES, recipe_model
+from mil_support import function_of, halves
 from network_support import recurrent
 
 # Relative to the largest value of an output.  float32: other kernels' rounding.  float16: eleven bits in every one of
@@ -169,3 +171,48 @@ def test_an_unknown_operation_is_named(glance, monkeypatch):
     monkeypatch.delitem(__import__("gfnet_export.mil.ops", fromlist=["OPS"]).OPS, "conv")
     with pytest.raises(MilError, match="no operation 'conv' here; known are "):
         Interpreter(read_package(glance[1]).function())
+
+
+def test_the_first_result_beyond_float16_is_named(tmp_path):
+    def build(x):
+        large = mb.mul(x=x, y=np.float16(60000), name="large")
+        return mb.sub(x=large, y=large, name="difference")
+
+    interpreter = Interpreter(function_of(build, tmp_path, [(4,)], "float16"))
+    assert not np.isnan(interpreter({"x": np.full(4, 1.0)})["difference"]).any()
+    assert interpreter.overflow is None
+    found = interpreter({"x": np.array([1.0, 1, -2, 1])})
+    assert np.isnan(found["difference"]).any()  # infinity minus infinity: later, and not the cause
+    assert interpreter.overflow == Overflow("mul", "large", 120000)
+    assert "mul 'large' reaches 120000, but float16 ends at 65504" in str(interpreter.overflow)
+
+
+def test_without_rounding_the_same_operation_is_named(tmp_path):
+    def build(x):
+        return mb.square(x=mb.exp(x=x, name="powers"), name="squares")
+
+    interpreter = Interpreter(function_of(build, tmp_path, [(2,)], "float16"), rounding="none")
+    assert np.isfinite(interpreter({"x": np.array([0.0, 9.0])})["squares"]).all()
+    assert interpreter.overflow is not None
+    assert (interpreter.overflow.type, interpreter.overflow.name) == ("square", "squares")
+
+
+def test_an_infinite_mask_is_no_overflow(tmp_path):
+    def build(x):
+        return mb.softmax(x=mb.add(x=x, y=halves(0, -np.inf)), axis=0, name="masked")
+
+    interpreter = Interpreter(function_of(build, tmp_path, [(2,)], "float16"))
+    assert interpreter({"x": np.zeros(2)})["masked"].tolist() == [1, 0]
+    assert interpreter.overflow is None
+
+
+def test_float32_has_no_such_range(tmp_path):
+    interpreter = Interpreter(function_of(lambda x: mb.square(x=x), tmp_path, [(2,)]))
+    interpreter({"x": np.array([1.0, 1e6])})
+    assert interpreter.overflow is None
+
+
+def test_an_input_beyond_float16_is_named(tmp_path):
+    interpreter = Interpreter(function_of(lambda x: mb.relu(x=x), tmp_path, [(2,)], "float16"))
+    interpreter({"x": np.array([1.0, 1e6])})
+    assert interpreter.overflow == Overflow("input", "x", 1e6)
