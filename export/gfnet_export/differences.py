@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from gfnet.geometry import patch_origins
 from gfnet_export import names
 from gfnet_export.components import Component
+from gfnet_export.overflow import OverflowWatch
 from gfnet_export.runner import Session
 
 
@@ -61,6 +62,7 @@ class ComparedSession:
         others: by runtime.
         meter: is shown every result.
         slack: how far a patch's origin can go, pixels: image size less patch size.
+        watches: are shown what their runtimes were given and made of it.
     """
 
     name: str
@@ -68,12 +70,16 @@ class ComparedSession:
     others: Mapping[str, Session]
     meter: DifferenceMeter
     slack: int
+    watches: Sequence[OverflowWatch] = ()
 
     def run(self, outputs: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
         """The reference's named outputs."""
         expected = self.reference.run(outputs, inputs)
         for runtime, session in self.others.items():
             found = session.run(outputs, inputs)
+            for watch in self.watches:
+                if watch.runtime == runtime:
+                    watch(self.name, inputs, found)
             # A graph that crops by itself may have looked elsewhere; then only where it looked can be compared.
             same = self._same_patch(outputs, expected, found)
             for output, ours, theirs in zip(outputs, expected, found, strict=True):
@@ -84,9 +90,11 @@ class ComparedSession:
     def _same_patch(self, outputs: list[str], expected: list[np.ndarray], found: list[np.ndarray]) -> bool:
         if names.ACTION not in outputs:
             return True
-        index = outputs.index(names.ACTION)
+        ours, theirs = (results[outputs.index(names.ACTION)] for results in (expected, found))
+        if not (np.isfinite(ours).all() and np.isfinite(theirs).all()):
+            return False
         size = self.slack + 1
-        return bool((patch_origins(expected[index], size, 1) == patch_origins(found[index], size, 1)).all())
+        return bool((patch_origins(ours, size, 1) == patch_origins(theirs, size, 1)).all())
 
 
 @dataclass

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -159,19 +160,31 @@ def manifest_of(checkpoint: Checkpoint, parts: Sequence[Written], folder: Path, 
 
 
 def _manifest(checkpoint: Checkpoint, subgraphs: tuple[Subgraph, ...], form: Form) -> Manifest:
-    config, evaluation = checkpoint.model.config, checkpoint.evaluation
     return Manifest(
         format=form.format,
         precision=form.precision,
         compression=form.compression,
         layout=form.layout,
         calibration=form.calibration,
-        architecture=config.arch,
-        patch_size=config.patch_size,
-        steps=config.steps,
-        num_classes=config.num_classes,
-        labels=checkpoint.labels,
-        preprocessing=Preprocessing(
+        **network_values(checkpoint),
+        subgraphs=subgraphs,
+        exporter=Exporter(gfnet=version("gfnet"), libraries=form.libraries),
+    )
+
+
+def network_values(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What a manifest says of a network in whatever form it is exported, by the manifest's names.
+
+    Exports write these values, and ``gfnet verify`` compares them.
+    """
+    config, evaluation = checkpoint.model.config, checkpoint.evaluation
+    return {
+        "architecture": config.arch,
+        "patch_size": config.patch_size,
+        "steps": config.steps,
+        "num_classes": config.num_classes,
+        "labels": checkpoint.labels,
+        "preprocessing": Preprocessing(
             image_size=config.image_size,
             resize_size=config.resize_size,
             interpolation=config.interpolation,
@@ -179,9 +192,7 @@ def _manifest(checkpoint: Checkpoint, subgraphs: tuple[Subgraph, ...], form: For
             mean=config.mean,
             std=config.std,
         ),
-        step_macs=evaluation.macs if evaluation else tuple(map(float, cumulative_macs(checkpoint.model))),
-        anytime_top1=evaluation.anytime_top1 if evaluation else (),
-        budgets=tuple(Budget(**dataclasses.asdict(point)) for point in (evaluation.budgeted if evaluation else ())),
-        subgraphs=subgraphs,
-        exporter=Exporter(gfnet=version("gfnet"), libraries=form.libraries),
-    )
+        "step_macs": evaluation.macs if evaluation else tuple(map(float, cumulative_macs(checkpoint.model))),
+        "anytime_top1": evaluation.anytime_top1 if evaluation else (),
+        "budgets": tuple(Budget(**dataclasses.asdict(point)) for point in (evaluation.budgeted if evaluation else ())),
+    }

@@ -11,7 +11,7 @@ from gfnet.images import Preprocessing, every_nth, find_images, load_image
 from gfnet.progress import Progress
 from gfnet.synth import CLASSES, SceneConfig, draw_scene
 
-_SCENES = 40
+_SCENES = 60
 
 
 def load_squares(
@@ -43,7 +43,7 @@ def load_squares(
 
 
 def generated_squares(preprocessing: Preprocessing, limit: int) -> list[np.ndarray]:
-    """At most 40 generated scenes, the same at every call: uint8 [S,S,3]."""
+    """At most 60 generated scenes, the same at every call: uint8 [S,S,3]."""
     generator = np.random.default_rng(0)
     config = SceneConfig(size=max(preprocessing.image_size, 32))
     return [preprocessing(draw_scene(index % len(CLASSES), generator, config)) for index in range(min(limit, _SCENES))]

@@ -7,16 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from gfnet_export.manifest import Manifest, preprocessing_of
+from gfnet.checkpoint import Checkpoint
+from gfnet.images import Preprocessing
 from gfnet_export.pictures import true_class
 from gfnet_export.squares import generated_squares, load_squares
 from gfnet_export.verification import Verification
 
 
 def read_squares(
-    manifest: Manifest, images: Path | None, limit: int
+    checkpoint: Checkpoint, images: Path | None, limit: int
 ) -> tuple[list[np.ndarray], list[int] | None, list[str]]:
-    """Images as the network gets them.
+    """Images as the network gets them, by what its checkpoint says.
 
     Args:
         images: file or folder; generated scenes without it.
@@ -29,17 +30,20 @@ def read_squares(
     Raises:
         DataError: there are no images.
     """
-    preprocessing = preprocessing_of(manifest)
+    preprocessing = Preprocessing.of(checkpoint.model.config)
     if images is None:
         return generated_squares(preprocessing, limit), None, []
     squares, files, unreadable = load_squares(preprocessing, images, limit)
-    labels = manifest.labels or ()
+    labels = checkpoint.labels or ()
     known = [labels.index(name) for file in files if (name := true_class(str(file), labels)) is not None]
     return squares, known if len(known) == len(squares) else None, unreadable
 
 
 def verification_table(found: Verification) -> str:
-    """Both tables and the gates that were not passed, as text."""
+    """What differs, both tables and the gates that were not passed, as text."""
+    if found.other_values:
+        altered = [f"{finding.runtime} {finding.what}" for finding in found.failures]
+        return f"not the same network: {'; '.join([*found.other_values, *altered])}"
     lines = ["runtime            subgraph   output        largest       mean   relative    PSNR"]
     for item in found.differences:
         psnr = f"{item.psnr:4.0f} dB" if math.isfinite(item.psnr) else "  equal"
@@ -49,15 +53,22 @@ def verification_table(found: Verification) -> str:
         )
     lines += [
         "",
-        "runtime            images   same exit   same label   borderline   same patch   shift   margin     top-1",
+        "runtime            images   same exit   same label   borderline   same patch   near patch   shift   margin     "
+        "top-1",
     ]
     for row in found.decisions:
-        top1 = "" if row.top1 is None else f"{row.top1:6.2f} %"
+        top1 = "" if row.top1 is None else f"{row.top1:.2f} %"
         shares = f"{row.same_exit:9.2%}   {row.same_label:10.2%}   {row.borderline:>10}   {row.same_patch:10.2%}"
-        shift = f"{row.largest_shift:>2} px   {row.largest_margin:6.2g}"
-        lines.append(f"{row.runtime:<18} {row.images:>6}   {shares}   {shift}   {top1}".rstrip())
-    lines += ["", *(f"FAILED  {failure.runtime}: {failure.what}" for failure in found.failures)]
+        shift = f"{row.near_patch:10.2%}   {row.largest_shift:>2} px   {row.largest_margin:6.2g}   {top1:>7}"
+        lines.append(f"{row.runtime:<18} {row.images:>6}   {shares}   {shift}".rstrip())
+    lines += [
+        "",
+        *(f"FAILED  {finding.runtime}: {finding.what}" for finding in found.failures),
+        *(f"UNDECIDED  {finding.runtime}: {finding.what}" for finding in found.undecided),
+    ]
     gates = found.gates
-    least = f"label {gates.same_label:.1%}, exit {gates.same_exit:.1%}, patch {gates.same_patch:.1%}"
-    told = f"relative difference at most {gates.difference:g}; same {least} at least"
-    return "\n".join([*lines, f"the gates were: {told}" if found.failures else f"all gates passed: {told}"])
+    least = f"label {gates.same_label:.1%}, exit {gates.same_exit:.1%}, patch {gates.near_patch:.1%}"
+    near = f" (within {gates.shift} px)" if gates.shift else ""
+    told = f"relative difference at most {gates.difference:g}; same {least}{near} at least"
+    ends = {"passed": "all gates passed", "failed": "failed; the gates were", "undecided": "undecided; the gates were"}
+    return "\n".join([*lines, f"{ends[found.outcome]}: {told}"])

@@ -33,10 +33,12 @@ def verify(
     json_path: Path | None,
     **official: Any,
 ) -> None:
-    """Compare a bundle with its checkpoint: every subgraph's outputs, and every decision.
+    """Compare a bundle with its checkpoint: what its manifest says, every subgraph's outputs, and every decision.
 
-    Runs on ONNX Runtime, or in the interpreter of Core ML packages, on a Mac on Core ML too.  Exit code 1 if a gate
-    is not passed.
+    Runs on ONNX Runtime, or in the interpreter of Core ML packages, on a Mac on Core ML too.
+
+    The outcome is passed, failed (exit code 1), or undecided: nothing speaks against the bundle, but more images are
+    needed to pass it, and it is said how many.
     """
     import sys
 
@@ -50,22 +52,23 @@ def verify(
 
     if retune and images is None:
         raise click.UsageError("--retune needs photos like those of later use; pass --images")
-    opened = open_bundle(bundle)
+    opened = open_bundle(bundle, manifest_digest=False)
     points = budget_points(opened.manifest)
     limits = None
     if points or all_steps or thresholds or budget:
         limits = resolve_thresholds(
             points, opened.manifest.steps, all_steps=all_steps, thresholds=thresholds, budget=budget
         ) or (*[NEVER] * (opened.manifest.steps - 1), ALWAYS)
-    squares, labels, unreadable = read_squares(opened.manifest, images, limit)
-    found = run_verification(opened, load_checkpoint(against, **official), squares, thresholds=limits, labels=labels)
+    checkpoint = load_checkpoint(against, **official)
+    squares, labels, unreadable = read_squares(checkpoint, images, limit)
+    found = run_verification(opened, checkpoint, squares, thresholds=limits, labels=labels)
     click.echo(verification_table(found))
-    if retune and found.failures:
+    if retune and found.outcome == "failed":
         click.echo(f"{bundle}: the thresholds stay as they are, as not all gates are passed")
-    elif retune:
+    elif retune and found.confidence is not None and found.predicted is not None:
         changed = retune_bundle(opened, found.confidence, found.predicted, labels)
         click.echo(f"{bundle}: {len(changed.manifest.budgets)} sets of thresholds, found on {len(squares)} images")
     write_result(json_path, found.to_dict())
-    if found.failures:
+    if found.outcome == "failed":
         sys.exit(1)
     report_unreadable(unreadable)
