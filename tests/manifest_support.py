@@ -7,7 +7,11 @@ import copy
 import json
 import random
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
+
+from gfnet.digests import UNKNOWN, with_own_digest
+from gfnet_export.bundle import MANIFEST
 
 Mutate = Callable[[dict[str, Any], random.Random], bytes]
 
@@ -87,6 +91,23 @@ def serialise(content: Any) -> bytes:
     for name, raw in RAW.items():
         text = text.replace(f'"{name}"', raw)
     return text.encode()
+
+
+def stored(folder: Path) -> dict[str, Any]:
+    """A bundle's manifest without its digest."""
+    content: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
+    content.pop("digest", None)
+    return content
+
+
+def sealed(text: bytes) -> bytes:
+    """A manifest's text, without a digest so far, with one that holds: what is wrong with it is not its digest."""
+    return with_own_digest(text.replace(b"{", f'{{"digest": "{UNKNOWN}", '.encode(), 1))
+
+
+def rewrite(folder: Path, content: dict[str, Any]) -> None:
+    """Give a bundle another manifest, with a digest that holds."""
+    (folder / MANIFEST).write_bytes(sealed(json.dumps(content).encode()))
 
 
 def places(value: Any, container: Any = None, key: Any = None) -> Iterator[tuple[Any, Any]]:

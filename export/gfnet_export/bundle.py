@@ -11,7 +11,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from gfnet.digests import UNKNOWN, own_digest, with_own_digest
 from gfnet.errors import BundleError, one_line
+from gfnet.files import write_bytes
 from gfnet_export.manifest import MOST_CLASSES, SCHEMA_VERSION, Manifest, Subgraph, problems_of
 
 MANIFEST = "manifest.json"
@@ -26,10 +28,13 @@ class Bundle:
     Attributes:
         folder: where it lies.
         manifest: what it says of itself.
+        manifest_altered: whether the manifest is another than was written; a manifest of an older release does not
+            tell.
     """
 
     folder: Path
     manifest: Manifest
+    manifest_altered: bool = False
 
     def path_of(self, subgraph: Subgraph) -> Path:
         """A subgraph's file or package."""
@@ -51,8 +56,12 @@ def is_bundle(path: str | Path) -> bool:
     return (Path(path) / MANIFEST).is_file()
 
 
-def open_bundle(folder: str | Path) -> Bundle:
+def open_bundle(folder: str | Path, *, manifest_digest: bool = True) -> Bundle:
     """Read a bundle and check every file against its digest.
+
+    Args:
+        manifest_digest: refuse a manifest that was altered; otherwise :attr:`Bundle.manifest_altered` tells of it, for
+            those who want to say what was.
 
     Raises:
         BundleError: it is missing, of another schema version, inconsistent, incomplete or altered, or a file in it
@@ -65,7 +74,9 @@ def open_bundle(folder: str | Path) -> Bundle:
     if not path.is_file():
         raise BundleError(f"{folder}: no {MANIFEST} in this folder; `gfnet export` makes a bundle")
     _check_file(folder, path)
-    bundle = Bundle(folder, _read_manifest(path))
+    bundle = Bundle(folder, *_read_manifest(path))
+    if manifest_digest and bundle.manifest_altered:
+        raise BundleError(f"{path}: altered, as it differs from its own digest; copy the bundle or export it again")
     digests = {item for subgraph in bundle.manifest.subgraphs for item in subgraph.sha256.items()}
     for name, digest in sorted(digests):
         file = folder / name
@@ -77,6 +88,16 @@ def open_bundle(folder: str | Path) -> Bundle:
         if found != digest:
             raise BundleError(f"{file}: differs from the manifest's digest; copy the bundle or export it again")
     return bundle
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write a bundle's manifest with its digest, in place of the old one if there is one.
+
+    Raises:
+        GFNetError: it cannot be written.
+    """
+    text = manifest.model_copy(update={"digest": UNKNOWN}).model_dump_json(indent=2) + "\n"
+    write_bytes(folder / MANIFEST, with_own_digest(text.encode()))
 
 
 def sha256_of(file: Path) -> str:
@@ -106,7 +127,8 @@ def _unreadable(file: Path, error: Exception) -> BundleError:
     return BundleError(f"{file}: cannot be read ({reason}); check its permissions or copy the bundle again")
 
 
-def _read_manifest(path: Path) -> Manifest:
+def _read_manifest(path: Path) -> tuple[Manifest, bool]:
+    """A manifest, and whether its digest says that it was altered."""
     try:
         with open(path, "rb") as stream:
             text = stream.read(_MAX_MANIFEST_BYTES + 1)
@@ -126,11 +148,12 @@ def _read_manifest(path: Path) -> Manifest:
         if _has_too_much(content):
             raise BundleError(f"{path}: has more values than a manifest can have; export the bundle again")
         # From JSON text, as it lies there: strict, but where Python would want a tuple a list will do.
-        return Manifest.model_validate_json(text, strict=True)
+        manifest = Manifest.model_validate_json(text, strict=True)
     except ValidationError as error:
         raise BundleError(f"{path}: {problems_of(error)}") from error
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{path}: no JSON ({one_line(error)}); copy the bundle again") from error
+    return manifest, manifest.digest is not None and own_digest(text, manifest.digest) != manifest.digest
 
 
 def _has_too_much(content: dict[str, Any]) -> bool:

@@ -17,9 +17,9 @@ from pydantic import ValidationError
 from gfnet.checkpoint import Checkpoint
 from gfnet.cost import cumulative_macs
 from gfnet.errors import ExportError
-from gfnet.files import atomic_folder, write_text
+from gfnet.files import atomic_folder
 from gfnet.progress import Progress
-from gfnet_export.bundle import MANIFEST, Bundle, open_bundle, sha256_of
+from gfnet_export.bundle import Bundle, open_bundle, sha256_of, write_manifest
 from gfnet_export.components import Component, components_of
 from gfnet_export.manifest import (
     Budget,
@@ -90,7 +90,7 @@ def write_bundle(checkpoint: Checkpoint, out: Path, write: Writer, form: Form, o
             parts.append(written)
             progress.advance(note=written.component.name)
         manifest = manifest_of(checkpoint, parts, folder, form)
-        write_text(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
+        write_manifest(folder, manifest)
     return open_bundle(out)
 
 

@@ -196,6 +196,7 @@ class Manifest(_Record):
     """A bundle's description.
 
     Attributes:
+        digest: SHA-256 of the manifest's file with these 64 digits as zeros; older releases wrote none.
         format: what the subgraphs are.
         precision: of weights and activations; the policy's output is float32 always.  ``int8-heads``: fp32, but
             for the classifiers' weights; ``int8-vectors``: but for those of all large layers that take one vector.
@@ -212,6 +213,7 @@ class Manifest(_Record):
     """
 
     schema_version: Literal[1] = 1
+    digest: Sha256 | None = None
     format: Format
     precision: Precision
     compression: Compression = "none"

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gfnet.evaluation import Predictions, evaluate, find_thresholds
-from gfnet.files import write_text
-from gfnet_export.bundle import MANIFEST, Bundle, open_bundle
+from gfnet_export.bundle import Bundle, open_bundle, write_manifest
 from gfnet_export.manifest import Budget
 
 
@@ -43,5 +42,5 @@ def retune(bundle: Bundle, confidence: np.ndarray, predicted: np.ndarray, labels
             "anytime_top1": found.anytime_top1 if known else manifest.anytime_top1,
         }
     )
-    write_text(bundle.folder / MANIFEST, changed.model_dump_json(indent=2) + "\n")
+    write_manifest(bundle.folder, changed)
     return open_bundle(bundle.folder)

@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from gfnet.checkpoint import Checkpoint
+from gfnet.digests import UNKNOWN
 from gfnet.errors import BundleError, ExportError
 from gfnet_export import manifest
 from gfnet_export.bundle import MANIFEST, open_bundle
 from gfnet_export.mil.session import mil_predictor
 from gfnet_export.onnx_bundle import export_onnx
 from gfnet_export.runtime import bundle_predictor
+from manifest_support import rewrite, stored
 from network_support import SMALL, gfnet, one_line, photograph, small_network
 
 SCHEMA = Path(manifest.__file__).with_name("manifest.schema.json")
@@ -31,9 +33,7 @@ def photo():
 
 
 def edit(folder, **changes):
-    content = json.loads((folder / MANIFEST).read_text())
-    content.update(changes)
-    (folder / MANIFEST).write_text(json.dumps(content))
+    rewrite(folder, {**stored(folder), **changes})
 
 
 def test_the_committed_schema_is_the_model_s():
@@ -69,6 +69,46 @@ def test_an_altered_file_is_refused_by_name(copy):
         open_bundle(copy)
 
 
+# Each leaves a manifest that could be one.
+ALTERED = {
+    "preprocessing": (b'"resize_size": 96', b'"resize_size": 97'),
+    "label": (b'"triangle"', b'"Triangle"'),
+    "a pixel's mean": (b"0.485", b"0.486"),
+    "threshold": (b'"thresholds": [\n        ', b'"thresholds": [\n        1'),
+    "line ends": (b"\n", b"\r\n"),
+}
+
+
+@pytest.mark.parametrize(("old", "new"), ALTERED.values(), ids=ALTERED.keys())
+def test_an_altered_manifest_is_refused_unless_one_looks_for_what_was_altered(copy, old, new):
+    text = (copy / MANIFEST).read_bytes()
+    assert old in text
+    assert not open_bundle(copy, manifest_digest=False).manifest_altered
+    (copy / MANIFEST).write_bytes(text.replace(old, new))
+    with pytest.raises(BundleError, match=r"manifest\.json: altered, as it differs from its own digest; copy"):
+        open_bundle(copy)
+    assert open_bundle(copy, manifest_digest=False).manifest_altered
+
+
+def test_a_digest_that_was_altered_itself_is_refused(copy):
+    text = (copy / MANIFEST).read_bytes()
+    told = json.loads(text)["digest"]
+    for new in (told[::-1], told.upper(), told[:-1], "", UNKNOWN):
+        (copy / MANIFEST).write_bytes(text.replace(told.encode(), new.encode()))
+        with pytest.raises(BundleError, match=r"altered, as|digest: String should"):
+            open_bundle(copy)
+    spelled = f"\\u{ord(told[0]):04x}{told[1:]}"  # to a reader of JSON the same
+    (copy / MANIFEST).write_bytes(text.replace(told.encode(), spelled.encode()))
+    with pytest.raises(BundleError, match="altered, as"):
+        open_bundle(copy)
+
+
+def test_a_manifest_of_an_older_release_has_no_digest(copy):
+    (copy / MANIFEST).write_text(json.dumps(stored(copy)))
+    opened = open_bundle(copy)
+    assert (opened.manifest.digest, opened.manifest_altered) == (None, False)
+
+
 def test_a_half_copied_bundle_is_refused_by_name(copy):
     (copy / "focus_3.onnx").unlink()
     with pytest.raises(BundleError, match=r"focus_3\.onnx: named in the manifest, but missing"):
@@ -83,7 +123,7 @@ def test_a_future_version_is_refused_with_both_numbers(copy):
 
 @pytest.mark.parametrize("path", ["../glance.onnx", "/etc/passwd", "a/../../b", "C:\\x", "..\\x"])
 def test_paths_that_leave_the_bundle_are_refused(copy, path):
-    subgraphs = json.loads((copy / MANIFEST).read_text())["subgraphs"]
+    subgraphs = stored(copy)["subgraphs"]
     subgraphs[0]["path"] = path
     edit(copy, subgraphs=subgraphs)
     with pytest.raises(BundleError, match="leaves the bundle"):
@@ -147,7 +187,7 @@ def exchange_steps(content):
     ],
 )
 def test_parts_that_do_not_fit_together_are_refused(copy, alter, message):
-    content = json.loads((copy / MANIFEST).read_text())
+    content = stored(copy)
     alter(content)
     edit(copy, **content)
     with pytest.raises(BundleError, match=message):
@@ -156,7 +196,7 @@ def test_parts_that_do_not_fit_together_are_refused(copy, alter, message):
 
 def test_what_a_subgraph_is_called_does_not_matter(copy, photo):
     expected = bundle_predictor(copy)([photo])[0]
-    content = json.loads((copy / MANIFEST).read_text())
+    content = stored(copy)
     subgraph(content, "glance")["name"] = "first"
     edit(copy, **content)
     assert [step.class_index for step in bundle_predictor(copy)([photo])[0].steps] == [
@@ -224,7 +264,7 @@ def widen_memory_of_policy(content):
 )
 def test_a_core_ml_package_with_other_tensors_is_refused(coreml_bundle, tmp_path, name, alter):
     folder = shutil.copytree(coreml_bundle.folder, tmp_path / "bundle")
-    content = json.loads((folder / MANIFEST).read_text())
+    content = stored(folder)
     alter(content)
     edit(folder, **content)
     with pytest.raises(BundleError, match=rf"{name}\.mlpackage: its tensors are not those of the manifest"):

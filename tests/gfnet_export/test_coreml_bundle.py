@@ -24,6 +24,7 @@ from gfnet_export.mil.package import read_package
 from gfnet_export.mil.session import mil_predictor
 from gfnet_export.verification import GATES, verify
 from gfnet_export.verification_report import read_squares
+from manifest_support import rewrite, stored
 from network_support import gfnet, one_line, recurrent, small_checkpoint
 
 
@@ -115,18 +116,18 @@ def test_a_target_that_is_too_old_is_refused(checkpoint_file, tmp_path):
 
 def test_a_function_that_is_not_there_is_refused(joined, odd_images, tmp_path):
     folder = shutil.copytree(joined.folder, tmp_path / "bundle")
-    content = json.loads((folder / "manifest.json").read_text())
+    content = stored(folder)
     content["subgraphs"][2]["function"] = "focus_9"
-    (folder / "manifest.json").write_text(json.dumps(content))
+    rewrite(folder, content)
     assert "no function 'focus_9'; it has focus_2, focus_3" in one_line(gfnet("predict", folder, odd_images))
 
 
 def test_a_manifest_that_calls_pixels_a_picture_is_refused(joined, odd_images, tmp_path):
     folder = shutil.copytree(joined.folder, tmp_path / "bundle")
-    content = json.loads((folder / "manifest.json").read_text())
+    content = stored(folder)
     (spec,) = content["subgraphs"][0]["inputs"]
     spec.update(kind="image", dtype="uint8")
-    (folder / "manifest.json").write_text(json.dumps(content))
+    rewrite(folder, content)
     assert "its tensors are not those of the manifest" in one_line(gfnet("predict", folder, odd_images))
 
 

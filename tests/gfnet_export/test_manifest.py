@@ -19,10 +19,10 @@ import pytest
 from gfnet.errors import BundleError, GFNetError
 from gfnet.exits import resolve_thresholds
 from gfnet.traces import Trace, label_of
-from gfnet_export.bundle import MANIFEST, open_bundle
+from gfnet_export.bundle import MANIFEST, open_bundle, write_manifest
 from gfnet_export.manifest import Manifest
 from gfnet_export.runtime import bundle_predictor
-from manifest_support import MUTATIONS
+from manifest_support import MUTATIONS, sealed, stored
 from network_support import photograph
 
 LONGEST_MESSAGE = 2000
@@ -41,7 +41,7 @@ class Fuzzed:
 
     def __init__(self, bundle, folder):
         self.folder = shutil.copytree(bundle.folder, folder)
-        self.content = json.loads((folder / MANIFEST).read_text())
+        self.content = stored(folder)
         self.original = bundle.manifest
         self.photo = photograph(120, 100)
         self.expected = bundle_predictor(bundle)([self.photo])[0]
@@ -62,13 +62,13 @@ class Fuzzed:
             self.refused.append(str(error))
             assert_readable(str(error), self.folder)
             return
-        stored = manifest.model_dump_json()
-        assert Manifest.model_validate_json(stored, strict=True) == manifest
-        self.accepted[stored] = manifest
+        text = manifest.model_dump_json()
+        assert Manifest.model_validate_json(text, strict=True) == manifest
+        self.accepted[text] = manifest
 
-    def run(self, stored: str) -> Trace | None:
+    def run(self, text: str) -> Trace | None:
         """What becomes of one image with an accepted manifest; ``None`` if the runtime refuses it."""
-        (self.folder / MANIFEST).write_text(stored)
+        write_manifest(self.folder, self.accepted[text])
         try:
             predictor = bundle_predictor(self.folder)
             thresholds = resolve_thresholds(predictor.points, predictor.runner.steps)
@@ -79,7 +79,7 @@ class Fuzzed:
             return None
         assert trace.exit_step == predictor.runner.steps
         assert isinstance(label_of(trace.class_index, predictor.labels), str)
-        manifest = self.accepted[stored]
+        manifest = self.accepted[text]
         if (manifest.preprocessing, manifest.steps) == (self.original.preprocessing, self.original.steps):
             for step, twin in zip(trace.steps, self.expected.steps, strict=True):
                 np.testing.assert_array_equal(step.logits, twin.logits)
@@ -121,13 +121,27 @@ def test_no_mutation_does_worse_than_a_clean_error(fuzzed, mutate, count):
     with bounded():
         for _ in range(count):
             signal.alarm(PATIENCE)
-            fuzzed.attempt(mutate(fuzzed.content, choice))
+            text = mutate(fuzzed.content, choice)
+            fuzzed.attempt(choice.choice((text, sealed(text))))
         assert fuzzed.refused
         assert len(fuzzed.refused) > count // 10
-        stored = sorted(fuzzed.accepted)
-        for one in choice.sample(stored, min(len(stored), max(4, count // 20))):
+        accepted = sorted(fuzzed.accepted)
+        for one in choice.sample(accepted, min(len(accepted), max(4, count // 20))):
             signal.alarm(PATIENCE)
             fuzzed.run(one)
+
+
+@pytest.mark.parametrize("count", [150, THOROUGH], ids=["quick", "thorough"])
+def test_no_change_to_a_manifest_with_a_digest_is_believed(fuzzed, count):
+    choice = random.Random(count)
+    whole = sealed(json.dumps(fuzzed.content).encode())
+    fuzzed.attempt(whole)
+    for _ in range(count):
+        text = bytearray(whole)
+        for _ in range(choice.choice((1, 1, 3))):
+            text[choice.randrange(len(text))] ^= 1 << choice.randrange(8)
+        fuzzed.attempt(bytes(text))
+    assert list(fuzzed.accepted.values()) == [Manifest.model_validate_json(whole, strict=True)]
 
 
 MANY = 1_300_000

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
+from gfnet.digests import UNKNOWN
 from gfnet.errors import BundleError
 from gfnet_export.bundle import MANIFEST, open_bundle
-from manifest_support import MUTATIONS
+from manifest_support import MUTATIONS, sealed
 from swift_support import PACKAGE, built
 
 THOROUGH = pytest.param(5000, marks=pytest.mark.slow)
@@ -99,10 +100,40 @@ def test_both_readers_come_to_one_verdict(verdicts, mutate, count):
     choice = random.Random(f"{mutate.__name__} {count} Swift")
     content = verdicts.content()
     for _ in range(count):
-        verdicts.add(mutate(content, choice))
+        text = mutate(content, choice)
+        verdicts.add(choice.choice((text, sealed(text))))
     accepted = verdicts.compare()
     assert any(accepted)
     assert not all(accepted)
+
+
+def test_both_readers_refuse_what_does_not_have_its_digest(verdicts):
+    choice = random.Random("digest")
+    whole = sealed(json.dumps(verdicts.content(), indent=2).encode())
+    told = json.loads(whole)["digest"]
+    verdicts.add(whole)
+    for new in (told[::-1], told.upper(), told[:-1], "", UNKNOWN, f"\\u{ord(told[0]):04x}{told[1:]}"):
+        verdicts.add(whole.replace(told.encode(), new.encode()))
+    verdicts.add(whole.replace(f'"{told}"'.encode(), b"null"))  # as older releases wrote none
+    verdicts.add(whole.replace(b'"arrow"', f'"{told}"'.encode()))
+    verdicts.add(whole.replace(b"\n", b"\r\n"))
+    for _ in range(200):
+        text = bytearray(whole)
+        text[choice.randrange(len(text))] ^= 1 << choice.randrange(8)
+        verdicts.add(bytes(text))
+    accepted = verdicts.compare()
+    assert [index for index, right in enumerate(accepted) if right] == [0, 7]
+
+
+def test_a_digest_covers_a_text_that_repeats_it(verdicts):
+    """Wherever the digest stands, it counts as zeros."""
+    content = verdicts.content()
+    content["labels"][:2] = [UNKNOWN, UNKNOWN * 2]
+    text = sealed(json.dumps(content).encode())
+    told = json.loads(text)["digest"]
+    verdicts.add(text)
+    verdicts.add(text.replace(UNKNOWN.encode(), told.encode()))
+    assert verdicts.compare() == [True, True]
 
 
 def replaced(old: str, new: str) -> Callable[[str], str]:

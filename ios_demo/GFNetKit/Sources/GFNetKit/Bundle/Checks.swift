@@ -92,6 +92,14 @@ extension KeyedDecodingContainer {
         return value
     }
 
+    /// A digest that may be left out, or be `null`.
+    func digest(_ key: Key) throws -> String? {
+        guard contains(key), try !decodeNil(forKey: key) else { return nil }
+        let value = try decode(String.self, forKey: key)
+        guard value.isSHA256 else { throw problem(key, "must be 64 hexadecimal digits") }
+        return value
+    }
+
     /// Names and what belongs to them.
     ///
     /// - Throws: also for two names that differ only in how a letter is composed: to the file systems and dictionaries

@@ -42,6 +42,8 @@ public struct Manifest: Codable, Sendable, Equatable {
     }
 
     public let schemaVersion: Int
+    /// SHA-256 of the manifest's file with these 64 digits as zeros; older releases wrote none.
+    public let digest: String?
     public let format: Format
     public let precision: Precision
     public let compression: Compression
@@ -68,7 +70,7 @@ public struct Manifest: Codable, Sendable, Equatable {
 
     enum CodingKeys: String, CodingKey, CaseIterable {
         case schemaVersion = "schema_version"
-        case format, precision, compression, layout, calibration, architecture
+        case digest, format, precision, compression, layout, calibration, architecture
         case patchSize = "patch_size"
         case steps
         case numClasses = "num_classes"
@@ -81,6 +83,7 @@ public struct Manifest: Codable, Sendable, Equatable {
     public init(from decoder: any Decoder) throws {
         let values = try decoder.closedContainer(CodingKeys.self)
         schemaVersion = try values.integer(.schemaVersion, in: Self.version...Self.version)
+        digest = try values.digest(.digest)
         format = try values.decode(Format.self, forKey: .format)
         precision = try values.decode(Precision.self, forKey: .precision)
         compression = try values.decode(.compression, default: .none)
@@ -105,6 +108,7 @@ public struct Manifest: Codable, Sendable, Equatable {
         }
     }
 
+    /// Leaves out the digest, which is that of the file that was read.
     public func encode(to encoder: any Encoder) throws {
         var values = encoder.container(keyedBy: CodingKeys.self)
         try values.encode(schemaVersion, forKey: .schemaVersion)

@@ -90,7 +90,13 @@ public struct ModelBundle: Sendable {
                     path: path, expectation: "has more values than a manifest can have",
                     remedy: "export the bundle again")
             }
-            return try Manifest(from: StrictDecoder(value: content, codingPath: []))
+            let manifest = try Manifest(from: StrictDecoder(value: content, codingPath: []))
+            if let told = manifest.digest, ownSHA256(bytes, told: told) != told {
+                throw BundleError(
+                    path: path, expectation: "altered, as it differs from its own digest",
+                    remedy: "copy the bundle or export it again")
+            }
+            return manifest
         } catch let error as JSONError {
             throw BundleError(path: path, expectation: "no JSON (\(error))", remedy: "copy the bundle again")
         } catch let error as DecodingError {
