@@ -46,9 +46,7 @@ class Gates:
 # patch is another one pixel further on too, unless its action lies where two pixels meet.
 # float16: eleven bits in each of some hundred operations, and actions that are off by 5e-5 of the image.
 GATES: Mapping[str, Gates] = {
-    "fp32": Gates(
-        difference=1e-4, same_label=1.0, same_exit=1.0, near_patch=1.0, borderline=1e-5, shift=0, edge=0.02
-    ),
+    "fp32": Gates(difference=1e-4, same_label=1.0, same_exit=1.0, near_patch=1.0, borderline=1e-5, shift=0, edge=0.02),
     "fp16": Gates(difference=0.05, same_label=0.995, same_exit=0.99, near_patch=0.95, borderline=2e-3),
     "int8-heads": Gates(difference=0.05, same_label=0.98, same_exit=0.98, near_patch=0.99, borderline=2e-3),
     # Squeeze-and-excite and the policy are rounded too, so patches move, mostly by a pixel.

@@ -14,7 +14,7 @@ import numpy as np
 from gfnet_export.bundle import Bundle
 from gfnet_export.runner import Session
 
-LARGEST_FLOAT16 = 65504.0
+LARGEST_FLOAT16 = float(np.finfo(np.float16).max)
 _MOST_RUNS = 16
 
 FirstOverflow = Callable[[Mapping[str, np.ndarray]], str | None]

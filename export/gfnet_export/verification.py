@@ -28,7 +28,7 @@ from gfnet_export.differences import ComparedSession, Difference, DifferenceMete
 from gfnet_export.exporting import network_values
 from gfnet_export.gates import Gates, Outcome, Share, gates_of
 from gfnet_export.manifest import Manifest
-from gfnet_export.overflow import LARGEST_FLOAT16, OverflowWatch, watch_overflow
+from gfnet_export.overflow import LARGEST_FLOAT16, watch_overflow
 from gfnet_export.runner import BundleRunner, Session
 from gfnet_export.runtime import open_bundle_sessions
 
@@ -175,7 +175,7 @@ class _Walks:
 def _walk(
     bundle: Bundle, checkpoint: Checkpoint, squares: Iterable[np.ndarray], runtimes: dict[str, dict[str, Session]]
 ) -> _Walks:
-    ours = bundle.manifest.model_copy(update=network_values(checkpoint))
+    ours = expected_manifest(bundle, checkpoint)
     parts = _parts(checkpoint, ours)
     meter, watches = DifferenceMeter(), watch_overflow(bundle, runtimes)
     compared = BundleRunner(
@@ -209,6 +209,11 @@ def _walk(
         (watch.runtime, subgraph): operation for watch in watches for subgraph, operation in watch.found.items()
     }
     return _Walks(torch_traces, traces, broken, tuple(meter.results()), overflows)
+
+
+def expected_manifest(bundle: Bundle, checkpoint: Checkpoint) -> Manifest:
+    """The bundle's manifest, but with the checkpoint's own values for all that describes the network."""
+    return bundle.manifest.model_copy(update=network_values(checkpoint))
 
 
 def other_values(bundle: Bundle, checkpoint: Checkpoint) -> Iterator[str]:

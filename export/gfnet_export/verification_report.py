@@ -7,17 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from gfnet.checkpoint import Checkpoint
-from gfnet.images import Preprocessing
+from gfnet_export.manifest import Manifest, preprocessing_of
 from gfnet_export.pictures import true_class
 from gfnet_export.squares import generated_squares, load_squares
 from gfnet_export.verification import Verification
 
 
 def read_squares(
-    checkpoint: Checkpoint, images: Path | None, limit: int
+    manifest: Manifest, images: Path | None, limit: int
 ) -> tuple[list[np.ndarray], list[int] | None, list[str]]:
-    """Images as the network gets them, by what its checkpoint says.
+    """Images as the network gets them.
 
     Args:
         images: file or folder; generated scenes without it.
@@ -30,11 +29,11 @@ def read_squares(
     Raises:
         DataError: there are no images.
     """
-    preprocessing = Preprocessing.of(checkpoint.model.config)
+    preprocessing = preprocessing_of(manifest)
     if images is None:
         return generated_squares(preprocessing, limit), None, []
     squares, files, unreadable = load_squares(preprocessing, images, limit)
-    labels = checkpoint.labels or ()
+    labels = manifest.labels or ()
     known = [labels.index(name) for file in files if (name := true_class(str(file), labels)) is not None]
     return squares, known if len(known) == len(squares) else None, unreadable
 
@@ -53,8 +52,8 @@ def verification_table(found: Verification) -> str:
         )
     lines += [
         "",
-        "runtime            images   same exit   same label   borderline   same patch   near patch   shift   margin     "
-        "top-1",
+        "runtime            images   same exit   same label   borderline   same patch   near patch   shift   margin   "
+        "  top-1",
     ]
     for row in found.decisions:
         top1 = "" if row.top1 is None else f"{row.top1:.2f} %"

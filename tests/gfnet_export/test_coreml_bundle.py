@@ -20,9 +20,10 @@ from gfnet.images import find_images
 from gfnet.inference import torch_predictor
 from gfnet_export.bundle import open_bundle
 from gfnet_export.coreml_bundle import export_coreml
+from gfnet_export.gates import GATES
 from gfnet_export.mil.package import read_package
 from gfnet_export.mil.session import mil_predictor
-from gfnet_export.verification import GATES, verify
+from gfnet_export.verification import verify
 from gfnet_export.verification_report import read_squares
 from manifest_support import rewrite, stored
 from network_support import gfnet, one_line, recurrent, small_checkpoint

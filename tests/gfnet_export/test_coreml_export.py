@@ -11,9 +11,10 @@ from gfnet.errors import ExportError
 from gfnet_export.bundle import open_bundle
 from gfnet_export.components import Component
 from gfnet_export.coreml_export import write_coreml
+from gfnet_export.gates import COMPRESSED_GATES, GATES
 from gfnet_export.manifest import TensorSpec
 from gfnet_export.mil.package import read_package
-from gfnet_export.verification import COMPRESSED_GATES, GATES, verify
+from gfnet_export.verification import verify
 from gfnet_export.verification_report import read_squares
 from network_support import gfnet, one_line
 

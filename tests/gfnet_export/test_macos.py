@@ -18,6 +18,7 @@ from gfnet.cli import main
 from gfnet.errors import BundleError, ExportError, GFNetError
 from gfnet_export import macos
 from gfnet_export.commands import mac as mac_commands
+from gfnet_export.gates import GATES
 from gfnet_export.macos import (
     CoreMLSession,
     DeviceShare,
@@ -33,7 +34,7 @@ from gfnet_export.macos import (
 )
 from gfnet_export.mil.session import open_sessions
 from gfnet_export.runner import BundleRunner
-from gfnet_export.verification import GATES, open_runtimes
+from gfnet_export.verification import open_runtimes
 from network_support import gfnet, one_line
 
 on_a_mac = pytest.mark.skipif(sys.platform != "darwin", reason="needs Core ML")

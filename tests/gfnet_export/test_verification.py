@@ -6,22 +6,28 @@ import json
 import shutil
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
-from gfnet.checkpoint import load_checkpoint, save_checkpoint
+from gfnet.checkpoint import save_checkpoint
 from gfnet.evaluation import find_thresholds
 from gfnet.exits import ALWAYS, NEVER
-from gfnet.images import find_images
+from gfnet.images import Preprocessing, find_images
 from gfnet.inference import torch_predictor
-from gfnet_export.bundle import open_bundle
+from gfnet_export.bundle import MANIFEST, open_bundle, sha256_of
 from gfnet_export.differences import DifferenceMeter
+from gfnet_export.gates import GATES
 from gfnet_export.loading import load_predictor
 from gfnet_export.macos import is_macos
+from gfnet_export.manifest import preprocessing_of
 from gfnet_export.onnx_bundle import export_onnx
-from gfnet_export.verification import GATES, verify
+from gfnet_export.onnx_precision import to_fp16
+from gfnet_export.overflow import watch_overflow
+from gfnet_export.verification import Finding, expected_manifest, other_values, verify
 from gfnet_export.verification_report import read_squares, verification_table
-from network_support import SMALL, gfnet, one_line, small_checkpoint
+from manifest_support import rewrite, stored
+from network_support import SMALL, gfnet, one_line, recurrent, small_checkpoint, small_network
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +64,22 @@ def test_a_core_ml_bundle_decides_as_torch_does_but_for_float16(coreml_bundle, c
     assert GATES["fp32"].difference < largest["MIL, not rounded"] < largest["MIL"] < GATES["fp16"].difference
 
 
+def test_too_few_photos_are_no_failure_and_it_is_said_how_many_would_do(
+    coreml_bundle, checkpoint_file, scenes, tmp_path
+):
+    result = gfnet(
+        *("verify", coreml_bundle.folder, "--against", checkpoint_file, "--images", scenes / "val", "--limit", "8"),
+        *("--json", tmp_path / "found.json"),
+    )
+    assert result.exit_code == 0, result.output
+    line = "UNDECIDED  MIL: 100.00% of 8 give the same label: too few to tell it from 99.5%; about 59 images would do"
+    assert line in result.stdout
+    assert result.stdout.splitlines()[-1].startswith("undecided; the gates were: ")
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert (found["outcome"], found["failures"]) == ("undecided", [])
+    assert {"runtime": "MIL", "what": line.removeprefix("UNDECIDED  MIL: ")} in found["undecided"]
+
+
 def test_accuracy_is_that_of_the_answers_where_images_stop(onnx_bundle, checkpoint, scenes, squares):
     thresholds = checkpoint.evaluation.budgeted[20].thresholds
     found = verify(onnx_bundle, checkpoint, squares[0], thresholds=thresholds, labels=squares[1])
@@ -66,14 +88,37 @@ def test_accuracy_is_that_of_the_answers_where_images_stop(onnx_bundle, checkpoi
     assert found.decisions[0].top1 == pytest.approx(100 * np.mean(right))
 
 
+def altered(bundle, folder, weights, precision="fp32"):
+    """A copy of an ONNX bundle with other weights, and digests that hold.
+
+    Args:
+        weights: called with the name and the value of every weight of every subgraph; gives its new value.
+        precision: ``fp16``: rounds the altered subgraphs as the export does.
+    """
+    shutil.copytree(bundle.folder, folder)
+    content = stored(folder)
+    for graph in content["subgraphs"]:
+        path = folder / graph["path"]
+        model = onnx.load(path)
+        for tensor in model.graph.initializer:
+            value = onnx.numpy_helper.to_array(tensor)
+            if value.dtype == np.float32:
+                new = np.asarray(weights(graph["name"], tensor.name, value), np.float32)
+                tensor.CopyFrom(onnx.numpy_helper.from_array(new, tensor.name))
+        onnx.save(model if precision == "fp32" else to_fp16(model), path)
+        graph["sha256"] = {graph["path"]: sha256_of(path)}
+    rewrite(folder, {**content, "precision": precision})
+    return open_bundle(folder)
+
+
 @pytest.fixture(scope="module")
-def other(checkpoint, tmp_path_factory):
+def other(onnx_bundle, tmp_path_factory):
     """A bundle of the same network with slightly different weights, as a wrong conversion would give."""
-    altered = copy.deepcopy(checkpoint)
-    with torch.no_grad():
-        for parameter in altered.model.local_encoder.parameters():
-            parameter *= 1.02
-    return export_onnx(altered, tmp_path_factory.mktemp("other") / "bundle")
+    return altered(
+        onnx_bundle,
+        tmp_path_factory.mktemp("other") / "bundle",
+        lambda graph, _, value: value * (1.02 if graph.startswith("focus") and value.ndim == 4 else 1),
+    )
 
 
 def test_other_weights_are_noticed_where_they_are(other, checkpoint, squares):
@@ -115,16 +160,127 @@ def test_retuned_thresholds_are_those_of_the_exported_network(onnx_bundle, check
     assert changed.manifest.subgraphs == onnx_bundle.manifest.subgraphs
 
 
-def test_another_network_is_refused(onnx_bundle, checkpoint_file, scenes, tmp_path):
+def edited(manifest, path, value):
+    """A manifest with one value altered; ``path`` leads to it."""
+    content = copy.deepcopy(manifest)
+    *way, last = path
+    place = content
+    for key in way:
+        place = place[key]
+    place[last] = value
+    return content
+
+
+OTHER_VALUES = {
+    "resize_size": (("preprocessing", "resize_size"), 97, "resize_size is 97 in the bundle, 96 in the checkpoint"),
+    "interpolation": (
+        ("preprocessing", "interpolation"),
+        "bicubic",
+        "interpolation is bicubic in the bundle, bilinear in the checkpoint",
+    ),
+    "glance's": (
+        ("preprocessing", "glance_interpolation"),
+        "bilinear",
+        "glance_interpolation is bilinear in the bundle, bicubic in the checkpoint",
+    ),
+    "mean": (("preprocessing", "mean", 1), 0.5, "mean[1] is 0.5 in the bundle, 0.456 in the checkpoint"),
+    "std": (("preprocessing", "std", 2), 0.2, "std[2] is 0.2 in the bundle, 0.225 in the checkpoint"),
+    "architecture": (("architecture",), "resnet50", "architecture is resnet50 in the bundle, test_resnet in the"),
+    "label": (("labels", 3), "a\u202eb", "labels[3] is a\\u202eb in the bundle, "),
+    "no labels": (("labels",), None, "labels is unknown in the bundle, 10 values in the checkpoint"),
+    "cost": (("step_macs", 0), 1.0, "step_macs[0] is 1.0 in the bundle, "),
+}
+THRESHOLDS = {
+    "threshold": (("budgets", 4, "thresholds", 1), 0.125, "thresholds[1] is 0.125 in the bundle, "),
+    "claimed accuracy": (("anytime_top1", 2), 99.5, "anytime_top1[2] is 99.5 in the bundle, "),
+}
+
+
+@pytest.mark.parametrize("sealed", [True, False], ids=["digest made anew", "digest left"])
+@pytest.mark.parametrize(("path", "value", "told"), OTHER_VALUES.values(), ids=OTHER_VALUES)
+def test_a_bundle_that_says_otherwise_is_another_network(
+    path, value, told, sealed, onnx_bundle, checkpoint_file, tmp_path
+):
+    folder = shutil.copytree(onnx_bundle.folder, tmp_path / "bundle")
+    if sealed:
+        rewrite(folder, edited(stored(folder), path, value))
+    else:
+        content = json.loads((folder / MANIFEST).read_text())
+        (folder / MANIFEST).write_text(json.dumps(edited(content, path, value)))
+    result = gfnet("verify", folder, "--against", checkpoint_file, "--limit", "2", "--json", tmp_path / "found.json")
+    assert result.exit_code == 1, result.output
+    (line,) = result.stdout.splitlines()
+    assert line.startswith(f"not the same network: {told}")
+    assert ("manifest.json altered since it was written" in line) == (not sealed)
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["outcome"] == "failed"
+    assert [text.startswith(told) for text in found["other_values"]] == [True]
+
+
+@pytest.mark.parametrize(("path", "value", "told"), THRESHOLDS.values(), ids=THRESHOLDS)
+def test_thresholds_may_be_found_anew_but_not_altered(path, value, told, onnx_bundle, checkpoint, tmp_path):
+    folder = shutil.copytree(onnx_bundle.folder, tmp_path / "bundle")
+    content = json.loads((folder / MANIFEST).read_text())
+    (folder / MANIFEST).write_text(json.dumps(edited(content, path, value)))
+    (text,) = other_values(open_bundle(folder, manifest_digest=False), checkpoint)
+    assert text.startswith(told)
+    rewrite(folder, edited(stored(folder), path, value))  # as --retune does
+    assert list(other_values(open_bundle(folder), checkpoint)) == []
+
+
+def test_every_value_that_differs_is_told_with_both(onnx_bundle, checkpoint, tmp_path):
+    folder = shutil.copytree(onnx_bundle.folder, tmp_path / "bundle")
+    content = stored(folder)
+    content["preprocessing"] |= {"resize_size": 100, "interpolation": "bicubic"}
+    content["labels"] = content["labels"][::-1]
+    rewrite(folder, content)
+    told = list(other_values(open_bundle(folder), checkpoint))
+    assert [text.split(" ")[0] for text in told] == ["labels[0]", "resize_size", "interpolation"]
+    assert told[0].endswith(", and 9 more of labels")
+
+
+def test_a_digest_that_alone_is_wrong_fails(onnx_bundle, checkpoint_file, tmp_path):
+    folder = shutil.copytree(onnx_bundle.folder, tmp_path / "bundle")
+    text = (folder / MANIFEST).read_text()
+    (folder / MANIFEST).write_text(text.replace('"opset": "18"', '"opset": "19"'))
+    result = gfnet("verify", folder, "--against", checkpoint_file, "--limit", "3")
+    assert result.exit_code == 1
+    assert "FAILED  manifest.json: altered since it was written, by its own digest" in result.stdout
+
+
+def test_other_pixels_inside_the_subgraphs_are_noticed_where_they_are(onnx_bundle, checkpoint, squares, tmp_path):
+    bundle = altered(
+        onnx_bundle,
+        tmp_path / "bundle",
+        lambda _graph, _name, value: value * (1.2 if value.shape == (1, 3, 1, 1) else 1),  # mean and std
+    )
+    found = verify(bundle, checkpoint, squares[0][:2])
+    assert found.other_values == ()
+    far = {failure.what.split(":")[0] for failure in found.failures if "differs by" in failure.what}
+    assert {"glance, logits", "focus_2, logits", "focus_3, logits"} <= far
+
+
+def test_photos_become_squares_as_the_checkpoint_says(onnx_bundle, checkpoint):
+    other = copy.deepcopy(checkpoint)
+    other.model.config = dataclasses.replace(SMALL, interpolation="bicubic", crop_ratio=0.5)
+    expected = expected_manifest(onnx_bundle, other)
+    assert preprocessing_of(expected) == Preprocessing.of(other.model.config) != preprocessing_of(onnx_bundle.manifest)
+    assert expected.subgraphs == onnx_bundle.manifest.subgraphs
+
+
+def test_another_network_is_told_before_anything_runs(onnx_bundle, checkpoint_file, scenes, tmp_path):
     save_checkpoint(
         tmp_path / "longer.safetensors", small_checkpoint(scenes / "val", dataclasses.replace(SMALL, steps=4))
     )
-    message = one_line(gfnet("verify", onnx_bundle.folder, "--against", tmp_path / "longer.safetensors"))
-    assert "differ in their number of steps (3 and 4)" in message
-    loaded = load_checkpoint(checkpoint_file)
-    save_checkpoint(tmp_path / "names.safetensors", dataclasses.replace(loaded, labels=loaded.labels[::-1]))
-    message = one_line(gfnet("verify", onnx_bundle.folder, "--against", tmp_path / "names.safetensors"))
-    assert "differ in their class labels" in message
+    result = gfnet("verify", onnx_bundle.folder, "--against", tmp_path / "longer.safetensors", "--limit", "1")
+    assert result.exit_code == 1
+    assert "not the same network: steps is 3 in the bundle, 4 in the checkpoint; step_macs is 3 values" in result.stdout
+
+
+def test_another_kind_of_classifier_is_told_by_its_tensors(onnx_bundle, checkpoint, scenes):
+    told = list(other_values(onnx_bundle, dataclasses.replace(checkpoint, model=small_network(recurrent()))))
+    assert told
+    assert all("memory" in text or "focus" in text for text in told)
 
 
 def test_images_that_cannot_be_read_are_named(onnx_bundle, checkpoint_file, scenes, tmp_path):
@@ -154,15 +310,47 @@ def test_a_core_ml_bundle_can_be_used_without_a_mac(coreml_bundle, onnx_bundle, 
     assert ours["confidence"] == pytest.approx(theirs["confidence"], abs=0.01)
 
 
-def test_a_result_that_is_no_number_is_a_failed_gate_not_a_traceback(checkpoint, onnx_bundle, squares):
+def overflowing(checkpoint, part):
+    """A network whose ``part`` gives infinity in float32, though every weight is finite."""
     broken = copy.deepcopy(checkpoint)
     with torch.no_grad():
-        broken.model.global_encoder.net.fc.weight.fill_(3e38)  # finite, and beyond float32 once it is summed up
-    found = verify(onnx_bundle, broken, squares[0][:2])
-    assert any(failure.what.startswith("glance, logits: differs by") for failure in found.failures)
-    written = json.dumps(found.to_dict(), allow_nan=False)
-    assert '"largest": null' in written
-    assert "glance" in verification_table(found)
+        broken.model.get_parameter(part).fill_(3e38)
+    return broken
+
+
+@pytest.fixture(scope="module")
+def infinite(onnx_bundle, tmp_path_factory):
+    """A bundle whose glance gives infinity, and whose policy NaN, though every weight is finite."""
+    return altered(
+        onnx_bundle,
+        tmp_path_factory.mktemp("infinite") / "bundle",
+        lambda graph, _, value: np.full_like(value, 3e38) if graph == "glance" and value.shape[:1] == (10,) else value,
+    )
+
+
+def test_a_bundle_that_gives_infinity_fails_with_a_table(infinite, checkpoint, squares):
+    found = verify(infinite, checkpoint, squares[0][:2])
+    assert Finding("ONNX Runtime", "step 1 gives infinite logits for image 1") in found.failures
+    assert any(failure.what.startswith("glance, logits: differs by inf") for failure in found.failures)
+    assert [row.runtime for row in found.decisions] == ["torch"]
+    assert found.confidence is None
+    assert '"largest": null' in json.dumps(found.to_dict(), allow_nan=False)
+    assert "FAILED  ONNX Runtime: step 1 gives infinite logits" in verification_table(found)
+
+
+def test_a_bundle_whose_policy_gives_nan_fails(onnx_bundle, checkpoint, squares, tmp_path):
+    def weights(graph, _, value):
+        return value * np.nan if graph == "policy" and value.shape == (2,) else value
+
+    found = verify(altered(onnx_bundle, tmp_path / "bundle", weights), checkpoint, squares[0][:2])
+    assert Finding("ONNX Runtime", "step 2 gives NaN actions for image 1") in found.failures
+
+
+def test_a_checkpoint_that_is_broken_itself_is_one_line(checkpoint, onnx_bundle, tmp_path):
+    path = tmp_path / "broken.safetensors"
+    save_checkpoint(path, overflowing(checkpoint, "classifier.fc_2.weight"))
+    line = one_line(gfnet("verify", onnx_bundle.folder, "--against", path, "--limit", "2"))
+    assert "step 2 gives infinite logits for image 1" in line
 
 
 def test_all_steps_means_that_nobody_stops_early(onnx_bundle, checkpoint_file, tmp_path):
@@ -174,13 +362,49 @@ def test_all_steps_means_that_nobody_stops_early(onnx_bundle, checkpoint_file, t
     assert thresholds[2] == ALWAYS
 
 
-def test_values_beyond_float16_are_a_failure_even_where_the_runtime_hides_them(checkpoint, squares, tmp_path):
+def test_values_beyond_float16_are_a_failure_even_where_the_runtime_hides_them(
+    onnx_bundle, checkpoint, squares, tmp_path
+):
     loud = copy.deepcopy(checkpoint)
     with torch.no_grad():
         loud.model.global_encoder.net.fc.weight.mul_(1e4)
-    bundle = export_onnx(loud, tmp_path / "bundle", precision="fp16")
-    found = verify(bundle, loud, squares[0][:2])
+
+    def weights(graph, _, value):
+        return value * (1e4 if graph == "glance" and value.ndim == 2 else 1)
+
+    found = verify(altered(onnx_bundle, tmp_path / "bundle", weights, "fp16"), loud, squares[0][:2])
     assert any("glance, logits: reaches" in failure.what for failure in found.failures)
+    assert any(
+        failure.what.startswith("glance, the first value that float16 cannot hold: Gemm ") for failure in found.failures
+    )
+
+
+def test_an_overflow_that_no_output_shows_is_named_by_its_operation(onnx_bundle, checkpoint, squares, tmp_path):
+    def weights(graph, _, value):
+        if graph != "policy" or value.ndim < 2:
+            return value
+        # What the first layer gives is taken back by the second: in float32 nothing changes.
+        return value * (2e5 if value.ndim == 4 else 1 / 2e5 if value.shape[-1] == 128 else 1)
+
+    found = verify(altered(onnx_bundle, tmp_path / "bundle", weights, "fp16"), checkpoint, squares[0][:2])
+    (first,) = [failure.what for failure in found.failures if "float16 cannot hold" in failure.what]
+    assert first.startswith("policy, the first value that float16 cannot hold: Conv '")
+
+
+def test_a_core_ml_package_s_overflow_is_named_by_the_interpreter(coreml_bundle, checkpoint, squares):
+    loud = copy.deepcopy(checkpoint)
+    with torch.no_grad():
+        *_, last = (m for m in loud.model.global_encoder.modules() if isinstance(m, torch.nn.BatchNorm2d))
+        last.weight.mul_(1e7)
+    found = verify(coreml_bundle, loud, squares[0][:1])
+    assert any(
+        failure.what.startswith("policy, the first value that float16 cannot hold: input 'feature_map' reaches")
+        for failure in found.failures
+    )
+
+
+def test_bundles_of_wider_numbers_are_not_watched(onnx_bundle):
+    assert watch_overflow(onnx_bundle, {}) == []
 
 
 def test_what_was_never_compared_is_a_failure(checkpoint, squares, tmp_path):

@@ -47,6 +47,7 @@ def verify(
     from gfnet_export.bundle import open_bundle
     from gfnet_export.manifest import budget_points
     from gfnet_export.retuning import retune as retune_bundle
+    from gfnet_export.verification import expected_manifest
     from gfnet_export.verification import verify as run_verification
     from gfnet_export.verification_report import read_squares, verification_table
 
@@ -60,7 +61,7 @@ def verify(
             points, opened.manifest.steps, all_steps=all_steps, thresholds=thresholds, budget=budget
         ) or (*[NEVER] * (opened.manifest.steps - 1), ALWAYS)
     checkpoint = load_checkpoint(against, **official)
-    squares, labels, unreadable = read_squares(checkpoint, images, limit)
+    squares, labels, unreadable = read_squares(expected_manifest(opened, checkpoint), images, limit)
     found = run_verification(opened, checkpoint, squares, thresholds=limits, labels=labels)
     click.echo(verification_table(found))
     if retune and found.outcome == "failed":
