@@ -33,7 +33,7 @@ _PLACES = {
         name: f"execution.{name}"
         for name in (
             *("workers", "amp", "compile", "sync_bn", "accumulate", "on_nan", "save_every"),
-            *("channels_last", "log_every", "validate_every", "timeout_s"),
+            *("most_skipped_share", "channels_last", "log_every", "validate_every", "timeout_s"),
         )
     },
 }
@@ -84,6 +84,13 @@ _NUMBERS = {"epochs": (4, int), "classifier_lr": (2, float)}
 @click.option("--sync-bn/--no-sync-bn", default=None, help="BatchNorm over all ranks; needs GPUs.")
 @click.option("--accumulate", type=int, help="Parts of a batch whose gradients are added up.  [default: 1]")
 @click.option("--on-nan", type=click.Choice(["stop", "skip"]), help="When a loss is no number.  [default: stop]")
+@click.option(
+    "--most-skipped",
+    "most_skipped_share",
+    type=float,
+    metavar="SHARE",
+    help="Of an epoch's batches that may be skipped; training stops at more.  [default: 0.1]",
+)
 @click.option("--save-every", type=int, help="Iterations between saves; by default ten minutes, and every epoch.")
 @click.option("--log-every", type=int, help="Iterations between lines in metrics.jsonl.  [default: 50]")
 @click.option("--validate-every", type=int, help="Epochs between validations; 0: only at the end.  [default: 1]")
@@ -126,11 +133,16 @@ def train(
     if not reports:
         return
     from gfnet.summary import describe_checkpoint, evaluation_table
+    from gfnet.training.curves import skipped_batches
+    from gfnet.training.run_folder import RunFolder
 
     assert checkpoint.evaluation is not None
     click.echo(evaluation_table(checkpoint.evaluation))
+    skipped = skipped_batches(RunFolder(out).metrics)
+    for epoch in skipped:
+        click.echo(f"skipped {epoch['skipped']} batches of stage {epoch['stage']}, epoch {epoch['epoch']}")
     click.echo(f"saved {out / 'model.safetensors'}")
-    write_result(json_path, describe_checkpoint(checkpoint, checkpoint.evaluation.macs))
+    write_result(json_path, {**describe_checkpoint(checkpoint, checkpoint.evaluation.macs), "skipped": skipped})
 
 
 def _nested(place: str, value: Any) -> dict[str, Any]:

@@ -20,6 +20,15 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     return lines
 
 
+def skipped_batches(metrics: Path) -> list[dict[str, int]]:
+    """The epochs of a ``metrics.jsonl`` in which batches were skipped, and how many: stage, epoch from 1, skipped."""
+    counts: dict[tuple[int, int], int] = {}
+    for line in read_metrics(metrics) if metrics.exists() else ():
+        if line["event"] == "training" and line.get("epoch_skipped"):
+            counts[line["stage"], line["epoch"]] = line["epoch_skipped"]  # it only grows
+    return [{"stage": stage, "epoch": epoch, "skipped": skipped} for (stage, epoch), skipped in counts.items()]
+
+
 def draw_curves(metrics: Path, out: Path) -> None:
     """Draw loss, accuracy of every step and, once there are some, rewards over the iterations as a PNG.
 

@@ -23,7 +23,8 @@ class Position:
         epoch: epochs of it that are done, validation included.
         batch: batches of the epoch under way that are done.
         iteration: iterations of the whole run, skipped ones included.
-        skipped: batches whose loss was no number.
+        skipped: batches of the whole run whose loss was no number.
+        epoch_skipped: those of the epoch under way.
         best: the stage's best mean accuracy on the validation split so far, percent.
         epoch_totals: of the epoch under way.
         line_totals: since the last line in ``metrics.jsonl``.
@@ -34,9 +35,14 @@ class Position:
     batch: int = 0
     iteration: int = 0
     skipped: int = 0
+    epoch_skipped: int = 0
     best: float | None = None
     epoch_totals: Totals = field(default_factory=Totals)
     line_totals: Totals = field(default_factory=Totals)
+
+    def end_epoch(self) -> None:
+        """Go on to the beginning of the stage's next epoch."""
+        self.epoch, self.batch, self.epoch_skipped, self.epoch_totals = self.epoch + 1, 0, 0, Totals()
 
     def next_stage(self, stage: int) -> Position:
         """The beginning of ``stage`` in the same run."""

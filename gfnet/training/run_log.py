@@ -55,6 +55,7 @@ class RunLog:
                 "learning_rates": [group["lr"] for group in learner.optimizer.param_groups],
                 "grad_norm": result.grad_norm,
                 "skipped": position.skipped,
+                "epoch_skipped": position.epoch_skipped,
                 "images_per_second": means.get("images", 0) / max(now - self._line_at, 1e-9),
                 "memory_mb": _peak_memory_mb(),
             },

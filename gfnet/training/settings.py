@@ -39,7 +39,8 @@ class Execution:
         sync_bn: BatchNorm's statistics over all ranks; needs GPUs.
         accumulate: parts that a rank's share of a batch is divided into; their gradients are added up.
         on_nan: what to do when a loss is no number: ``stop``, or ``skip`` that batch.
-        most_skipped: batches that may be skipped before training stops after all.
+        most_skipped: batches that may be skipped in the whole run before training stops after all.
+        most_skipped_share: the same of one epoch's batches, as a share of them.
         save_every: iterations between saves of the run's state; 0: only after ``save_minutes`` and each epoch.
         save_minutes: time between saves.
         log_every: iterations between lines in ``metrics.jsonl``.
@@ -55,6 +56,7 @@ class Execution:
     accumulate: int = 1
     on_nan: Literal["stop", "skip"] = "stop"
     most_skipped: int = 100
+    most_skipped_share: float = 0.1
     save_every: int = 0
     save_minutes: float = 10.0
     log_every: int = 50
@@ -71,6 +73,8 @@ class Execution:
         for name in ("save_minutes", "timeout_s"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; use a value above 0")
+        if not 0 <= self.most_skipped_share <= 1:
+            raise ConfigError(f"most_skipped_share is {self.most_skipped_share}; use a share from 0 to 1")
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,6 @@ from gfnet.training.run_folder import RunFolder
 from gfnet.training.run_log import RunLog
 from gfnet.training.seeds import derive_seed
 from gfnet.training.settings import Execution
-from gfnet.training.totals import Totals
 
 
 class Trainer:
@@ -168,7 +167,7 @@ class Trainer:
                 self._run_epoch(position, learner, rates, progress)
                 if self.execution.validate_every and (position.epoch + 1) % self.execution.validate_every == 0:
                     self._validate(position, learner)
-                position.epoch, position.batch, position.epoch_totals = position.epoch + 1, 0, Totals()
+                position.end_epoch()
                 if position.epoch < epochs:
                     self._save_state(position, learner)
                 self._log.draw_curves(now=False)
@@ -224,9 +223,10 @@ class Trainer:
         """A loss that is no number: stop, or drop the batch and count it.
 
         Raises:
-            TrainingError: batches may not be skipped, or too many were.
+            TrainingError: batches may not be skipped, or too many of the run or of the epoch were.
         """
         position.skipped += 1
+        position.epoch_skipped += 1
         what = f"loss became {result.loss}"
         if math.isfinite(result.loss):
             what = f"gradient's norm became {result.grad_norm}"
@@ -237,8 +237,16 @@ class Trainer:
             raise TrainingError(f"{what}; {good}; train with a lower rate, or pass --on-nan skip")
         if position.skipped > self.execution.most_skipped:
             raise TrainingError(f"{what}, and {self.execution.most_skipped} batches were skipped before; {good}")
+        batches, share = len(self._batches), self.execution.most_skipped_share
+        if position.epoch_skipped / batches > share:
+            raise TrainingError(
+                f"{what}; with it {position.epoch_skipped} of the epoch's {batches} batches are skipped, more than the "
+                f"share of {share:g} that --most-skipped allows; {good}; begin anew with a lower rate, or go on with "
+                "--resume and a larger share"
+            )
         if self.ranks.is_first:
-            print(f"gfnet: {what}; batch skipped (number {position.skipped})", file=sys.stderr)
+            told = f"number {position.skipped}, {position.epoch_skipped} of the epoch's {batches}"
+            print(f"gfnet: {what}; batch skipped ({told})", file=sys.stderr)
 
     def _validate(self, position: Position, learner: Learner) -> None:
         """Accuracy on the validation split, as far as this stage has trained the network."""

@@ -398,7 +398,7 @@ def test_a_core_ml_package_s_overflow_is_named_by_the_interpreter(coreml_bundle,
         last.weight.mul_(1e7)
     found = verify(coreml_bundle, loud, squares[0][:1])
     assert any(
-        failure.what.startswith("policy, the first value that float16 cannot hold: input 'feature_map' reaches")
+        failure.what.startswith("policy, the first value that float16 cannot hold: cast 'feature_map_to_fp16' reaches")
         for failure in found.failures
     )
 

@@ -143,19 +143,66 @@ def poisoned(monkeypatch, iterations):
 
 def test_a_batch_whose_loss_is_no_number_may_be_skipped(scenes, tmp_path, monkeypatch):
     poisoned(monkeypatch, {1, 5})
-    result = train(scenes, tmp_path, "--epochs", "2,0,0,0", "--on-nan", "skip")
+    options = ("--epochs", "2,0,0,0", "--on-nan", "skip", "--most-skipped", "0.25", "--json", tmp_path / "found.json")
+    result = train(scenes, tmp_path, *options)
     assert result.exit_code == 0, result.output
     assert "iteration 2: the loss became nan" in result.stderr
-    assert "batch skipped (number 2)" in result.stderr
-    assert [line["images"] for line in metrics(tmp_path / "run", "training")] == [44, 44]
-    assert metrics(tmp_path / "run", "training")[-1]["skipped"] == 2
+    assert "batch skipped (number 2, 1 of the epoch's 4)" in result.stderr
+    assert "skipped 1 batches of stage 0, epoch 2" in result.stdout
+    lines = metrics(tmp_path / "run", "training")
+    assert [line["images"] for line in lines] == [44, 44]
+    assert [(line["skipped"], line["epoch_skipped"]) for line in lines] == [(1, 1), (2, 1)]
+    assert json.loads((tmp_path / "found.json").read_text())["skipped"] == [
+        {"stage": 0, "epoch": 1, "skipped": 1},
+        {"stage": 0, "epoch": 2, "skipped": 1},
+    ]
     state = weights(tmp_path / "run" / "model.safetensors")
     assert all(value.isfinite().all() for value in state.values() if value.is_floating_point())
 
 
+def test_skipping_gives_up_at_more_than_a_share_of_an_epoch_and_a_larger_one_goes_on(scenes, tmp_path, monkeypatch):
+    poisoned(monkeypatch, {5, 6, 9, 10})  # two of the second epoch's four, and again when it is repeated
+    options = ("--epochs", "2,0,0,0", "--on-nan", "skip", "--most-skipped", "0.4")
+    result = train(scenes, tmp_path, *options)
+    message = [line for line in result.stderr.splitlines() if "gfnet: " in line][-1]
+    assert result.exit_code == 2
+    assert "with it 2 of the epoch's 4 batches are skipped, more than the share of 0.4" in message
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+    result = gfnet(
+        "train", "--out", tmp_path / "run", "--resume", "--most-skipped", "0.5", "--json", tmp_path / "a.json"
+    )
+    assert result.exit_code == 0, result.output
+    assert json.loads((tmp_path / "a.json").read_text())["skipped"] == [{"stage": 0, "epoch": 2, "skipped": 2}]
+
+
+def test_one_skipped_batch_of_four_is_too_many_by_default(scenes, tmp_path, monkeypatch):
+    poisoned(monkeypatch, {0})
+    result = train(scenes, tmp_path, "--epochs", "1,0,0,0", "--on-nan", "skip")
+    assert result.exit_code == 2
+    assert "1 of the epoch's 4 batches are skipped, more than the share of 0.1" in result.stderr
+    for share in ("1.5", "-0.1", "nan"):
+        assert "use a share from 0 to 1" in one_line(train(scenes, tmp_path, "--most-skipped", share))
+
+
+def test_a_network_that_validation_finds_broken_ends_training_in_one_line(scenes, tmp_path, monkeypatch):
+    real = GFNet.encoder_answers
+
+    def answers(self, images):
+        return [logits if self.global_encoder.training else logits / 0 for logits in real(self, images)]
+
+    monkeypatch.setattr(GFNet, "encoder_answers", answers)
+    result = train(scenes, tmp_path, "--epochs", "1,0,0,0", "--stage", "0")
+    assert result.exit_code == 2
+    assert re.search(r"scenes/val: the global encoder gives (NaN|infinite) logits for image 1", result.stderr)
+
+
 def test_skipping_gives_up_after_as_many_batches_as_are_allowed(scenes, tmp_path, monkeypatch):
     poisoned(monkeypatch, range(5, 8))
-    result = train(scenes, tmp_path, *("--epochs", "2,0,0,0", "--on-nan", "skip", "--set", "execution.most_skipped=2"))
+    result = train(
+        scenes,
+        tmp_path,
+        *("--epochs", "2,0,0,0", "--on-nan", "skip", "--most-skipped", "1", "--set", "execution.most_skipped=2"),
+    )
     message = [line for line in result.stderr.splitlines() if "gfnet: " in line][-1]
     assert result.exit_code == 2
     assert "and 2 batches were skipped before" in message
