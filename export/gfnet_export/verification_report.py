@@ -67,7 +67,7 @@ def verification_table(found: Verification) -> str:
     ]
     gates = found.gates
     least = f"label {gates.same_label:.1%}, exit {gates.same_exit:.1%}, patch {gates.near_patch:.1%}"
-    near = f" (within {gates.shift} px)" if gates.shift else ""
-    told = f"relative difference at most {gates.difference:g}; same {least}{near} at least"
+    near = f", patches within {gates.shift} px" if gates.shift else ""
+    told = f"relative difference at most {gates.difference:g}; same {least} at least{near}"
     ends = {"passed": "all gates passed", "failed": "failed; the gates were", "undecided": "undecided; the gates were"}
     return "\n".join([*lines, f"{ends[found.outcome]}: {told}"])

@@ -140,7 +140,7 @@ def train(
     click.echo(evaluation_table(checkpoint.evaluation))
     skipped = skipped_batches(RunFolder(out).metrics)
     for epoch in skipped:
-        click.echo(f"skipped {epoch['skipped']} batches of stage {epoch['stage']}, epoch {epoch['epoch']}")
+        click.echo(f"stage {epoch['stage']}, epoch {epoch['epoch']}: batches skipped: {epoch['skipped']}")
     click.echo(f"saved {out / 'model.safetensors'}")
     write_result(json_path, {**describe_checkpoint(checkpoint, checkpoint.evaluation.macs), "skipped": skipped})
 

@@ -119,6 +119,7 @@ class Trainer:
         Raises:
             TrainingError: a loss is no longer a number, or the state belongs to other data.
             DataError: no image can be read.
+            NetworkError: the network gives values that are NaN or infinite where it is validated.
             RankError: another rank ended.
             Stopped: a signal asked for it; the state is saved.
         """

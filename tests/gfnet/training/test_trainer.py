@@ -148,7 +148,7 @@ def test_a_batch_whose_loss_is_no_number_may_be_skipped(scenes, tmp_path, monkey
     assert result.exit_code == 0, result.output
     assert "iteration 2: the loss became nan" in result.stderr
     assert "batch skipped (number 2, 1 of the epoch's 4)" in result.stderr
-    assert "skipped 1 batches of stage 0, epoch 2" in result.stdout
+    assert "stage 0, epoch 2: batches skipped: 1" in result.stdout
     lines = metrics(tmp_path / "run", "training")
     assert [line["images"] for line in lines] == [44, 44]
     assert [(line["skipped"], line["epoch_skipped"]) for line in lines] == [(1, 1), (2, 1)]
