@@ -115,7 +115,7 @@ def main(first_line: float) -> None:
     load_s = time.perf_counter() - start
     square = np.zeros((1, contender.runner.image_size, contender.runner.image_size, 3), np.uint8)
     start = time.perf_counter()
-    classify(contender.timed, square, None, [""])
+    classify(contender.timed, square, None, [entry.name])
     first_s = time.perf_counter() - start
     graphs = contender.description.graphs
     json.dump(

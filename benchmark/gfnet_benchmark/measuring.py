@@ -276,13 +276,13 @@ class _Lane:
         return f"{self.name}: stopped after step {step}"
 
     def _run_own(self, image: int) -> None:
-        (self._own[image],) = classify(self.contender.runner, self._squares[image], self.thresholds, [""])
+        (self._own[image],) = classify(self.contender.runner, self._squares[image], self.thresholds, [self.name])
 
     def _run_until(self, limits: Sequence[float], image: int) -> None:
-        classify(self.contender.runner, self._squares[image], limits, [""])
+        classify(self.contender.runner, self._squares[image], limits, [self.name])
 
     def _run_whole(self, image: int) -> None:
-        (self._whole[image],) = classify(self.contender.timed, self._squares[image], None, [""])
+        (self._whole[image],) = classify(self.contender.timed, self._squares[image], None, [self.name])
 
     def measured(self, seconds: dict[str, np.ndarray]) -> Measured:
         """What was found, out of everybody's times."""

@@ -56,7 +56,8 @@ class _Parting:
 
     Attributes:
         shifts: of every patch, pixels along the axis that it moved most on.
-        borderline_from: the step whose patch fell to the other side of a pixel's edge; beyond the last if none did.
+        borderline_from: the step whose patch, the first that moved, fell to the other side of a pixel's edge; beyond the
+            last if none did.
     """
 
     shifts: tuple[int, ...]
@@ -141,11 +142,11 @@ def _part(expected: Trace, found: Trace, edge: float, slack: int) -> _Parting:
         if ours.action is None or ours.origin is None or theirs.origin is None:
             continue
         moved = np.abs(np.subtract(ours.origin, theirs.origin))
-        shifts.append(int(moved.max()))
         place = np.array(ours.action) * slack
         beside_edge = np.abs(place - np.rint(place)) <= edge
-        if 0 < moved.max() <= 1 and beside_edge[moved > 0].all():
-            borderline_from = min(borderline_from, step)
+        if moved.max() == 1 and beside_edge[moved > 0].all() and not any(shifts):
+            borderline_from = step
+        shifts.append(int(moved.max()))
     return _Parting(tuple(shifts), borderline_from)
 
 

@@ -79,7 +79,7 @@ class Verification:
         return "undecided" if self.undecided else "passed"
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready values; what is infinite or no number becomes ``None``."""
+        """JSON-ready values; NaN and infinity become ``None``."""
         return {
             "outcome": self.outcome,
             "other_values": list(self.other_values),

@@ -78,6 +78,14 @@ def test_what_parted_before_the_patch_is_not_excused_by_it():
     assert shares["stop at the same step"].outcome == "failed"
 
 
+def test_a_patch_between_two_pixels_excuses_nothing_if_another_one_moved_before():
+    expected = walk((UNSURE, None), (UNSURE, (0.305, 0.705)), (SURE, (0.50001, 0.105)))
+    found = walk((UNSURE, None), (UNSURE, (0.805, 0.705)), (-SURE, (0.49999, 0.105)))
+    row, shares = compare([expected], [found])
+    assert (row.borderline, row.near_patch) == (0, 0)
+    assert shares["give the same label"].outcome == "failed"
+
+
 def test_a_shift_across_an_edge_that_is_far_is_no_borderline_case():
     found = walk((UNSURE, None), (UNSURE, (0.295, 0.705)), (SURE, (0.505, 0.105)))
     _, shares = compare([PLAIN], [found])
