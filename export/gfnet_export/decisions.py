@@ -56,8 +56,8 @@ class _Parting:
 
     Attributes:
         shifts: of every patch, pixels along the axis that it moved most on.
-        borderline_from: the step whose patch, the first that moved, fell to the other side of a pixel's edge; beyond the
-            last if none did.
+        borderline_from: the step whose patch, the first that moved, fell to the other side of a pixel's edge; beyond
+            the last if none did.
     """
 
     shifts: tuple[int, ...]
