@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from gfnet.digests import UNKNOWN, own_digest, with_own_digest
 from gfnet.errors import BundleError, one_line
 from gfnet.files import write_bytes
-from gfnet_export.manifest import MOST_CLASSES, SCHEMA_VERSION, Manifest, Subgraph, problems_of
+from gfnet.limits import MOST_CLASSES
+from gfnet_export.manifest import SCHEMA_VERSION, Manifest, Subgraph, problems_of
 
 MANIFEST = "manifest.json"
 _MAX_MANIFEST_BYTES = 4 * 1024 * 1024
