@@ -128,7 +128,7 @@ def read_header(text: str) -> Header:
     except ValidationError as error:
         problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(map(str, problem["loc"])) or "header"
-        raise _damaged(f"{where}: {problem['msg']}") from error
+        raise _damaged(f"{where}: {problem['msg'].removeprefix('Value error, ')}") from error
     except KeyError as error:
         raise _damaged(f"{error} is missing") from error
     except ConfigError as error:
