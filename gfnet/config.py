@@ -7,11 +7,13 @@ arXiv 2201.03014, section 4) as the official code builds them.
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, ClassVar, Literal, get_args, get_type_hints
 
-from gfnet.errors import ConfigError
+from gfnet.errors import ConfigError, one_line
+from gfnet.limits import LARGEST_HIDDEN, LARGEST_IMAGE, LARGEST_RESIZE, LONGEST_NAME, MOST_CLASSES, MOST_STEPS
 
 Interpolation = Literal["bilinear", "bicubic"]
 ClassifierKind = Literal["recurrent", "cascade"]
@@ -51,6 +53,8 @@ class ModelConfig:
         ConfigError: a value is out of range; the message names it.
     """
 
+    __pydantic_config__: ClassVar = {"extra": "forbid"}  # where it is part of a file
+
     arch: str
     patch_size: int
     steps: int
@@ -70,31 +74,34 @@ class ModelConfig:
     std: tuple[float, float, float] = IMAGENET_STD
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("patch_size", 1),
-            ("steps", 1),
-            ("num_classes", 1),
-            ("classifier_hidden", 1),
-            ("policy_hidden", 1),
-        ):
+        for name, most in _WHOLE_NUMBERS.items():
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ConfigError(f"{name} is {value!r}; use a whole number of {least} or more")
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+                raise ConfigError(f"{name} is {one_line(repr(value))}; use a whole number from 1 to {most}")
         if self.image_size < self.patch_size:
             raise ConfigError(
                 f"image_size {self.image_size} is smaller than patch_size {self.patch_size}; "
                 "use a larger image or a smaller patch"
             )
-        if not 0 < self.crop_ratio <= 1:
-            raise ConfigError(f"crop_ratio is {self.crop_ratio}; use a value above 0, at most 1")
+        if not (_is_number(self.crop_ratio) and 1 / LARGEST_RESIZE <= self.crop_ratio <= 1):
+            raise ConfigError(
+                f"crop_ratio is {one_line(repr(self.crop_ratio))}; use a number from {1 / LARGEST_RESIZE} to 1"
+            )
         for name in ("dropout", "drop_path"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; use a value from 0 to below 1")
+            value = getattr(self, name)
+            if not (_is_number(value) and 0 <= value < 1):
+                raise ConfigError(f"{name} is {one_line(repr(value))}; use a number from 0 to below 1")
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
-                raise ConfigError(f"{name} is {getattr(self, name)!r}; use one of {', '.join(choices)}")
-        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
-            raise ConfigError(f"mean {self.mean} and std {self.std} must have three values each, std above 0")
+                raise ConfigError(f"{name} is {one_line(repr(getattr(self, name)))}; use one of {', '.join(choices)}")
+        if not isinstance(self.arch, str) or not 0 < len(self.arch) <= LONGEST_NAME:
+            raise ConfigError(f"arch is {one_line(repr(self.arch))}; use a backbone's name")
+        for name in ("mean", "std"):
+            value = getattr(self, name)
+            if not (isinstance(value, tuple) and len(value) == 3 and all(map(_is_number, value))):
+                raise ConfigError(f"{name} is {one_line(repr(value))}; use three numbers")
+        if min(self.std) <= 0:
+            raise ConfigError(f"std is {self.std}; use three numbers above 0")
 
     @property
     def resize_size(self) -> int:
@@ -123,13 +130,22 @@ class ModelConfig:
         missing = sorted({"arch", "patch_size", "steps"} - set(values))
         if unknown or missing:
             raise ConfigError(f"model configuration: unknown {unknown}, missing {missing}")
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise ConfigError(f"model configuration: {error}") from error
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+_WHOLE_NUMBERS = {
+    "patch_size": LARGEST_IMAGE,
+    "image_size": LARGEST_IMAGE,
+    "steps": MOST_STEPS,
+    "num_classes": MOST_CLASSES,
+    "classifier_hidden": LARGEST_HIDDEN,
+    "policy_hidden": LARGEST_HIDDEN,
+}
+"""At most."""
 _CHOICES = {
     name: get_args(hint)
     for name, hint in get_type_hints(ModelConfig).items()

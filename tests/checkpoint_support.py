@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import struct
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from gfnet.checkpoint import load_checkpoint
+from gfnet.digests import UNKNOWN, with_own_digest
 from gfnet.errors import CheckpointError
 from gfnet.model import GFNet
 from gfnet.results import BudgetPoint, Evaluation
@@ -39,3 +45,52 @@ def refusal(path: Path) -> str:
     assert message.startswith(f"{path}: ")
     assert "\n" not in message
     return message.removeprefix(f"{path}: ")
+
+
+class Altered:
+    """A checkpoint's bytes, taken apart.
+
+    Attributes:
+        header: what safetensors says of each tensor, by name.
+        content: what the checkpoint says, without its digest.
+        body: the numbers.
+    """
+
+    def __init__(self, file: bytes) -> None:
+        (length,) = struct.unpack("<Q", file[:8])
+        self.header: dict[str, Any] = json.loads(file[8 : 8 + length])
+        self.content: dict[str, Any] = json.loads(self.header.pop("__metadata__")["gfnet"])
+        self.content.pop("digest", None)
+        self.body = file[8 + length :]
+
+    def joined(self, text: str | None = None) -> bytes:
+        """The file again.
+
+        Args:
+            text: in place of the content's JSON.
+        """
+        text = json.dumps(self.content) if text is None else text
+        header = json.dumps({"__metadata__": {"gfnet": text}, **self.header}).encode()
+        header += b" " * (-len(header) % 8)
+        return struct.pack("<Q", len(header)) + header + self.body
+
+    def sealed(self, text: str | None = None) -> bytes:
+        """The file with a digest that holds: what is wrong with it is not its digest."""
+        text = json.dumps(self.content) if text is None else text
+        whole = self.joined(text.replace("{", f'{{"digest": "{UNKNOWN}", ', 1))
+        return with_own_digest(whole)
+
+    def old(self) -> bytes:
+        """The file as older releases wrote it, with a digest of the weights alone."""
+        digest = hashlib.sha256()
+        for key in sorted(self.header):
+            begin, end = self.header[key]["data_offsets"]
+            digest.update(key.encode() + self.body[begin:end])
+        return Altered.joined(self, json.dumps({**self.content, "sha256": digest.hexdigest()}))
+
+
+def altered(file: Path, change: Callable[[Altered], Any]) -> Altered:
+    """A checkpoint with something changed in it."""
+    parts = Altered(file.read_bytes())
+    change(parts)
+    return parts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,11 @@ from pydantic import ValidationError
 from gfnet.digests import UNKNOWN, own_digest, with_own_digest
 from gfnet.errors import BundleError, one_line
 from gfnet.files import write_bytes
-from gfnet_export.manifest import MOST_CLASSES, SCHEMA_VERSION, Manifest, Subgraph, problems_of
+from gfnet.limits import MOST_CLASSES
+from gfnet_export.manifest import SCHEMA_VERSION, Manifest, Subgraph, problems_of
 
 MANIFEST = "manifest.json"
+_PACKAGE_LIST = "Manifest.json"  # of a Core ML package: which of its files is the model
 _MAX_MANIFEST_BYTES = 4 * 1024 * 1024
 _MOST_VALUES = 20_000  # besides the labels; each wrong one is a problem of some hundred bytes
 
@@ -64,8 +67,8 @@ def open_bundle(folder: str | Path, *, manifest_digest: bool = True) -> Bundle:
             those who want to say what was.
 
     Raises:
-        BundleError: it is missing, of another schema version, inconsistent, incomplete or altered, or a file in it
-            is a link that leads out of it.
+        BundleError: it is missing, of another schema version, inconsistent, incomplete or altered, a file in it is a
+            link that leads out of it, or a package in it holds more than the manifest says.
     """
     folder = Path(folder)
     path = folder / MANIFEST
@@ -87,6 +90,7 @@ def open_bundle(folder: str | Path, *, manifest_digest: bool = True) -> Bundle:
             raise _unreadable(file, error) from error
         if found != digest:
             raise BundleError(f"{file}: differs from the manifest's digest; copy the bundle or export it again")
+    _check_packages(bundle)
     return bundle
 
 
@@ -120,6 +124,25 @@ def _check_file(folder: Path, file: Path) -> None:
         raise BundleError(f"{file}: a link that leads out of the bundle; put the file itself there")
     if not regular:
         raise BundleError(f"{file}: named in the manifest, but no file; copy the whole bundle again")
+
+
+def _check_packages(bundle: Bundle) -> None:
+    """Refuse files without a digest inside of packages: a package's own list, which has none, could name them."""
+
+    def refuse(error: OSError) -> None:
+        raise _unreadable(Path(error.filename), error)
+
+    listed = bundle.files
+    packages = {graph.path for graph in bundle.manifest.subgraphs if bundle.path_of(graph).is_dir()}
+    for package in sorted(packages):
+        for base, folders, names in os.walk(bundle.folder / package, onerror=refuse):
+            for file in (Path(base, name) for name in (*folders, *names)):
+                name = file.relative_to(bundle.folder).as_posix()
+                if name == f"{package}/{_PACKAGE_LIST}":  # rewritten, with other identifiers, when a package is loaded
+                    _check_file(bundle.folder, file)
+                elif name not in listed and (file.is_symlink() or not file.is_dir()):
+                    what = f"{one_line(name)} has no digest in the manifest"
+                    raise BundleError(f"{bundle.folder}: {what}; remove it or copy the bundle again")
 
 
 def _unreadable(file: Path, error: Exception) -> BundleError:

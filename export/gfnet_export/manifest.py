@@ -14,11 +14,19 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationErro
 
 from gfnet.errors import one_line
 from gfnet.images import Preprocessing as SquareCrop
+from gfnet.limits import (
+    LARGEST_IMAGE,
+    LARGEST_RESIZE,
+    LONGEST_LABEL,
+    LONGEST_NAME,
+    MOST_BUDGETS,
+    MOST_CLASSES,
+    MOST_STEPS,
+)
 from gfnet.results import BudgetPoint
 from gfnet_export import names
 
 SCHEMA_VERSION: Literal[1] = 1
-MOST_CLASSES = 100_000
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Format = Literal["onnx", "coreml"]
@@ -30,18 +38,16 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 Percent = Annotated[float, Field(ge=0, le=100)]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 """Also an ``Int`` of every reader in another language."""
-Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\u0000-\u001f\u007f]+$")]
+Text = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME, pattern=r"^[^\u0000-\u001f\u007f]+$")]
 """One line."""
 RelativePath = Annotated[str, Field(min_length=1, max_length=500)]
-Step = Annotated[int, Field(ge=1, le=64)]
-Label = Annotated[str, Field(max_length=1000)]
+Step = Annotated[int, Field(ge=1, le=MOST_STEPS)]
+Label = Annotated[str, Field(max_length=LONGEST_LABEL)]
 Value = TypeVar("Value")
-PerStep = Annotated[tuple[Value, ...], Field(max_length=64)]
+PerStep = Annotated[tuple[Value, ...], Field(max_length=MOST_STEPS)]
 
 # Far beyond any network, and small enough that whoever believes a manifest allocates no more than it can have.
 _MOST_ELEMENTS = 2**28
-_LARGEST_IMAGE = 4096
-_LARGEST_RESIZE = 4
 
 _SHOWN_PROBLEMS, _MOST_PROBLEMS = 3, 10_000
 
@@ -93,7 +99,7 @@ class Subgraph(_Record):
 
     name: Text
     role: Role
-    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=64)]
+    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=MOST_STEPS)]
     path: RelativePath
     function: Text | None = None
     sha256: Annotated[dict[RelativePath, Sha256], Field(min_length=1, max_length=64)]
@@ -140,8 +146,8 @@ class Preprocessing(_Record):
         std: likewise.
     """
 
-    image_size: Annotated[int, Field(ge=1, le=_LARGEST_IMAGE)]
-    resize_size: Annotated[int, Field(ge=1, le=_LARGEST_IMAGE * _LARGEST_RESIZE)]
+    image_size: Annotated[int, Field(ge=1, le=LARGEST_IMAGE)]
+    resize_size: Annotated[int, Field(ge=1, le=LARGEST_IMAGE * LARGEST_RESIZE)]
     interpolation: Literal["bilinear", "bicubic"]
     glance_interpolation: Literal["bilinear", "bicubic"]
     mean: tuple[float, float, float]
@@ -149,7 +155,7 @@ class Preprocessing(_Record):
 
     @model_validator(mode="after")
     def _keeps_something(self) -> Preprocessing:
-        if self.resize_size > _LARGEST_RESIZE * self.image_size:
+        if self.resize_size > LARGEST_RESIZE * self.image_size:
             raise ValueError(f"of a side of {self.resize_size} pixels only {self.image_size} are kept")
         return self
 
@@ -220,14 +226,14 @@ class Manifest(_Record):
     layout: Layout = "split"
     calibration: Calibration | None = None
     architecture: Text
-    patch_size: Annotated[int, Field(ge=1, le=_LARGEST_IMAGE)]
+    patch_size: Annotated[int, Field(ge=1, le=LARGEST_IMAGE)]
     steps: Step
     num_classes: Annotated[int, Field(ge=1, le=MOST_CLASSES)]
     labels: Annotated[tuple[Label, ...], Field(max_length=MOST_CLASSES)] | None
     preprocessing: Preprocessing
     step_macs: PerStep[Annotated[float, Field(ge=0)]]
     anytime_top1: PerStep[Percent]
-    budgets: Annotated[tuple[Budget, ...], Field(max_length=500)]
+    budgets: Annotated[tuple[Budget, ...], Field(max_length=MOST_BUDGETS)]
     subgraphs: Annotated[tuple[Subgraph, ...], Field(max_length=256)]
     exporter: Exporter
 

@@ -16,6 +16,7 @@ from gfnet.predictor import Predictor
 from gfnet_export import names
 from gfnet_export.bundle import Bundle, open_bundle
 from gfnet_export.manifest import Manifest, Subgraph, TensorSpec
+from gfnet_export.onnx_file import refuse_external_data
 from gfnet_export.runner import BundleSteps, predictor_over
 
 Provider = Literal["cpu", "coreml", "cuda", "xnnpack"]
@@ -211,13 +212,14 @@ def open_bundle_sessions(
         open_file: makes a session of a file; a benchmark puts a stopwatch here.
 
     Raises:
-        BundleError: it is of another format, or a file is not what the manifest says.
+        BundleError: it is of another format, or a file is not what the manifest says or reads from elsewhere.
     """
     if bundle.manifest.format != "onnx":
         way = "`gfnet predict` interprets it, or export it with `onnx`"
         raise BundleError(f"{bundle.folder}: not for ONNX Runtime, but {bundle.manifest.format}; {way}")
     sessions = {}
     for graph in bundle.manifest.subgraphs:
+        refuse_external_data(bundle.path_of(graph))
         sessions[graph.name] = session = open_file(bundle.path_of(graph), threads)
         for wanted, found in ((graph.inputs, session.get_inputs()), (graph.outputs, session.get_outputs())):
             described = sorted((spec.name, spec.shape, _DTYPES[spec.dtype]) for spec in wanted)

@@ -1,35 +1,33 @@
 """This project's own layout: ``.safetensors``, self-describing.
 
 The weights under this project's names, and in the metadata the configuration, the class labels, the
-evaluation and how it was trained.  A run's own checkpoints carry its state too, in tensors and metadata of
-their own: they are checkpoints like any other, and training can go on from them.
+evaluation, how it was trained, and a digest of the whole file.  A run's own checkpoints carry its state too, in
+tensors and metadata of their own: they are checkpoints like any other, and training can go on from them.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
 
-from gfnet.checkpoint.contents import Checkpoint, labels_for, load_component
-from gfnet.config import ModelConfig
-from gfnet.errors import CheckpointError
+from gfnet.checkpoint.contents import Checkpoint, labels_for, load_network
+from gfnet.checkpoint.header import Component, Header, header_text, read_header
+from gfnet.digests import own_digest, with_own_digest
+from gfnet.errors import CheckpointError, one_line
 from gfnet.files import atomic_file
-from gfnet.model import GFNet
-from gfnet.results import Evaluation
 
-FORMAT_VERSION = 1
 _METADATA_KEY = "gfnet"
 _STATE_PREFIX = "training."
+_LENGTH_BYTES = 8  # before the header of a safetensors file: its length
+_PIECE_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -62,28 +60,34 @@ def save_checkpoint(
         before_replacing: called when the new file is written and an old one is about to be replaced.
 
     Raises:
+        CheckpointError: labels, results, recipe or state are such that no reader would take them.
         GFNetError: the place is not writable or the disk is full.
     """
-    content = {
-        "format_version": FORMAT_VERSION,
-        "config": checkpoint.model.config.to_dict(),
-        "labels": checkpoint.labels,
-        "evaluation": checkpoint.evaluation and dataclasses.asdict(checkpoint.evaluation),
-        "recipe": checkpoint.recipe,
-        "untrained": checkpoint.untrained,
-    }
+    header = Header(
+        checkpoint.model.config,
+        checkpoint.labels,
+        checkpoint.evaluation,
+        checkpoint.recipe,
+        checkpoint.untrained,
+        None if state is None else state.values,
+    )
     tensors = {key: value.detach().cpu().contiguous() for key, value in checkpoint.model.state_dict().items()}
     if half:  # variances of norms may be too small for float16
         tensors = {key: value.half() if value.ndim > 1 else value for key, value in tensors.items()}
     if state is not None:
-        content["training"] = state.values
         tensors |= {_STATE_PREFIX + key: value.detach().cpu().contiguous() for key, value in state.tensors.items()}
-    content["sha256"] = _digest(tensors)
+    try:
+        text = header_text(header)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
     # One entry: safetensors writes several in random order, and equal networks should be equal files.
-    metadata = {_METADATA_KEY: json.dumps(content)}
+    content = memoryview(safetensors.torch.save(tensors, {_METADATA_KEY: text}))
+    begin, rest = content[: _begin_bytes(content)], content[_begin_bytes(content) :]
     with atomic_file(path) as temporary:
         # Written here, not by the library, whose own error hides that the disk is full.
-        temporary.write_bytes(safetensors.torch.save(tensors, metadata))
+        with open(temporary, "wb") as stream:
+            stream.write(with_own_digest(bytes(begin), (rest,)))
+            stream.write(rest)
         if before_replacing is not None:
             before_replacing()
 
@@ -102,24 +106,15 @@ def load_native(path: Path) -> Checkpoint:
     Raises:
         CheckpointError: it is damaged, none of this project's, or does not fit its network.
     """
-    content, tensors = _read(path)
-    try:
-        config = ModelConfig.from_dict(content["config"])
-        labels, recipe, untrained = content["labels"], content["recipe"], tuple(content["untrained"])
-        stored = content["evaluation"] and Evaluation.from_dict(content["evaluation"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: its metadata is damaged ({error}); copy it again") from error
-    model = GFNet(config)
-    by_component: dict[str, dict[str, Tensor]] = {}
+    header, tensors = _read(path)
+    by_component: dict[str, dict[str, Tensor]] = {name: {} for name in get_args(Component)}
     for key, value in tensors.items():
         component, _, rest = key.partition(".")
         by_component.setdefault(component, {})[rest] = value
     by_component.pop(_STATE_PREFIX.removesuffix("."), None)
-    for component, module in model.named_children():
-        load_component(path, component, module, by_component.pop(component, {}))
-    if by_component:
-        raise CheckpointError(f"{path}: unexpected component {next(iter(by_component))}")
-    return Checkpoint(model.eval(), labels_for(config, labels), stored, recipe, untrained)
+    model = load_network(path, header.config, by_component)
+    labels = labels_for(header.config, header.labels)
+    return Checkpoint(model, labels, header.evaluation, header.recipe, header.untrained)
 
 
 def load_training_state(path: Path) -> TrainingState:
@@ -128,38 +123,47 @@ def load_training_state(path: Path) -> TrainingState:
     Raises:
         CheckpointError: it is damaged, none of this project's, or holds no state.
     """
-    content, tensors = _read(path)
-    if "training" not in content:
+    header, tensors = _read(path)
+    if header.training is None:
         raise CheckpointError(f"{path}: a finished network without the state of its training; pass it as --init")
     state = {k.removeprefix(_STATE_PREFIX): v for k, v in tensors.items() if k.startswith(_STATE_PREFIX)}
-    return TrainingState(state, content["training"])
+    return TrainingState(state, header.training)
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Metadata and tensors of a file that is whole."""
+def _read(path: Path) -> tuple[Header, dict[str, Tensor]]:
+    """Header and tensors of a file that is whole."""
     try:
         with safetensors.safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  no mapping
     except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: damaged or no safetensors file ({error}); copy it again") from error
+        raise CheckpointError(f"{path}: damaged or no safetensors file ({one_line(error)}); copy it again") from error
     if _METADATA_KEY not in metadata:
         raise CheckpointError(f"{path}: a safetensors file, but not a checkpoint of this project")
     try:
-        content = json.loads(metadata[_METADATA_KEY])
-        version = content["format_version"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: its metadata is damaged ({error}); copy it again") from error
-    if version != FORMAT_VERSION:
-        raise CheckpointError(
-            f"{path}: format version {version}, but this release reads {FORMAT_VERSION}; use the release that wrote it"
-        )
-    if "sha256" in content and content["sha256"] != _digest(tensors):
-        raise CheckpointError(f"{path}: damaged, its weights are not those that were written; copy it again")
-    return content, tensors
+        header = read_header(metadata[_METADATA_KEY])
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    if header.digest is not None:
+        with open(path, "rb") as stream:
+            begin = stream.read(_LENGTH_BYTES)
+            begin += stream.read(_begin_bytes(begin) - _LENGTH_BYTES)
+            pieces = iter(lambda: stream.read(_PIECE_BYTES), b"")
+            whole = own_digest(begin, header.digest, pieces) == header.digest
+    else:  # of an older release
+        whole = header.weights_sha256 in (None, _weights_digest(tensors))
+    if not whole:
+        raise CheckpointError(f"{path}: damaged, it is not what was written (its digest differs); copy it again")
+    return header, tensors
 
 
-def _digest(tensors: Mapping[str, Tensor]) -> str:
+def _begin_bytes(file: bytes | memoryview) -> int:
+    """Length of all that lies before a file's tensors."""
+    return _LENGTH_BYTES + int.from_bytes(file[:_LENGTH_BYTES], "little")
+
+
+def _weights_digest(tensors: Mapping[str, Tensor]) -> str:
+    """What older releases stored: of the weights, but neither of their types nor of what is said about them."""
     digest = hashlib.sha256()
     for key in sorted(tensors):
         digest.update(key.encode())

@@ -7,9 +7,8 @@ those of the official trainer (neither).  Nothing is ever unpickled that could r
 from __future__ import annotations
 
 import io
-import pickle
-import warnings
-import zipfile
+import math
+import reprlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,13 @@ from torch import Tensor, nn
 
 from gfnet.backbones import create_encoder, family_of
 from gfnet.backbones.encoder import same_key
-from gfnet.checkpoint.contents import Checkpoint, labels_for, load_component
+from gfnet.checkpoint.contents import Checkpoint, labels_for, load_network
+from gfnet.checkpoint.state_dicts import is_plain, read_pickle, unwrapped
 from gfnet.config import OFFICIAL_ARCHS, RELEASED, ModelConfig, model_config
 from gfnet.cost import cumulative_macs
-from gfnet.errors import CheckpointError
+from gfnet.errors import CheckpointError, one_line
 from gfnet.files import atomic_file
+from gfnet.limits import MOST_BUDGETS
 from gfnet.model import GFNet
 from gfnet.results import BudgetPoint, Evaluation
 
@@ -97,7 +98,9 @@ def load_official(path: Path, arch: str | None, patch_size: int | None, steps: i
     Raises:
         CheckpointError: it is damaged, no checkpoint, or does not fit its network.
     """
-    content = _read_pickle(path)
+    content = read_pickle(path)
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: no checkpoint of the official code: it holds a {type(content).__name__}")
     components: dict[str, dict[str, Any]] = {}
     for name in (*_ENCODERS, "fc", "policy"):
         tensors = content.get(name)
@@ -107,45 +110,12 @@ def load_official(path: Path, arch: str | None, patch_size: int | None, steps: i
             raise CheckpointError(f"{path}: no checkpoint of the official code: component {name} is missing")
         if not isinstance(tensors, Mapping) or not all(isinstance(key, str) for key in tensors):
             raise CheckpointError(f"{path}: component {name} is no state dict")
-        components[name] = {key.removeprefix(_PREFIX): value for key, value in tensors.items()}
+        components[name] = unwrapped(path, tensors)
     config = _official_config(path, content, components, arch, patch_size, steps)
-    model = GFNet(config)
-    for component, (module, official_key) in _components(model).items():
-        if component in components:
-            load_component(path, component, module, components[component], official_key)
+    evaluation = _official_evaluation(path, content, config)
+    model = load_network(path, config, components, _components)
     untrained = () if "policy" in components else ("policy",)
-    return Checkpoint(
-        model.eval(), labels_for(config, None), _official_evaluation(path, content, config), None, untrained
-    )
-
-
-def _read_pickle(path: Path) -> dict[str, Any]:
-    try:
-        with torch.serialization.safe_globals(_numpy_globals()), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the pickle protocol of what is no pickle at all
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        what = "holds objects other than tensors" if "Unsupported global" in str(error) else "cannot be read"
-        raise CheckpointError(f"{path}: no checkpoint: it {what}; nothing in it was run") from error
-    except Exception as error:  # damaged bytes make torch raise nearly anything: IndexError, struct.error, ...
-        kind = "truncated or damaged" if zipfile.is_zipfile(path) or _starts_like_zip(path) else "no checkpoint"
-        raise CheckpointError(f"{path}: {kind}; copy it again or choose another file") from error
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{path}: no checkpoint of the official code: it holds a {type(content).__name__}")
-    return content
-
-
-def _numpy_globals() -> list[Any]:
-    """What pickled numpy numbers and arrays call: all that such files may hold besides tensors and containers."""
-    functions: list[Any] = [np.float64(0).__reduce__()[0], np.zeros(1).__reduce__()[0]]
-    # numpy 1 knew them under another module's name.
-    old_names = [(function, f"numpy.core.multiarray.{function.__name__}") for function in functions]
-    return [*functions, *old_names, np.ndarray, np.dtype, *(type(np.dtype(code)) for code in ("f8", "f4", "i8", "i4"))]
-
-
-def _starts_like_zip(path: Path) -> bool:
-    with open(path, "rb") as stream:
-        return stream.read(2) == b"PK"
+    return Checkpoint(model, labels_for(config, None), evaluation, None, untrained)
 
 
 def _official_config(
@@ -157,22 +127,32 @@ def _official_config(
     steps: int | None,
 ) -> ModelConfig:
     """What the file says of its network, completed by the caller, then by the shapes of its tensors."""
-    arch = content.get("model_name") or arch or _recognise_arch(path, components["model_state_dict"])
+    told = _first(content.get("model_name"), arch)
+    arch = _recognise_arch(path, components["model_state_dict"]) if told is None else told
     if not isinstance(arch, str) or arch not in OFFICIAL_ARCHS:
-        raise CheckpointError(f"{path}: unknown model_name {arch!r}; known are {', '.join(OFFICIAL_ARCHS)}")
+        shown = one_line(reprlib.repr(arch))
+        raise CheckpointError(f"{path}: unknown model_name {shown}; known are {', '.join(OFFICIAL_ARCHS)}")
     released = [config for config in RELEASED.values() if config.arch == arch]
-    patch_size = content.get("patch_size") or patch_size or _recognise_patch(components.get("policy"), released)
+    told = _first(content.get("patch_size"), patch_size)
+    patch_size = _recognise_patch(components.get("policy"), released) if told is None else told
     if patch_size is None:
         raise CheckpointError(f"{path}: neither a policy nor a patch size in this file; pass --patch-size")
     flops = content.get("flops")
     try:
-        patch_size, flops = int(patch_size), [] if flops is None else [float(value) for value in flops]
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"{path}: patch_size or flops is damaged ({error}); copy the file again") from error
+        patch_size, flops = int(patch_size), [] if flops is None else _numbers("flops", flops)
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path}: patch_size or flops is damaged ({one_line(error)}); copy the file again"
+        ) from error
     steps = len(flops) or steps or released[0].steps
     head = next((v for k, v in components["fc"].items() if k in ("fc.weight", "fc_2.weight")), None)
     num_classes = int(head.shape[0]) if isinstance(head, Tensor) and head.ndim == 2 else None
     return model_config(arch, patch_size, steps, num_classes=num_classes)
+
+
+def _first(told: Any, given: Any) -> Any:
+    """What the file says, or else the caller."""
+    return given if told is None else told
 
 
 def _recognise_arch(path: Path, tensors: Mapping[str, Any]) -> str:
@@ -216,20 +196,44 @@ def _official_evaluation(path: Path, content: Mapping[str, Any], config: ModelCo
     if any(content.get(name) is None for name in names):
         return None
     try:
-        if any(len(row) != config.steps for row in content["dynamic_threshold"]):
+        thresholds = _rows("dynamic_threshold", content["dynamic_threshold"])
+        costs, accuracies = _rows("budgeted_batch_classification", content["budgeted_batch_classification"])
+        if any(len(row) != config.steps for row in thresholds):
             raise ValueError(f"dynamic_threshold has not {config.steps} values in each row")
-        costs, accuracies = content["budgeted_batch_classification"]
         points = tuple(
-            BudgetPoint(
-                float(cost), tuple(float(v) for v in row), None if top1 is None else float(top1), float(cost), ()
-            )
-            for row, cost, top1 in zip(content["dynamic_threshold"], costs, accuracies, strict=True)
+            BudgetPoint(cost, tuple(row), None if math.isnan(top1) else top1, cost, ())
+            for row, cost, top1 in zip(thresholds, costs, accuracies, strict=True)
         )
         return Evaluation(
             images=0,
-            macs=tuple(float(v) for v in content["flops"]),
-            anytime_top1=tuple(float(v) for v in content["anytime_classification"]),
+            macs=tuple(_numbers("flops", content["flops"])),
+            anytime_top1=tuple(_numbers("anytime_classification", content["anytime_classification"])),
             budgeted=points,
         )
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: its evaluation results are damaged ({error})") from error
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        raise CheckpointError(f"{path}: its evaluation results are damaged ({one_line(error)})") from error
+
+
+def _rows(name: str, values: Any) -> list[list[float]]:
+    """Rows of numbers in any of the forms in which the official code stored them, of bounded size."""
+    return [_numbers(name, row) for row in _items(name, values)]
+
+
+def _numbers(name: str, values: Any) -> list[float]:
+    """Likewise of one row; NaN for ``None``."""
+    return [math.nan if value is None else _number(name, value) for value in _items(name, values)]
+
+
+def _items(name: str, values: Any) -> list[Any]:
+    if not (isinstance(values, list | tuple | np.ndarray) or is_plain(values)):
+        raise TypeError(f"{name} is a {type(values).__name__}, not a list")
+    if len(values) > MOST_BUDGETS:
+        raise ValueError(f"{name} has {len(values)} values")
+    return list(values)
+
+
+def _number(name: str, value: Any) -> float:
+    scalar = isinstance(value, np.ndarray | Tensor) and value.ndim == 0
+    if not (scalar or isinstance(value, int | float | np.number)) or isinstance(value, bool):
+        raise TypeError(f"{name} holds a {type(value).__name__}, not a number")
+    return float(value)

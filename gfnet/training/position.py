@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
-from gfnet.checkpoint import TrainingState
+from gfnet.checkpoint import TrainingState, load_training_state
+from gfnet.errors import CheckpointError, one_line
 from gfnet.training.learner import Learner
+from gfnet.training.recipe import STAGES
 from gfnet.training.totals import Totals
 
 
@@ -63,6 +68,54 @@ class Position:
         return cls(**{**values, **totals})
 
 
+_Amount = Annotated[int, Field(ge=0, le=2**53)]
+
+
+class _StoredPosition(BaseModel):
+    """A :class:`Position` in a file, its totals apart."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    stage: Annotated[int, Field(ge=0, le=len(STAGES))]
+    epoch: _Amount
+    batch: _Amount
+    iteration: _Amount
+    skipped: _Amount
+    best: float | None
+    epoch_totals: Totals
+    line_totals: Totals
+
+
+class _StoredState(BaseModel):
+    """The values of a :class:`gfnet.checkpoint.TrainingState`, as the trainer writes them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    position: _StoredPosition
+    metrics_bytes: _Amount
+    images: _Amount
+    labels_sha256: str
+    finished: bool
+    optimizer: dict[str, Any] | None = None
+    scaler: dict[str, Any] | None = None
+
+
+def load_state(path: Path) -> TrainingState:
+    """The state of the run that wrote this file, fit to be gone on from.
+
+    Raises:
+        CheckpointError: it is damaged, none of this project's, or holds no such state.
+    """
+    state = load_training_state(path)
+    try:
+        _StoredState.model_validate_json(json.dumps(state.values), strict=True)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        what = one_line(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}")
+        raise CheckpointError(f"{path}: the state of its training is damaged ({what}); copy it again") from error
+    return state
+
+
 def pack_learner(learner: Learner) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Optimiser and scaler as tensors and JSON-ready values."""
     state = learner.optimizer.state_dict()
@@ -82,16 +135,44 @@ def pack_learner(learner: Learner) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def unpack_learner(learner: Learner, state: TrainingState) -> None:
-    """Give a new learner of the same stage what :func:`pack_learner` took from an old one."""
-    parameters = [p for group in learner.optimizer.param_groups for p in group["params"]]
+    """Give a new learner of the same stage what :func:`pack_learner` took from an old one.
+
+    Raises:
+        CheckpointError: it is of another network or stage.
+    """
+    try:
+        _unpack(learner, state)
+    # Optimisers raise nearly anything for the state of another one.
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"the state of the training does not fit its network ({one_line(error)}); begin again with --overwrite"
+        ) from error
+
+
+def _unpack(learner: Learner, state: TrainingState) -> None:
+    groups = learner.optimizer.param_groups
+    parameters = [p for group in groups for p in group["params"]]
     stored = state.values["optimizer"]
+    for group, old in zip(groups, stored["param_groups"], strict=True):
+        for name in (group.keys() | old.keys()) - {"params"}:
+            if _kind(group[name]) != _kind(old[name]):
+                raise ValueError(f"{name} is {old[name]!r}")
     entries: dict[int, dict[str, Any]] = {int(index): dict(values) for index, values in stored["state"].items()}
     for key, value in state.tensors.items():
         _, index, name = key.split(".", 2)
         parameter = parameters[int(index)]
         if value.shape == parameter.shape:  # files are contiguous; fused optimisers need the weights' own layout
             value = torch.empty_like(parameter, requires_grad=False).copy_(value)
+        elif value.ndim:
+            raise ValueError(f"{key} is {tuple(value.shape)}, not {tuple(parameter.shape)}")
         entries.setdefault(int(index), {})[name] = value
     learner.optimizer.load_state_dict({"state": entries, "param_groups": stored["param_groups"]})
     if state.values["scaler"] and learner.precision.scaler.is_enabled():
         learner.precision.scaler.load_state_dict(state.values["scaler"])
+
+
+def _kind(value: Any) -> Any:
+    """What JSON keeps of an option's type."""
+    if isinstance(value, list | tuple):
+        return [_kind(item) for item in value]
+    return float if type(value) is int else type(value)

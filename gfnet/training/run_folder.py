@@ -14,10 +14,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from gfnet.checkpoint import Checkpoint, TrainingState, load_checkpoint, load_training_state, save_checkpoint
+from gfnet.checkpoint import Checkpoint, TrainingState, load_checkpoint, save_checkpoint
 from gfnet.errors import CheckpointError, TrainingError
 from gfnet.files import atomic_file, write_text
 from gfnet.training.curves import draw_curves, read_metrics
+from gfnet.training.position import load_state
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ class RunFolder:
         problems = []
         for path in (self.last, self.previous):
             try:
-                loaded = load_checkpoint(path), load_training_state(path)
+                loaded = load_checkpoint(path), load_state(path)
             except CheckpointError as error:
                 problems.append(str(error))
                 continue
@@ -189,7 +190,7 @@ class RunFolder:
 
     def _finished(self) -> bool:
         try:
-            return bool(load_training_state(self.last).values["finished"])
+            return bool(load_state(self.last).values["finished"])
         except CheckpointError:
             return False
 

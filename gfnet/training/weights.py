@@ -7,15 +7,15 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
-import torch
 from torch import Tensor
 
 from gfnet.backbones import Encoder, family_of
 from gfnet.checkpoint import load_checkpoint
-from gfnet.errors import CheckpointError
+from gfnet.checkpoint.state_dicts import is_plain, read_pickle, unwrapped
+from gfnet.errors import CheckpointError, one_line
 
 _WRAPPERS = ("state_dict", "model", "model_state_dict", "state_dict_ema")
-_PREFIXES = ("module.", "net.", "model.")
+_PREFIXES = ("module.", "net.", "model.")  # of what a backbone is put into
 _SHOWN = 3
 
 
@@ -37,7 +37,7 @@ def load_encoder_weights(encoder: Encoder, path: str | Path, arch: str, *, local
         CheckpointError: the file is missing, no weights, or those of another backbone.
     """
     path = Path(path)
-    tensors = _named(_read(path, local), encoder, arch)
+    tensors = _named(path, _read(path, local), encoder, arch)
     own = encoder.net.state_dict()
     head = {f"{encoder.net.pretrained_cfg.get('classifier', 'classifier')}.{kind}" for kind in ("weight", "bias")}
     left = [key for key in head & set(own) if key not in tensors or tensors[key].shape != own[key].shape]
@@ -48,11 +48,16 @@ def load_encoder_weights(encoder: Encoder, path: str | Path, arch: str, *, local
         for key, value in tensors.items()
         if key in own and key not in left and value.shape != own[key].shape
     ]
+    problems += [
+        f"{key} is {value.dtype}, not {own[key].dtype}"
+        for key, value in tensors.items()
+        if key in own and value.is_floating_point() != own[key].is_floating_point()
+    ]
     # Old files do not count batches; the count is of no use here.
     problems = [problem for problem in problems if not problem.endswith(".num_batches_tracked")]
     if problems:
         more = f" and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-        raise CheckpointError(f"{path}: no weights of {arch}: {'; '.join(problems[:_SHOWN])}{more}")
+        raise CheckpointError(f"{path}: no weights of {arch}: {one_line('; '.join(problems[:_SHOWN]))}{more}")
     encoder.net.load_state_dict({key: value for key, value in tensors.items() if key not in left}, strict=False)
     return sorted(left)
 
@@ -60,17 +65,13 @@ def load_encoder_weights(encoder: Encoder, path: str | Path, arch: str, *, local
 def _read(path: Path, local: bool) -> dict[str, Any]:
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file")
-    try:
-        if path.suffix == ".safetensors":
+    if path.suffix == ".safetensors":
+        try:
             tensors = safetensors.torch.load_file(path)
-            return tensors if "global_encoder" not in {key.partition(".")[0] for key in tensors} else _own(path, local)
-        values = torch.load(path, map_location="cpu", weights_only=True)
-    except (safetensors.SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
-        raise CheckpointError(f"{path}: damaged or no weights ({str(error).splitlines()[0]}); get it again") from error
-    except CheckpointError:
-        raise
-    except Exception as error:  # torch raises pickle's own errors for what it will not unpickle
-        raise CheckpointError(f"{path}: holds more than weights, which is not read; save its state_dict()") from error
+        except (safetensors.SafetensorError, OSError, RuntimeError, ValueError, KeyError) as error:
+            raise CheckpointError(f"{path}: damaged or no weights ({one_line(error)}); get it again") from error
+        return tensors if "global_encoder" not in {key.partition(".")[0] for key in tensors} else _own(path, local)
+    values = read_pickle(path)
     for name in _WRAPPERS:
         if isinstance(values, dict) and isinstance(values.get(name), dict):
             values = values[name]
@@ -85,11 +86,8 @@ def _own(path: Path, local: bool) -> dict[str, Tensor]:
     return (model.encoders[-1] if local else model.global_encoder).state_dict()
 
 
-def _named(values: dict[str, Any], encoder: Encoder, arch: str) -> dict[str, Tensor]:
+def _named(path: Path, values: dict[Any, Any], encoder: Encoder, arch: str) -> dict[str, Tensor]:
     """The file's tensors under timm's names."""
-    tensors = {key: value for key, value in values.items() if isinstance(value, Tensor)}
-    for prefix in _PREFIXES:
-        if tensors and all(key.startswith(prefix) for key in tensors):
-            tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
+    tensors = {key: value for key, value in values.items() if isinstance(key, str) and is_plain(value)}
     official = {family_of(arch).official_key(key): key for key in encoder.net.state_dict()}
-    return {official.get(key, key): value for key, value in tensors.items()}
+    return {official.get(key, key): value for key, value in unwrapped(path, tensors, _PREFIXES).items()}

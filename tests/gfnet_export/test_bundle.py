@@ -236,6 +236,16 @@ def test_what_is_no_file_of_the_bundle_is_refused(copy, name, replace, message):
     assert name in str(refused.value)
 
 
+@pytest.mark.parametrize("name", ["Data/com.apple.CoreML/weights/other.bin", "Data/other.mlmodel", ".hidden"])
+def test_a_package_with_a_file_that_has_no_digest_is_refused(coreml_bundle, tmp_path, name):
+    folder = shutil.copytree(coreml_bundle.folder, tmp_path / "bundle")
+    (folder / "notes.txt").write_text("beside the packages whatever one likes")
+    open_bundle(folder)
+    (folder / "policy.mlpackage" / name).write_bytes(b"weights")
+    with pytest.raises(BundleError, match=rf"policy\.mlpackage/{name} has no digest in the manifest; remove it"):
+        open_bundle(folder)
+
+
 def test_a_link_within_the_bundle_and_one_to_it_are_followed(copy):
     replace_by_link(copy / "policy.onnx", copy / "other.onnx")
     (copy.parent / "link").symlink_to(copy)

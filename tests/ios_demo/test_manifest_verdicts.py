@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -249,3 +250,43 @@ def test_both_readers_accept_what_is_exported(verdicts, onnx_bundle, coreml_bund
             [str(checker), str(bundle.folder)], capture_output=True, text=True, timeout=PATIENCE, check=True
         )
         assert done.stdout == "ok\n"
+
+
+def add_file(name: str) -> Callable[[Path], Any]:
+    def add(package: Path) -> None:
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).write_bytes(b"weights")
+
+    return add
+
+
+def link_out(package: Path) -> None:
+    (package / "Manifest.json").rename(package.parents[1] / "elsewhere.json")
+    (package / "Manifest.json").symlink_to(package.parents[1] / "elsewhere.json")
+
+
+PACKAGES: dict[str, tuple[Callable[[Path], Any], bool]] = {
+    "as it was": (lambda package: None, True),
+    "empty folder": (lambda package: (package / "Data" / "empty").mkdir(), True),
+    "list written anew": (add_file("Manifest.json"), True),
+    "no list": (lambda package: (package / "Manifest.json").unlink(), True),
+    "beside the package": (add_file("../other.bin"), True),
+    "other weights": (add_file("Data/com.apple.CoreML/weights/other.bin"), False),
+    "hidden weights": (add_file(".weights.bin"), False),
+    "list of a folder": (add_file("Data/Manifest.json"), False),
+    "link to a folder": (lambda package: (package / "Data" / "link").symlink_to(package), False),
+    "link to a file": (lambda package: (package / "link").symlink_to(package / "Manifest.json"), False),
+    "pipe": (lambda package: os.mkfifo(package / "pipe"), False),
+    "list from elsewhere": (link_out, False),
+}
+
+
+def test_both_readers_refuse_what_a_package_holds_besides(checker, coreml_bundle, tmp_path):
+    folders = [shutil.copytree(coreml_bundle.folder, tmp_path / str(index) / "b") for index in range(len(PACKAGES))]
+    for folder, (change, _) in zip(folders, PACKAGES.values(), strict=True):
+        change(folder / "policy.mlpackage")
+    command = [str(checker), *map(str, folders)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
+    swift = dict(zip(PACKAGES, (line == "ok" for line in done.stdout.splitlines()), strict=True))
+    python = dict(zip(PACKAGES, (python_verdict(str(folder)) is None for folder in folders), strict=True))
+    assert python == swift == {name: right for name, (_, right) in PACKAGES.items()}

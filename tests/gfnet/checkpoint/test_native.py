@@ -82,7 +82,7 @@ def test_safetensors_with_other_weights_than_their_configuration_says_are_refuse
     with safetensors.safe_open(path, "pt") as file:
         metadata, tensors = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     content = json.loads(metadata["gfnet"])
-    del content["sha256"]  # or the damage would be noticed first
+    del content["digest"]  # or the damage would be noticed first
     metadata["gfnet"] = json.dumps(content)
     save_changed = safetensors.torch.save_file
     save_changed(tensors | {"policy.actor.0.bias": torch.zeros(5)}, path, metadata)
@@ -100,7 +100,7 @@ def test_a_single_flipped_bit_is_noticed(tiny, tmp_path):
     content = bytearray(path.read_bytes())
     content[-1000] ^= 1
     path.write_bytes(content)
-    assert "damaged, its weights are not those that were written" in refusal(path)
+    assert "damaged, it is not what was written (its digest differs)" in refusal(path)
 
 
 def test_the_state_of_a_run_travels_with_its_network(tiny, tmp_path):

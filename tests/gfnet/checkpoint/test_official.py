@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,14 @@ def test_numbers_pickled_by_any_numpy_are_read(module, tmp_path):
     # The legacy layout holds the names as plain lines, without their lengths.
     path.write_bytes(path.read_bytes().replace(b"cnumpy._core.multiarray\n", f"c{module}\n".encode()))
     assert load_checkpoint(path).model.config.steps == 4
+
+
+@pytest.mark.parametrize("start", ["_orig_mod.", "module._orig_mod.", "_orig_mod.module."])
+def test_a_compiled_network_s_names_are_understood(start, official, tmp_path):
+    content = released_content(hollow=False)
+    for component in ("model_prime_state_dict", "model_state_dict", "fc", "policy"):
+        content[component] = {start + key.removeprefix("module."): value for key, value in content[component].items()}
+    assert_same_weights(load_checkpoint(save(tmp_path / "file.pth.tar", content)).model, official.model)
 
 
 def test_a_stage_1_file_has_an_untrained_policy(tmp_path):
@@ -301,6 +310,17 @@ def test_a_backbone_that_is_not_recognised_is_told(tmp_path):
         ("patch_size", "large", "patch_size or flops is damaged"),
         ("patch_size", -96, "patch_size is -96"),
         ("flops", 5.0, "patch_size or flops is damaged"),
+        ("flops", ["1"] * 5, "flops holds a str, not a number"),
+        ("flops", "12345", "flops is a str, not a list"),
+        ("flops", [1.0] * 65, "steps is 65; use a whole number from 1 to 64"),
+        ("flops", torch.zeros(1).expand(10**12), "flops has 1000000000000 values"),
+        ("flops", torch.zeros(5).to_sparse(), "flops is a Tensor, not a list"),
+        ("patch_size", torch.zeros(3), "patch_size or flops is damaged"),
+        ("patch_size", 10**9, "patch_size is 1000000000; use"),
+        ("patch_size", float("inf"), "patch_size or flops is damaged"),
+        ("model_name", torch.zeros(3), "unknown model_name tensor"),
+        ("fc", {"fc.weight": torch.zeros(1).expand(10**9, 1024)}, "num_classes is 1000000000; use"),
+        ("policy", {"actor.0.bias": torch.zeros(1).expand(10**12)}, "policy does not fit the network"),
     ],
 )
 def test_files_with_strange_content_are_refused(component, value, message, tmp_path):
@@ -322,6 +342,45 @@ def test_results_that_do_not_fit_the_network_are_refused(thresholds, budgeted, t
         "budgeted_batch_classification": budgeted,
     }
     assert "evaluation results are damaged" in refusal(save(tmp_path / "file.pth.tar", content))
+
+
+RESULTS = {
+    "anytime_classification": [50.0] * 5,
+    "dynamic_threshold": torch.full((2, 5), 0.5),
+    "budgeted_batch_classification": [[1.0, 2.0], [50.0, 60.0]],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("anytime_classification", [50.0] * 4, "anytime_top1 has 4 values for 5 steps"),
+        ("anytime_classification", [float("nan")] * 5, "anytime_top1 is nan"),
+        ("anytime_classification", [150.0] * 5, "anytime_top1 is 150.0"),
+        ("anytime_classification", {"a": 1}, "anytime_classification is a dict, not a list"),
+        ("anytime_classification", [[50.0]] * 5, "anytime_classification holds a list, not a number"),
+        ("dynamic_threshold", torch.full((2, 5), torch.inf), "thresholds is inf"),
+        ("dynamic_threshold", 0.5, "dynamic_threshold is a float, not a list"),
+        ("dynamic_threshold", torch.zeros(1, 1).expand(10**9, 10**6), "dynamic_threshold has 1000000000 values"),
+        ("dynamic_threshold", [["0.5"] * 5] * 2, "dynamic_threshold holds a str, not a number"),
+        ("budgeted_batch_classification", [[1.0, 2.0]], "not enough values"),
+        ("budgeted_batch_classification", [[-1.0, 2.0], [50.0, 60.0]], "budget is -1.0"),
+    ],
+)
+def test_results_that_nobody_measures_are_refused(name, value, message, tmp_path):
+    content = released_content() | RESULTS | {name: value}
+    told = refusal(save(tmp_path / "file.pth.tar", content))
+    assert told.startswith("its evaluation results are damaged (")
+    assert message in told
+
+
+def test_an_archive_that_grows_is_refused(tmp_path):
+    path = save(tmp_path / "file.pth.tar", released_content() | {"epoch": torch.zeros(10**6)})
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(tmp_path / "small.pth.tar", "w") as small:
+        for name in archive.namelist():
+            small.writestr(name, archive.read(name), zipfile.ZIP_DEFLATED)
+    assert torch.load(tmp_path / "small.pth.tar", weights_only=True)["epoch"].shape == (10**6,)
+    assert "a compressed archive, which torch never writes" in refusal(tmp_path / "small.pth.tar")
 
 
 @pytest.mark.parametrize("content", [[1, 2], torch.zeros(3), {}], ids=["list", "tensor", "empty"])

@@ -36,6 +36,11 @@ LAYOUTS = {
     "bare": lambda state: state,
     "under state_dict": lambda state: {"state_dict": state, "epoch": 3},
     "of DataParallel": lambda state: {"model": {f"module.{key}": value for key, value in state.items()}},
+    "compiled": lambda state: {f"_orig_mod.{key}": value for key, value in state.items()},
+    "compiled, then parallel": lambda state: {f"module._orig_mod.{key}": value for key, value in state.items()},
+    "parallel, then compiled": lambda state: {f"_orig_mod.module.{key}": value for key, value in state.items()},
+    "compiled inside of another": lambda state: {f"model._orig_mod.net.{key}": value for key, value in state.items()},
+    "one layer compiled": lambda state: {key.replace("conv1.", "conv1._orig_mod."): v for key, v in state.items()},
 }
 
 
@@ -77,12 +82,25 @@ class Anything:
     """Not a tensor."""
 
 
+def twice(state):
+    return {**state, **{f"_orig_mod.{key}": value for key, value in state.items()}}
+
+
 BAD = {
+    "every name twice": (lambda path: torch.save(twice(published()), path), "two tensors of one name"),
+    "numbers of another kind": (
+        lambda path: torch.save({key: value.int() for key, value in published().items()}, path),
+        "is torch.int32, not torch.float32",
+    ),
+    "sparse tensors": (
+        lambda path: torch.save({key: value.to_sparse() for key, value in published().items() if value.ndim}, path),
+        "missing",
+    ),
     "missing": (lambda path: None, "no such file"),
     "another backbone": (lambda path: torch.save(published(arch="resnet50"), path), "no weights of test_resnet: "),
     "code": (lambda path: torch.save({"state_dict": Anything()}, path), "holds more than weights"),
     "no state dict": (lambda path: torch.save({"epoch": 3}, path), "no state dict"),
-    "no file of torch": (lambda path: path.write_bytes(b"nothing"), "damaged|more than weights"),
+    "no file of torch": (lambda path: path.write_bytes(b"nothing"), "damaged|cannot be read"),
 }
 
 

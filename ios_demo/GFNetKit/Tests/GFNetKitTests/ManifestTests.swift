@@ -29,6 +29,20 @@ import Testing
     #expect(try ModelBundle.manifest(written, path: "again") == manifest)
 }
 
+@Test func aManifestThatDiffersFromItsOwnDigestIsRefused() throws {
+    let zeros = String(repeating: "0", count: 64)
+    let mark = "\"schema_version\": 1, \"digest\": \"\(zeros)\""
+    let open = try Fixtures.manifest(replacing: "\"schema_version\": 1", with: mark)
+    let told = ownSHA256(open, told: zeros)
+    let text = String(decoding: open, as: UTF8.self).replacingOccurrences(of: zeros, with: told)
+    #expect(try ModelBundle.manifest(Array(text.utf8), path: "m").digest == told)
+    for (old, new) in [("arrow", "Arrow"), ("0.485", "0.486"), (told, zeros), ("\n", " \n")] {
+        let bytes = Array(text.replacingOccurrences(of: old, with: new).utf8)
+        let error = #expect(throws: BundleError.self) { try ModelBundle.manifest(bytes, path: "m") }
+        #expect(error?.expectation == "altered, as it differs from its own digest")
+    }
+}
+
 @Test func unknownLabelsAreWrittenAsNull() throws {
     let text = String(decoding: try Fixtures.bytes("manifest.json"), as: UTF8.self)
     let start = try #require(text.range(of: "\"labels\": [")).lowerBound

@@ -4,6 +4,8 @@ import Foundation
 public struct ModelBundle: Sendable {
     /// The file that describes a bundle.
     public static let manifestName = "manifest.json"
+    /// Of a Core ML package: which of its files is the model.  Rewritten, with other identifiers, when it is loaded.
+    private static let packageList = "Manifest.json"
 
     /// Where it lies.
     public let folder: URL
@@ -11,8 +13,8 @@ public struct ModelBundle: Sendable {
 
     /// Reads a bundle and checks every file against its digest.
     ///
-    /// - Throws: ``BundleError``: it is missing, of another schema version, inconsistent, incomplete or altered, or a
-    ///   file in it is a link that leads out of it.
+    /// - Throws: ``BundleError``: it is missing, of another schema version, inconsistent, incomplete or altered, a file
+    ///   in it is a link that leads out of it, or a package in it holds more than the manifest says.
     public static func open(_ folder: URL) throws -> ModelBundle {
         guard itemType(folder.path) == .typeDirectory else {
             throw BundleError(
@@ -42,6 +44,7 @@ public struct ModelBundle: Sendable {
                     remedy: "copy the bundle or export it again")
             }
         }
+        try bundle.checkPackages()
         return bundle
     }
 
@@ -141,6 +144,28 @@ public struct ModelBundle: Sendable {
         guard let found = realpath(path, nil) else { return nil }
         defer { free(found) }
         return String(cString: found)
+    }
+
+    /// Refuses files without a digest inside of packages: a package's own list, which has none, could name them.
+    private func checkPackages() throws {
+        let named = Set(digests.map { Array($0.name.utf8) })
+        for package in Set(manifest.subgraphs.map(\.path)).sorted() {
+            let root = folder.appendingPathComponent(package).path
+            guard let found = Self.resolved(root), Self.itemType(found) == .typeDirectory,
+                let items = FileManager.default.enumerator(atPath: found)
+            else { continue }
+            while let item = items.nextObject() as? String {
+                if items.fileAttributes?[.type] as? FileAttributeType == .typeDirectory { continue }
+                let name = "\(package)/\(item)"
+                if item.isSpelled(Self.packageList) {
+                    try Self.check(folder.appendingPathComponent(name, isDirectory: false), in: folder)
+                } else if !named.contains(Array(name.utf8)) {
+                    throw BundleError(
+                        path: folder.path, expectation: "\(name) has no digest in the manifest",
+                        remedy: "remove it or copy the bundle again")
+                }
+            }
+        }
     }
 
     /// What lies behind a path's links.

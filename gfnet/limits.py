@@ -1,0 +1,16 @@
+"""How large things may be that a file says: far beyond any network, and small enough that no reader is overwhelmed."""
+
+from __future__ import annotations
+
+MOST_STEPS = 64
+MOST_CLASSES = 100_000
+MOST_BUDGETS = 500
+LARGEST_IMAGE = 4096
+"""Side, pixels."""
+LARGEST_RESIZE = 4
+"""Of a photo's shorter side to the square that is cut out of it."""
+LARGEST_HIDDEN = 16_384
+"""Width of a recurrent layer."""
+LONGEST_LABEL = 1000
+LONGEST_NAME = 200
+"""Characters of a class's name, and of any other."""
