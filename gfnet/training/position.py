@@ -81,6 +81,7 @@ class _StoredPosition(BaseModel):
     batch: _Amount
     iteration: _Amount
     skipped: _Amount
+    epoch_skipped: _Amount = 0
     best: float | None
     epoch_totals: Totals
     line_totals: Totals
