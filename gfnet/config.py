@@ -130,7 +130,8 @@ class ModelConfig:
         missing = sorted({"arch", "patch_size", "steps"} - set(values))
         if unknown or missing:
             raise ConfigError(f"model configuration: unknown {unknown}, missing {missing}")
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**given)
 
 
 def _is_number(value: Any) -> bool:

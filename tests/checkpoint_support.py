@@ -86,7 +86,7 @@ class Altered:
         for key in sorted(self.header):
             begin, end = self.header[key]["data_offsets"]
             digest.update(key.encode() + self.body[begin:end])
-        return Altered.joined(self, json.dumps({**self.content, "sha256": digest.hexdigest()}))
+        return self.joined(json.dumps({**self.content, "sha256": digest.hexdigest()}))
 
 
 def altered(file: Path, change: Callable[[Altered], Any]) -> Altered:

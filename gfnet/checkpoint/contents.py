@@ -109,9 +109,9 @@ def _check_component(
     unexpected = [key for key in tensors if key not in expected]
     no_tensors, shapes, types = [], [], []
     for key, own in expected.items():
-        value = tensors.get(key)
-        if value is None and key in missing:
+        if key not in tensors:
             continue
+        value: Any = tensors[key]
         if not is_plain(value):
             no_tensors.append(key)
         elif value.shape != own.shape:

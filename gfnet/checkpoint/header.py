@@ -161,7 +161,7 @@ def _parse(text: str) -> dict[str, Any]:
         raise _damaged(error) from error
     if not isinstance(content, dict):
         raise _damaged("not an object")
-    waiting = [(content, 1)]
+    waiting: list[tuple[Any, int]] = [(content, 1)]
     while waiting:
         value, depth = waiting.pop()
         if depth > _DEEPEST:
