@@ -42,7 +42,7 @@ from picture_support import (
 )
 from swift_support import PACKAGE
 
-SIZES = json.loads((PACKAGE / "Tests" / "GFNetKitTests" / "Fixtures" / "sizes.json").read_text())
+SIZES = json.loads((PACKAGE / "Tests" / "GFNetKitTests" / "Fixtures" / "photos.json").read_text())["sizes"]
 FILTERS = {"bilinear": InterpolationMode.BILINEAR, "bicubic": InterpolationMode.BICUBIC}
 
 

@@ -1,6 +1,6 @@
-"""Writes what the Swift tests compare with: of the geometry, sizes of photos, a network's decisions.
+"""Writes what the Swift tests compare with: values of the geometry, rules of photos, a network's decisions.
 
-    python make_fixtures.py                                  # geometry.json, sizes.json
+    python make_fixtures.py                                  # geometry.json, photos.json
     python make_fixtures.py --bundle BUNDLE --photos FOLDER  # besides the recording of a bundle on some photos
 
 The recording is of ``gfnet demo``'s network; none of its photos is kept.
@@ -21,7 +21,7 @@ from gfnet.config import Interpolation
 from gfnet.errors import ImageError
 from gfnet.exits import check_thresholds, choose_point, default_point
 from gfnet.geometry import resize_glance
-from gfnet.images import check_size, find_images
+from gfnet.images import SUFFIXES, check_size, find_images
 from gfnet.traces import Trace, label_of
 from gfnet_export.runtime import bundle_predictor
 
@@ -72,8 +72,8 @@ def geometry() -> dict[str, Any]:
     return {"resize": cases}
 
 
-def sizes() -> list[dict[str, Any]]:
-    """Which photos are read, by their size."""
+def photos() -> dict[str, Any]:
+    """Which photos are read: by the ends of their names, and by their size."""
 
     def accepted(width: int, height: int) -> bool:
         try:
@@ -82,7 +82,8 @@ def sizes() -> list[dict[str, Any]]:
             return False
         return True
 
-    return [{"width": width, "height": height, "accepted": accepted(width, height)} for width, height in SIZES]
+    sizes = [{"width": width, "height": height, "accepted": accepted(width, height)} for width, height in SIZES]
+    return {"suffixes": sorted(suffix.removeprefix(".") for suffix in SUFFIXES), "sizes": sizes}
 
 
 def shortest(value: float) -> float:
@@ -163,6 +164,6 @@ if __name__ == "__main__":
     if (options.bundle is None) != (options.photos is None):
         parser.error("--bundle and --photos belong together")
     write("geometry.json", geometry())
-    write("sizes.json", sizes())
+    write("photos.json", photos())
     if options.bundle is not None:
         record(options.bundle, options.photos)
