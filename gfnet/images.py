@@ -175,7 +175,7 @@ def _identified(file: BinaryIO, start: bytes, name: str) -> Image.Image:
     try:
         from pillow_heif import HeifImageFile  # only now: most people have no such file
     except ImportError:
-        message = f"{name}: HEIC is read with pillow-heif, which is missing; run `pip install gfnet[runtime]`"
+        message = f"{name}: HEIC is read with pillow-heif, which is missing; run `pip install gfnet[heic]`"
         raise ImageError(message) from None
     file.seek(0)
     return HeifImageFile(file)
@@ -230,7 +230,7 @@ def _bare_png(file: BinaryIO) -> tuple[io.BytesIO, bytes | None]:
 def _upright_srgb(picture: Image.Image, profile: bytes | None, name: str) -> Image.Image:
     orientation = None
     with suppress(Exception):  # as for damaged files
-        orientation = _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation))
+        orientation = _TURNS.get(picture.getexif()[ExifTags.Base.Orientation])
     if orientation is not None:
         picture = picture.transpose(orientation)
     upright = _to_rgb(picture, profile, name)

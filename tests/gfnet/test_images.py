@@ -215,7 +215,7 @@ def test_damaged_heic_is_refused():
 @pytest.mark.parametrize("brand", [b"heic", b"heix", b"mif1", b"msf1"])
 def test_heic_without_its_reader_is_one_line_that_names_the_extra(monkeypatch, brand):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    with pytest.raises(ImageError, match=r"^IMG_1\.HEIC: HEIC is read with pillow-heif.*gfnet\[runtime\]"):
+    with pytest.raises(ImageError, match=r"^IMG_1\.HEIC: HEIC is read with pillow-heif.*gfnet\[heic\]"):
         load_image(b"\0\0\0\x18ftyp" + brand + bytes(100), "IMG_1.HEIC")
 
 
