@@ -188,7 +188,10 @@ def _decoded(picture: Image.Image, name: str, profile: bytes | None = None) -> I
         profile = profile or picture.info.get("icc_profile")
         code = picture.info.get("nclx_profile")
         if code and not profile:
-            profile = coded_profile(code["color_primaries"], code["transfer_characteristics"])
+            try:
+                profile = coded_profile(code["color_primaries"], code["transfer_characteristics"])
+            except ValueError as error:
+                raise ImageError(f"{name}: {error}") from None
         return _upright_srgb(picture, profile, name)
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import struct
 import subprocess
 import sys
@@ -14,9 +15,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from torchvision import transforms
 from torchvision.transforms import InterpolationMode
 
+from gfnet import images
 from gfnet.errors import DataError, ImageError
 from gfnet.images import (
     FORMATS,
@@ -172,6 +175,13 @@ def test_no_other_format_is_opened_whatever_the_name_says(tmp_path, kind, suffix
         load_image(path)
 
 
+def test_pictures_are_opened_in_one_place():
+    root = Path(images.__file__).parents[1]
+    sources = [path for folder in ("gfnet", "export", "benchmark") for path in (root / folder).rglob("*.py")]
+    opening = re.compile(r"Image\.open\(|imread\(|read_image\(|decode_image\(|default_loader")
+    assert [path.name for path in sources if opening.search(path.read_text())] == ["images.py"]
+
+
 def test_postscript_reaches_no_other_program(tmp_path, monkeypatch):
     def run(*command, **options):
         raise AssertionError(f"{command} was run")
@@ -202,7 +212,7 @@ def test_heic_is_read_with_its_colours():
 
 def test_heic_with_hdr_is_refused_in_words():
     content = heif(photograph(64, 48), color_primaries=9, transfer_characteristics=16, save_nclx_profile=True)
-    with pytest.raises(ImageError, match=r"^image: .*HDR \(PQ\); convert"):
+    with pytest.raises(ImageError, match=r"^image: its pixels are HDR \(PQ\); convert"):
         load_image(content)
 
 
@@ -227,6 +237,14 @@ def test_embedded_profiles_are_followed_in_every_format(kind):
         found = load_image(encoded(flat, kind, icc_profile=profile, **options))
         assert levels_off(found, np.full((64, 64, 3), right)) <= 4
     assert not found.info
+
+
+def test_a_cmyk_photo_s_profile_is_followed():
+    black = Image.new("CMYK", (16, 16), (255, 255, 255, 255))
+    half = Image.new("CMYK", (16, 16), (255, 255, 0, 0))
+    for picture, right in ((black, 0), (half, 119)):
+        found = load_image(encoded(picture, "JPEG", quality=100, icc_profile=cmyk_profile()))
+        assert levels_off(found, np.full((16, 16, 3), right)) <= 4
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "P", "LA", "L", "CMYK", "1"])
@@ -280,6 +298,14 @@ def test_orientation_is_applied_though_another_entry_is_damaged(recwarn):
     damaged = exif(ORIENTED, (0x010E, 2, 0x7FFFFFFF, b"\xff\xff\xff\x7f"))
     assert load_image(encoded(photograph(40, 30), "JPEG", exif=damaged)).size == (30, 40)
     assert not recwarn.list
+
+
+def test_orientation_is_applied_out_of_a_large_exif_and_out_of_xmp():
+    large = exif(ORIENTED) + bytes(5_000_000)
+    assert load_image(encoded(photograph(40, 30), "PNG", exif=large)).size == (30, 40)
+    text = PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", '<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>')
+    assert load_image(encoded(photograph(40, 30), "PNG", pnginfo=text)).size == (30, 40)
 
 
 @pytest.mark.parametrize("value", range(1, 9))
@@ -400,8 +426,8 @@ def test_pixels_without_a_range_are_refused(picture, reason):
 
 def test_of_several_pictures_the_first_is_read():
     red, green = Image.new("RGB", (4, 4), "red"), Image.new("RGB", (4, 4), "lime")
-    for kind in ("GIF", "TIFF", "WEBP", "PNG", "AVIF"):
-        options = {"lossless": True} if kind == "WEBP" else {"quality": 100} if kind == "AVIF" else {}
+    for kind in ("GIF", "TIFF", "WEBP", "PNG", "AVIF", "MPO"):
+        options = {"lossless": True} if kind == "WEBP" else {"quality": 100} if kind in ("AVIF", "MPO") else {}
         found = load_image(encoded(red, kind, save_all=True, append_images=[green], **options))
         assert levels_off(found, red) <= 3, kind
 
