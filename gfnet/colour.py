@@ -58,12 +58,11 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
 
 def _changes(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
     """Whether colours from all over the space become others."""
-    levels = np.linspace(0, 255, 18).astype(np.uint8)
-    channels = len(Image.new(mode, (1, 1)).getbands())
-    colours = np.stack(np.meshgrid(*[levels] * min(channels, 3)), axis=-1).reshape(1, -1, min(channels, 3))
-    if mode == "CMYK":  # never sRGB
+    if mode == "CMYK":
         return True
-    probe = Image.fromarray(colours[:, :, 0] if mode == "L" else colours)
+    levels = np.linspace(0, 255, 18).astype(np.uint8)
+    colours = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(1, -1, 3)
+    probe = Image.fromarray(colours if mode == "RGB" else levels[None])
     there = np.asarray(transform.apply(probe)).astype(int)
     return bool(np.abs(there - np.asarray(probe.convert("RGB"))).max() > _SAME)
 

@@ -44,16 +44,16 @@ T = TypeVar("T")
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # or Python prints Pillow's remarks on odd files by itself
 
 FORMATS = {
-    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
     "PNG": (".png", ".apng"),
     "GIF": (".gif",),
-    "BMP": (".bmp", ".dib"),
+    "BMP": (".bmp",),
     "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
     "WEBP": (".webp",),
-    "AVIF": (".avif",),
+    "AVIF": (".avif", ".avifs"),
     "TIFF": (".tif", ".tiff"),
-    "JPEG2000": (".jp2", ".j2k", ".jpx"),
-    "HEIF": (".heic", ".heif", ".hif"),
+    "JPEG2000": (".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"),
+    "HEIF": (".heic", ".heics", ".heif", ".heifs", ".hif"),
 }
 """The formats that are opened, by Pillow's names, and their files' suffixes."""
 

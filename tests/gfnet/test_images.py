@@ -164,6 +164,9 @@ def test_every_listed_format_is_read_under_any_name(tmp_path, kind):
 def test_the_list_of_suffixes_has_what_phones_and_browsers_write():
     known = ".jpg .jpeg .jfif .png .gif .webp .avif .heic .heif .jp2 .j2k .bmp .tif .tiff .pgm .ppm"
     assert set(known.split()) <= SUFFIXES
+    Image.init()
+    pillows = {suffix for suffix, kind in Image.EXTENSION.items() if kind in (*FORMATS, "MPO")}
+    assert pillows - SUFFIXES == {".pfm"}  # floating-point pixels, which are refused
 
 
 @pytest.mark.parametrize("kind", ["EPS", "PDF", "ICO", "TGA", "PCX", "SGI", "DDS", "QOI", "ICNS"])

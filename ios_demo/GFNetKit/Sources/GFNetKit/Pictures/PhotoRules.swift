@@ -2,8 +2,8 @@
 public enum PhotoRules {
     /// What counts as a photo when a folder is searched, in small letters.
     public static let suffixes: Set<String> = [
-        "apng", "avif", "bmp", "dib", "gif", "heic", "heif", "hif", "j2k", "jfif", "jp2", "jpe", "jpeg", "jpg", "jpx",
-        "pbm", "pgm", "png", "pnm", "ppm", "tif", "tiff", "webp",
+        "apng", "avif", "avifs", "bmp", "gif", "heic", "heics", "heif", "heifs", "hif", "j2c", "j2k", "jfif", "jp2",
+        "jpc", "jpe", "jpeg", "jpf", "jpg", "jpx", "mpo", "pbm", "pgm", "png", "pnm", "ppm", "tif", "tiff", "webp",
     ]
     /// Larger photos are refused before they are decoded.
     public static let mostPixels = 178_956_970
