@@ -86,7 +86,7 @@ def write_odd_images(folder: Path) -> None:
     photo.save(folder / "rotated.jpg", exif=exif)
     Image.fromarray(np.asarray(photo.convert("L")).astype(np.uint16) * 257).save(folder / "deep.png")
     photo.crop((0, 0, 1, 1)).save(folder / "pixel.png")
-    photograph(10_000, 1).save(folder / "line.png")
+    photograph(640, 10).save(folder / "line.png")  # as long as it may be
     photo.quantize(16).save(folder / "palette.gif")
     photograph(10_000, 800).save(folder / "large.jpg")
     photo.save(folder / "truncated.jpg")

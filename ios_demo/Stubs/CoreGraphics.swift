@@ -31,5 +31,7 @@ public final class CGContext {
         data: UnsafeMutableRawPointer?, width: Int, height: Int, bitsPerComponent: Int, bytesPerRow: Int,
         space: CGColorSpace, bitmapInfo: UInt32
     ) { fatalError() }
+    public func setFillColor(gray: CGFloat, alpha: CGFloat) {}
+    public func fill(_ rect: CGRect) {}
     public func draw(_ image: CGImage, in rect: CGRect) {}
 }

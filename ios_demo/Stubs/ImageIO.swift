@@ -13,6 +13,7 @@ public let kCGImagePropertyPixelWidth: CFString = ""
 public let kCGImagePropertyPixelHeight: CFString = ""
 
 public func CGImageSourceCreateWithData(_ data: CFData, _ options: CFDictionary?) -> CGImageSource? { fatalError() }
+public func CGImageSourceGetPrimaryImageIndex(_ source: CGImageSource) -> Int { fatalError() }
 public func CGImageSourceCopyPropertiesAtIndex(
     _ source: CGImageSource, _ index: Int, _ options: CFDictionary?
 ) -> NSDictionary? { fatalError() }

@@ -43,6 +43,10 @@ def test_the_golden_geometry_is_what_the_script_writes(script):
     assert written == stored
 
 
+def test_the_rules_of_photos_are_what_the_script_writes(script):
+    assert json.loads(script.text_of(script.photos())) == read("photos.json")
+
+
 def test_a_recording_is_written_as_the_committed_one(script, onnx_bundle, scenes, tmp_path, monkeypatch):
     monkeypatch.setattr(script, "FIXTURES", tmp_path)
     script.record(onnx_bundle.folder, scenes / "val")

@@ -1,7 +1,7 @@
-"""Writes what the Swift tests compare with: golden vectors of the geometry, and a network's recorded decisions.
+"""Writes what the Swift tests compare with: values of the geometry, rules of photos, a network's decisions.
 
-    python make_fixtures.py                                  # geometry.json
-    python make_fixtures.py --bundle BUNDLE --photos FOLDER  # besides it the recording of a bundle on some photos
+    python make_fixtures.py                                  # geometry.json, photos.json
+    python make_fixtures.py --bundle BUNDLE --photos FOLDER  # besides the recording of a bundle on some photos
 
 The recording is of ``gfnet demo``'s network; none of its photos is kept.
 """
@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 
 from gfnet.config import Interpolation
+from gfnet.errors import ImageError
 from gfnet.exits import check_thresholds, choose_point, default_point
 from gfnet.geometry import resize_glance
-from gfnet.images import find_images
+from gfnet.images import SUFFIXES, check_size, find_images
 from gfnet.traces import Trace, label_of
 from gfnet_export.runtime import bundle_predictor
 
@@ -38,6 +39,13 @@ RESIZES: tuple[tuple[int, int, Interpolation, tuple[int, ...]], ...] = (
     (1, 3, "bilinear", (0, 1, 2)),
 )
 """Side of the square, side of the glance, interpolation, and the rows of the glance that are kept."""
+
+SIZES = (
+    *((1, 1), (1, 64), (64, 1), (17, 300), (300, 17), (3, 192), (640, 10), (57, 31), (224, 224), (333, 500)),
+    *((3024, 4032), (6048, 8064), (12_240, 14_620), (10, 17_895_697), (13_377, 13_377), (106_974, 1672)),
+    *((0, 0), (0, 5), (5, 0), (1, 65), (65, 1), (3, 193), (641, 10), (1, 10_000), (13_378, 13_378), (65_535, 65_535)),
+)
+"""Width and height of photos; those that are read, and those that are refused."""
 
 
 def picture(side: int) -> np.ndarray:
@@ -62,6 +70,20 @@ def geometry() -> dict[str, Any]:
             }
         )
     return {"resize": cases}
+
+
+def photos() -> dict[str, Any]:
+    """Which photos are read: by the ends of their names, and by their size."""
+
+    def accepted(width: int, height: int) -> bool:
+        try:
+            check_size(width, height, "photo")
+        except ImageError:
+            return False
+        return True
+
+    sizes = [{"width": width, "height": height, "accepted": accepted(width, height)} for width, height in SIZES]
+    return {"suffixes": sorted(suffix.removeprefix(".") for suffix in SUFFIXES), "sizes": sizes}
 
 
 def shortest(value: float) -> float:
@@ -142,5 +164,6 @@ if __name__ == "__main__":
     if (options.bundle is None) != (options.photos is None):
         parser.error("--bundle and --photos belong together")
     write("geometry.json", geometry())
+    write("photos.json", photos())
     if options.bundle is not None:
         record(options.bundle, options.photos)

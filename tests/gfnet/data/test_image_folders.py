@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gfnet import images
 from gfnet.data import open_split
 from gfnet.data.image_folders import shrink, write_image_folder
 from gfnet.errors import ConfigError, DataError, GFNetError, ImageError
@@ -85,7 +86,8 @@ def test_shrinking_takes_every_kind_of_image_and_turns_it_upright(odd_images):
     assert load_image(shrink(odd_images / "rotated.jpg", 45)).size == (45, 60)
 
 
-def test_an_image_too_long_for_jpeg_is_an_image_error(tmp_path):
+def test_an_image_too_long_for_jpeg_is_an_image_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "MAX_ASPECT", 70_000)  # within the limits it would be of 70 megapixels
     Image.new("RGB", (70_000, 1)).save(tmp_path / "long.png")
     with pytest.raises(ImageError, match=r"long\.png: 70000 x 1 pixels cannot be written as JPEG"):
         shrink(tmp_path / "long.png", 10)

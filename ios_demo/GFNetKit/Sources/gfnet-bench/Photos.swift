@@ -9,12 +9,11 @@
         static func photos(
             in folder: URL, atMost limit: Int, _ manifest: Manifest
         ) throws -> (images: [BenchmarkImage], unreadable: [String]) {
-            let kinds: Set = ["jpg", "jpeg", "png", "heic", "webp", "bmp", "tif", "tiff", "gif"]
             guard let found = FileManager.default.enumerator(atPath: folder.path) else {
                 throw UsageError("\(folder.path): no such folder; give one of photos")
             }
             let files = found.compactMap { $0 as? String }
-                .filter { kinds.contains(URL(fileURLWithPath: $0).pathExtension.lowercased()) }
+                .filter { PhotoRules.suffixes.contains(URL(fileURLWithPath: $0).pathExtension.lowercased()) }
                 .sorted().prefix(limit).map { folder.appendingPathComponent($0) }
             let classes = classes(of: files.map(\.path), labels: manifest.labels)
             var images: [BenchmarkImage] = []

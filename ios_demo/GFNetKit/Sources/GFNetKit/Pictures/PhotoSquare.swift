@@ -3,17 +3,16 @@
     import Foundation
     import ImageIO
 
-    /// Photos as squares of the size that a network takes, with Core Graphics: antialiased, in sRGB, upright.
+    /// Photos as squares of the size that a network takes, with Core Graphics: antialiased, in sRGB, upright, transparent
+    /// ones over white.
     ///
-    /// Its filter is not quite Pillow's: pixels differ by a few levels, as they do between any two photo libraries.
+    /// Colours are converted from the photo's own space as the canvas is drawn, which is sRGB as in `gfnet.colour`.  Its
+    /// filter is not quite Pillow's: pixels differ by a few levels, as they do between any two photo libraries.
     public enum PhotoSquare {
-        /// A photo's aspect beyond which resizing all of it would take memory out of proportion.
-        private static let longestAspect = 64
-
         /// - Parameters:
         ///   - content: of a photo's file, in any format that the system reads.
         ///   - name: for messages.
-        /// - Throws: `PhotoError`: it is none, or out of all proportion.
+        /// - Throws: `PhotoError`: it is none, or its size is not one of those that `PhotoRules` allows.
         public static func square(
             of content: Data, name: String, _ preprocessing: Preprocessing
         ) throws -> PixelSquare {
@@ -24,9 +23,7 @@
         public static func square(
             of image: CGImage, name: String, _ preprocessing: Preprocessing
         ) throws -> PixelSquare {
-            guard max(image.width, image.height) <= longestAspect * min(image.width, image.height) else {
-                throw PhotoError("\(name): \(image.width) x \(image.height) pixels are a line; crop it to a picture")
-            }
+            try PhotoRules.check(width: image.width, height: image.height, name: name)
             let place = CentreSquare(width: image.width, height: image.height, preprocessing)
             let side = place.side
             guard let space = CGColorSpace(name: CGColorSpace.sRGB),
@@ -34,6 +31,8 @@
                     data: nil, width: side, height: side, bitsPerComponent: 8, bytesPerRow: 4 * side, space: space,
                     bitmapInfo: CGImageAlphaInfo.noneSkipLast.rawValue)
             else { throw PhotoError("\(name): no memory for a square of \(side) pixels; close other apps") }
+            context.setFillColor(gray: 1, alpha: 1)
+            context.fill(place.canvas)  // what lies beside the photo stays black
             context.interpolationQuality = .high
             context.draw(image, in: place.canvas)
             guard let data = context.data else { throw PhotoError("\(name): cannot be drawn; try another photo") }
@@ -53,17 +52,21 @@
 
         /// A photo at full size, turned upright.
         private static func image(_ content: Data, _ name: String) throws -> CGImage {
-            guard let source = CGImageSourceCreateWithData(content as CFData, nil),
-                let properties = CGImageSourceCopyPropertiesAtIndex(source, 0, nil) as? [String: Any],
+            guard let source = CGImageSourceCreateWithData(content as CFData, nil) else {
+                throw PhotoError("\(name): no photo that this system reads; try another one")
+            }
+            let index = CGImageSourceGetPrimaryImageIndex(source)
+            guard let properties = CGImageSourceCopyPropertiesAtIndex(source, index, nil) as? [String: Any],
                 let width = properties[kCGImagePropertyPixelWidth as String] as? Int,
                 let height = properties[kCGImagePropertyPixelHeight as String] as? Int
             else { throw PhotoError("\(name): no photo that this system reads; try another one") }
+            try PhotoRules.check(width: width, height: height, name: name)
             let options: [CFString: Any] = [
                 kCGImageSourceCreateThumbnailFromImageAlways: true,
                 kCGImageSourceCreateThumbnailWithTransform: true,
                 kCGImageSourceThumbnailMaxPixelSize: max(width, height),
             ]
-            guard let image = CGImageSourceCreateThumbnailAtIndex(source, 0, options as CFDictionary) else {
+            guard let image = CGImageSourceCreateThumbnailAtIndex(source, index, options as CFDictionary) else {
                 throw PhotoError("\(name): the photo is damaged; try another one")
             }
             return image
