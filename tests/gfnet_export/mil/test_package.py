@@ -7,18 +7,21 @@ import random
 import resource
 import shutil
 
+import coremltools as ct
 import numpy as np
 import pytest
 import torch
-from coremltools.proto import Model_pb2
+from coremltools.proto import FeatureTypes_pb2, Model_pb2
 
 from gfnet.errors import MilError
 from gfnet.model import GFNet
 from gfnet_export.components import components_of
 from gfnet_export.coreml_export import write_coreml
 from gfnet_export.mil.interpreter import Interpreter
+from gfnet_export.mil.models import OtherModelError, shapes_of
 from gfnet_export.mil.package import read_package
 from gfnet_export.mil.values import unpack
+from gfnet_export.quiet import quietly
 from network_support import recurrent
 
 MOST_MEMORY_KB = 600_000
@@ -115,8 +118,9 @@ DAMAGES = {
     "list is absolute": (lambda p: relist(p, "/etc/passwd"), "which is outside of it"),
     "program missing": (lambda p: program(p).unlink(), "named in the package's list, but missing"),
     "program is text": (lambda p: program(p).write_text("no protobuf"), "no Core ML model"),
-    "program is empty": (lambda p: program(p).write_bytes(b""), "holds a nothing, not an ML program"),
-    "program is of another kind": (as_neural_network, "holds a neuralNetwork, not an ML program"),
+    "program is empty": (lambda p: program(p).write_bytes(b""), "holds no model, but only an ML program"),
+    "program is of another kind": (as_neural_network, r"a neural network \(Core ML's .*\) of 0 layers, but only an ML"),
+    "compiled": (lambda p: (p / "coremldata.bin").touch(), "a compiled model; give the .mlpackage"),
     "weights missing": (lambda p: weights(p).unlink(), "weight.bin: cannot be read"),
     "weights empty": (lambda p: weights(p).write_bytes(b""), "weight.bin: cannot be read"),
     "weights of another format": (lambda p: weights(p).write_bytes(bytes(99)), "not a weight file of version 2"),
@@ -182,3 +186,70 @@ def test_no_mutation_does_worse_than_a_clean_error(policy, tmp_path, place, coun
     refused = [reason for reason in reasons if reason is not None]
     assert refused
     assert all(reason and "\n" not in reason for reason in refused)
+
+
+def write_model(path, **content):
+    model = Model_pb2.Model(specificationVersion=4, **content)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def network(*layers):
+    return {"layers": [{"name": str(place), layer: {}} for place, layer in enumerate(layers)]}
+
+
+OTHERS = {
+    "neural network": (
+        {"neuralNetworkClassifier": network("convolution", "activation", "convolution")},
+        "a neural network classifier (Core ML's format before ML programs) of 3 layers",
+    ),
+    "pipeline": (
+        {"pipelineClassifier": {"pipeline": {"models": [{"scaler": {}}, {"neuralNetwork": network("add")}]}}},
+        "a pipeline classifier of 2 models",
+    ),
+    "trees": ({"treeEnsembleRegressor": {}}, "a tree ensemble regressor"),
+}
+
+
+@pytest.mark.parametrize(("content", "words"), OTHERS.values(), ids=OTHERS.keys())
+def test_a_model_of_another_kind_says_what_it_is(tmp_path, content, words):
+    with pytest.raises(OtherModelError) as refused:
+        read_package(write_model(tmp_path / "other.mlmodel", **content))
+    assert f"holds {words}, but only an ML program can be run or linted" in str(refused.value)
+
+
+def test_the_stages_of_a_pipeline_are_described_too(tmp_path):
+    content, _ = OTHERS["pipeline"]
+    with pytest.raises(OtherModelError) as refused:
+        read_package(write_model(tmp_path / "other.mlmodel", **content))
+    scaler, layers = refused.value.model.stages
+    assert (scaler.words, layers.layers) == ("a scaler", {"add": 1})
+
+
+FLEXIBLE = {
+    "range": ({"shape": (1, ct.RangeDim(1, 16))}, "[1, 1 .. 16]"),
+    "several": ({"shape": ct.EnumeratedShapes([(1, 4), (1, 8)])}, "[1, 4] or [1, 8]"),
+}
+
+
+@pytest.mark.parametrize(("options", "words"), FLEXIBLE.values(), ids=FLEXIBLE.keys())
+def test_a_flexible_package_says_which_shapes_it_takes(tmp_path, options, words):
+    traced = torch.jit.trace(torch.nn.ReLU(), torch.zeros(1, 4))
+    with quietly():
+        model = ct.convert(traced, inputs=[ct.TensorType(name="x", **options)], skip_model_load=True)
+        model.save(str(tmp_path / "flexible.mlpackage"))
+    function = read_package(tmp_path / "flexible.mlpackage").function()
+    assert function.flexible == {"x": words}
+    with pytest.raises(MilError) as refused:
+        Interpreter(function)
+    assert f"input 'x' takes more than one shape ({words}), and only fixed shapes run here" in str(refused.value)
+
+
+def test_a_picture_of_many_sizes_says_which():
+    kind = FeatureTypes_pb2.FeatureType()
+    size = kind.imageType.imageSizeRange
+    size.heightRange.lowerBound, size.heightRange.upperBound = 2, -1
+    size.widthRange.lowerBound = size.widthRange.upperBound = 5
+    assert shapes_of(kind) == "2 or more pixels high, 5 wide"
+    kind.imageType.enumeratedSizes.sizes.add(width=3, height=4)
+    assert shapes_of(kind) == "4 x 3 pixels"
