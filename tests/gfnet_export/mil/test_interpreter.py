@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import weakref
 from pathlib import Path
@@ -10,9 +11,13 @@ import coremltools as ct
 import coremltools.optimize.coreml as cto
 import numpy as np
 import pytest
+import timm
 import torch
+import torch.nn.functional as F
+import torchvision
 from coremltools.converters.mil.mil import Builder as mb  # noqa: N813  its usual name
 from coremltools.converters.mil.mil import types
+from torch import nn
 
 from gfnet.config import RELEASED
 from gfnet.errors import MilError
@@ -73,6 +78,110 @@ def test_every_family_computes_what_torch_does(name, tmp_path, precision, tolera
         compare(component, path, tolerance)
 
 
+class Everything(nn.Module):
+    """A little of what public networks hold and this project's do not."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Conv2d(3, 8, 4, stride=4)
+        self.normal = nn.LayerNorm(8)
+        self.project = nn.Linear(8, 24)
+        self.grow = nn.ConvTranspose2d(8, 4, 3, stride=2, padding=1, output_padding=1)
+        self.pool = nn.AvgPool2d(3, 2, ceil_mode=True)
+        self.rectify = nn.PReLU(4)
+
+    def forward(self, x):
+        embedded = self.embed(F.pad(x, (2, 2, 1, 3), mode="reflect"))
+        tokens = self.normal(embedded.flatten(2).transpose(1, 2))
+        query, key, value = self.project(tokens).reshape(1, 49, 3, 2, 4).permute(2, 0, 3, 1, 4)
+        tokens = tokens + F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+        grown = self.rectify(self.grow(tokens.transpose(1, 2).reshape(1, 8, 7, 7)))
+        halves = torch.stack([grown[:, ::2, 1:], grown[:, 1::2, :-1]], 1).sum(1)
+        larger = F.interpolate(halves, scale_factor=(2, 1), mode="nearest")
+        smooth = F.interpolate(self.pool(larger), size=(7, 9), mode="bilinear", align_corners=False)
+        return torch.log(torch.rsqrt(smooth.square() + 1) + 1).cumsum(2).topk(3, dim=3).values
+
+
+def agree(model, size, folder, road="trace"):
+    """Assert that a network converted in either precision computes what torch does.
+
+    float16 may be three times as far off as torch's own, which rounds at other places.
+    """
+    x = torch.randn(1, 3, size, size)
+    with torch.no_grad(), quietly():
+        wanted = model(x)
+        if road == "trace":
+            source = torch.jit.trace(model, x, check_trace=False)
+        else:
+            source = torch.export.export(model, (x,)).run_decompositions({})
+        scale = wanted.abs().max()
+        rounded = copy.deepcopy(model).half()(x.half()).float()
+        loss = float((rounded - wanted).abs().max() / scale)
+    for precision, tolerance in ((ct.precision.FLOAT32, 2e-4), (ct.precision.FLOAT16, max(FP16_TOLERANCE, 3 * loss))):
+        with quietly():
+            converted = ct.convert(
+                source,
+                inputs=[ct.TensorType(name="x", shape=x.shape, dtype=np.float32)],
+                outputs=[ct.TensorType(name="y", dtype=np.float32)],
+                minimum_deployment_target=ct.target.iOS17,
+                compute_precision=precision,
+                skip_model_load=True,
+            )
+            converted.save(str(folder / "model.mlpackage"))
+        interpreter = Interpreter(read_package(folder / "model.mlpackage").function())
+        found = interpreter({"x": x.numpy()})["y"]
+        assert interpreter.overflow is None
+        np.testing.assert_allclose(found, wanted.numpy(), rtol=0, atol=tolerance * float(scale), err_msg=str(precision))
+
+
+def test_what_public_networks_hold_computes_what_torch_does(tmp_path):
+    torch.manual_seed(0)
+    agree(Everything().eval(), 24, tmp_path)
+
+
+# A small member of each family, and the smallest picture that it takes.
+FAMILIES = {
+    "squeezenet": (lambda: torchvision.models.squeezenet1_1(weights=None), 64),
+    "shufflenet": (lambda: torchvision.models.shufflenet_v2_x0_5(weights=None), 64),
+    "mobilenetv2": (lambda: torchvision.models.mobilenet_v2(weights=None), 64),
+    "inception": (lambda: torchvision.models.googlenet(weights=None, aux_logits=False, init_weights=False), 64),
+    "swin": (lambda: torchvision.models.swin_t(weights=None), 64),
+    "ghostnet": (lambda: timm.create_model("ghostnet_050"), 64),
+    "mobilevit": (lambda: timm.create_model("mobilevit_xxs"), 64),
+    "convnext": (lambda: timm.create_model("convnext_atto"), 64),
+    "vit": (lambda: timm.create_model("vit_tiny_patch16_224", img_size=64), 64),
+    "efficientformer": (lambda: timm.create_model("efficientformer_l1"), 224),
+    "fastvit": (lambda: timm.create_model("fastvit_t8"), 64),
+    "regnetx": (lambda: timm.create_model("regnetx_002"), 64),
+}
+
+
+def settled(model, size):
+    """With running statistics of what passes through, so that values neither vanish nor explode."""
+    for part in model.modules():
+        if isinstance(part, nn.modules.batchnorm._BatchNorm):
+            part.momentum = None  # the plain mean of all batches
+    with torch.no_grad():
+        for _ in range(4):
+            model.train()(torch.randn(8, 3, size, size))
+    return model.eval()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_public_family_computes_what_torch_does(family, tmp_path):
+    build, size = FAMILIES[family]
+    torch.manual_seed(0)
+    model = settled(build(), size)
+    try:
+        agree(model, size, tmp_path)
+    except TypeError as error:
+        # coremltools 9 reads shapes with int(array of one), which numpy 2.4 no longer allows; not on the other road.
+        if "0-dimensional arrays" not in str(error):
+            raise
+        agree(model, size, tmp_path, road="export")
+
+
 @pytest.fixture(scope="module")
 def glance(tmp_path_factory):
     """A recurrent network's glance, in float16."""
@@ -109,8 +218,8 @@ def test_results_are_rounded_where_the_program_says_so_and_only_there(glance):
         assert 0 < np.abs(rounded[name] - exact[name]).max() < FP16_TOLERANCE * np.abs(exact[name]).max()
 
 
-def int8(model, **options):
-    config = cto.OpLinearQuantizerConfig(mode="linear_symmetric", weight_threshold=500)
+def int8(model, granularity="per_channel", **options):
+    config = cto.OpLinearQuantizerConfig(mode="linear_symmetric", granularity=granularity, weight_threshold=500)
     return cto.linear_quantize_weights(model, cto.OptimizationConfig(config), **options)
 
 
@@ -131,7 +240,7 @@ COMPRESSIONS = {
 JOINT = {  # the second works on what the first left
     "int8 of what is left": lambda model: int8(COMPRESSIONS["sparse"](model), joint_compression=True),
     "palette of what is left": lambda model: palette(COMPRESSIONS["sparse"](model), joint_compression=True),
-    "palette of int8": lambda model: int8(palette(model), joint_compression=True),
+    "palette of int8": lambda model: int8(palette(model), "per_tensor", joint_compression=True),
 }
 QUICK = {("int8", "iOS18"), ("palette", "iOS16"), ("int8 of what is left", "iOS18")}
 COMPRESSED = [*itertools.product(COMPRESSIONS, ("iOS16", "iOS18")), *((name, "iOS18") for name in JOINT)]

@@ -11,6 +11,7 @@ import coremltools as ct
 import numpy as np
 import pytest
 import torch
+from coremltools.converters.mil.mil import Builder as mb  # noqa: N813  its usual name
 from coremltools.proto import FeatureTypes_pb2, Model_pb2
 
 from gfnet.errors import MilError
@@ -22,6 +23,7 @@ from gfnet_export.mil.models import OtherModelError, shapes_of
 from gfnet_export.mil.package import read_package
 from gfnet_export.mil.values import unpack
 from gfnet_export.quiet import quietly
+from mil_support import write_program
 from network_support import recurrent
 
 MOST_MEMORY_KB = 600_000
@@ -172,10 +174,44 @@ def refusal(package):
     return None
 
 
+@pytest.fixture(scope="module")
+def sizes(tmp_path_factory):
+    """A package whose operations take sizes, places and counts from constants in the program."""
+
+    def build(x):
+        x = mb.pad(x=x, pad=[1, 1, 2, 2], mode="reflect")
+        x = mb.tile(x=x, reps=[1, 1, 2, 1])
+        x = mb.upsample_bilinear(x=x, scale_factor_height=2.0, scale_factor_width=1.5, align_corners=False)
+        x = mb.upsample_nearest_neighbor(x=x, scale_factor_height=1.5, scale_factor_width=1.0)
+        x = mb.slice_by_index(x=x, begin=[0, 0, 1, 2], end=[1, 3, 40, 14], stride=[1, 1, 3, 2])
+        x = mb.conv_transpose(x=x, weight=np.ones((3, 2, 3, 3), np.float32), strides=[2, 2], pad_type="same")
+        x = mb.max_pool(x=x, kernel_sizes=[2, 2], strides=[3, 3], pad_type="valid", ceil_mode=True)
+        x = mb.resize_bilinear(x=x, target_size_height=6, target_size_width=6, sampling_mode="OFFSET_CORNERS")
+        box = np.array([[0, 1, 4, 5]], np.float32)
+        x = mb.crop_resize(x=x, boxes=box, target_height=4, target_width=5, sampling_mode="ALIGN_CORNERS")
+        x = mb.local_response_norm(x=mb.layer_norm(x=x, axes=[-1]), size=2)
+        x = mb.stack(values=[x, x, x], axis=1)
+        x = mb.gather(x=x, indices=np.array([2, 0], np.int32), axis=1)
+        x = mb.scatter(
+            data=x, indices=np.array([1], np.int32), updates=mb.fill(shape=[1, 1, 2, 4, 5], value=2.0), axis=1
+        )
+        x = mb.sliding_windows(x=mb.squeeze(x=x, axes=[0]), axis=3, size=2, stride=2)
+        x = mb.pixel_shuffle(x=mb.reshape(x=x, shape=[1, 8, 4, -1]), upscale_factor=2)
+        values, places = mb.topk(x=mb.cumsum(x=x, axis=3), k=3, axis=3)
+        steps = mb.cast(x=mb.range_1d(start=0, end=6, step=2), dtype="fp32")
+        hot = mb.one_hot(indices=places, one_hot_vector_size=8, on_value=1.0, off_value=0.0)
+        return mb.add(x=mb.mul(x=values, y=steps), y=mb.reduce_sum(x=hot, axes=[-1]), name="y")
+
+    return write_program(build, tmp_path_factory.mktemp("sizes") / "sizes.mlpackage", [(1, 3, 8, 8)])
+
+
 @pytest.mark.parametrize("count", [300, pytest.param(10_000, marks=pytest.mark.slow)], ids=["quick", "thorough"])
-@pytest.mark.parametrize("place", [program, weights, listing])
-def test_no_mutation_does_worse_than_a_clean_error(policy, tmp_path, place, count):
-    package = shutil.copytree(policy, tmp_path / "mutated.mlpackage")
+@pytest.mark.parametrize(
+    ("source", "place"), [("policy", program), ("policy", weights), ("policy", listing), ("sizes", program)]
+)
+def test_no_mutation_does_worse_than_a_clean_error(request, tmp_path, source, place, count):
+    package = shutil.copytree(request.getfixturevalue(source), tmp_path / "mutated.mlpackage")
+    assert refusal(package) is None
     original, choice = place(package).read_bytes(), random.Random(count)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     reasons = []
