@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,7 +70,11 @@ def run(
     summary = {}
     for name, value in outputs.items():
         found = {key: float(getattr(value, key)()) for key in ("min", "max", "mean")} if value.size else {}
-        summary[name] = {"shape": list(value.shape), **found}
+        # JSON has no infinity.
+        summary[name] = {
+            "shape": list(value.shape),
+            **{key: number if math.isfinite(number) else None for key, number in found.items()},
+        }
         shown = "from {min:.6g} to {max:.6g}, mean {mean:.6g}".format(**found) if found else "empty"
         click.echo(f"{one_line(name)}  {list(value.shape)}  {shown}")
         if out is not None:

@@ -23,6 +23,8 @@ Watch = Callable[[str, Tensor], None]
 
 LARGEST_FLOAT16 = 65504.0
 
+_MOST_CONSTANTS = 1 << 29  # elements; 2 GB as float32
+
 # As torch computes with them; others keep the type in which they come.
 _INTEGERS = {
     "int8": torch.int8,
@@ -78,6 +80,7 @@ class Interpreter:
         obstacles = obstacles_of(function)
         if obstacles:
             raise MilError(f"function {function.name!r} cannot be run here: {'; '.join(obstacles)}")
+        _check_constants(function)
         self.overflow: Overflow | None = None
         self._constants: dict[str, Any] = {}
         self._operations = []
@@ -229,6 +232,21 @@ def obstacles_of(function: Function) -> list[str]:
         more = f" and {len(counts) - 5} more" if len(counts) > 5 else ""
         found.append(f"no operation {', '.join(shown)}{more} here (`gfnet mil ops --known` lists those that there are)")
     return found
+
+
+def _check_constants(function: Function) -> None:
+    """Refuse more constants than any phone's network has: a damaged file can name the same weights a thousand times.
+
+    Raises:
+        MilError: there are too many.
+    """
+    constant = [operation for operation in function.operations if operation.type.startswith(CONSTANT_OPS)]
+    try:
+        count = sum(kind.elements for operation in constant for _, kind in operation.outputs if not kind.container)
+    except MilError as error:
+        raise MilError(f"function {function.name!r}: {error}") from error
+    if count > _MOST_CONSTANTS:
+        raise MilError(f"function {function.name!r} has {count} constants, more than any network here")
 
 
 def _last_readings(operations: list[Operation], kept: set[str]) -> list[list[str]]:

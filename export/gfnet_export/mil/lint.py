@@ -188,7 +188,8 @@ def _beyond_float16(function: Function) -> Iterator[Finding]:
     """Constants that were too large for float16 when they were rounded to it."""
     for operation in _walk(function.operations):
         for constant in (*operation.attributes.values(), *_bound_constants(operation)):
-            if constant.type.dtype == "float16" and np.isinf(constant.value).any():
+            kind = constant.type
+            if kind.dtype == "float16" and not kind.container and np.isinf(constant.value).any():
                 reason = "a constant in float16 is infinite: float16 ends at 65504; what is computed with it may be NaN"
                 yield Finding("beyond float16", operation.describe(), reason)
                 break

@@ -179,7 +179,8 @@ def _from_bytes(stored: np.ndarray, kind: TensorType) -> np.ndarray:
     if kind.dtype in _BITS:
         signed = kind.dtype.startswith("int")
         return unpack(stored, _BITS[kind.dtype], kind.elements, signed=signed).reshape(shape)
-    return np.frombuffer(stored.tobytes(), np.dtype(kind.dtype).newbyteorder("<")).reshape(shape)
+    # Not copied: many constants may name the same bytes.
+    return np.asarray(stored).view(np.dtype(kind.dtype).newbyteorder("<")).reshape(shape)
 
 
 def _dtype_name(number: int) -> str:

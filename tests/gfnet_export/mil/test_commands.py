@@ -79,8 +79,10 @@ def test_run_warns_of_the_first_result_beyond_float16(tmp_path):
     )
     for value, warned in ((100, False), (300, True)):
         np.save(tmp_path / "x.npy", np.full(2, value, np.float32))
-        result = gfnet("mil", "run", package, "--input", f"x={tmp_path / 'x.npy'}")
+        result = gfnet("mil", "run", package, "--input", f"x={tmp_path / 'x.npy'}", "--json", tmp_path / "y.json")
         assert result.exit_code == 0
+        (written,) = json.loads((tmp_path / "y.json").read_text()).values()
+        assert written["max"] == (None if warned else 10000)
         assert ("warning: square 'squares' reaches 90000" in result.stderr) == warned
 
 

@@ -289,3 +289,24 @@ def test_a_picture_of_many_sizes_says_which():
     assert shapes_of(kind) == "2 or more pixels high, 5 wide"
     kind.imageType.enumeratedSizes.sizes.add(width=3, height=4)
     assert shapes_of(kind) == "4 x 3 pixels"
+
+
+def test_the_same_weights_named_again_and_again_are_refused(tmp_path):
+    weight = np.zeros(1 << 16, np.float16)
+
+    def build(x):
+        return mb.add(x=x, y=mb.const(val=weight, name="weights"))
+
+    package = write_program(build, tmp_path / "many.mlpackage", [(1 << 16,)], "float16")
+    model = Model_pb2.Model()
+    model.ParseFromString(program(package).read_bytes())
+    (block,) = model.mlProgram.functions["main"].block_specializations.values()
+    (stored,) = [operation for operation in block.operations if operation.outputs[0].name == "weights"]
+    for place in range(1 << 13):
+        copied = block.operations.add()
+        copied.CopyFrom(stored)
+        copied.outputs[0].name = f"copy_{place}"
+    program(package).write_bytes(model.SerializeToString())
+    function = read_package(package).function()
+    with pytest.raises(MilError, match="constants, more than any network here"):
+        Interpreter(function)
