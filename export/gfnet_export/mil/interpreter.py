@@ -221,6 +221,10 @@ def obstacles_of(function: Function) -> list[str]:
     states = [name for name, kind in function.inputs.items() if kind.container == "state"]
     if states:
         found.append(f"it keeps {', '.join(map(repr, states))} from one call to the next (a state)")
+    unsized = [] if found else [operation for operation in function.operations if _is_unsized(operation)]
+    if unsized:
+        shown = f"{unsized[0].type!r}" + (f" and {len(unsized) - 1} more" if len(unsized) > 1 else "")
+        found.append(f"the shape of what {shown} gives is known only when it runs")
     counts = Counter(operation.type for operation in function.operations if operation.type not in (*OPS, "const"))
     if counts.pop("classify", 0):
         found.append(
@@ -232,6 +236,10 @@ def obstacles_of(function: Function) -> list[str]:
         more = f" and {len(counts) - 5} more" if len(counts) > 5 else ""
         found.append(f"no operation {', '.join(shown)}{more} here (`gfnet mil ops --known` lists those that there are)")
     return found
+
+
+def _is_unsized(operation: Operation) -> bool:
+    return any(None in kind.shape for _, kind in operation.outputs)
 
 
 def _check_constants(function: Function) -> None:

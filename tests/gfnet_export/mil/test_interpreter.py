@@ -342,6 +342,12 @@ def test_a_state_is_said_to_be_one(tmp_path):
         Interpreter(function)
 
 
+def test_a_shape_that_depends_on_values_is_said_to(tmp_path):
+    function = function_of(lambda x: mb.relu(x=mb.cast(x=mb.non_zero(x=x), dtype="fp32")), tmp_path, [(4,)])
+    with pytest.raises(MilError, match="the shape of what 'non_zero' and 2 more gives is known only when it runs"):
+        Interpreter(function)
+
+
 @pytest.mark.parametrize("wrong", [0.5, 2.0**31, np.nan, np.inf])
 def test_an_integer_input_takes_whole_numbers_that_fit(wrong):
     interpreter = Interpreter(read_package(CASES / "int32_input_add.mlpackage").function())
