@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gfnet_export.mil.ops.registry import OPS, along, broadcast, number, op
+from gfnet_export.mil.ops.registry import OPS, along, broadcast, number, op, single
 
 _UNARY: dict[str, Callable[[Tensor], Tensor]] = {
     "abs": torch.abs,
@@ -130,22 +130,22 @@ def _cast(x: Tensor, dtype: str) -> Tensor:
 
 @op
 def _clip(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
-    return torch.minimum(torch.maximum(x, alpha.to(x.dtype)), beta.to(x.dtype))
+    return torch.minimum(torch.maximum(x, single(alpha, x)), single(beta, x))
 
 
 @op
 def _threshold(x: Tensor, alpha: Tensor) -> Tensor:
-    return torch.maximum(x, alpha.to(x.dtype))
+    return torch.maximum(x, single(alpha, x))
 
 
 @op
 def _clamped_relu(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
-    return torch.minimum(torch.where(x >= 0, x, alpha * x), beta)
+    return torch.minimum(_leaky_relu(x, alpha), single(beta, x))
 
 
 @op
 def _elu(x: Tensor, alpha: Tensor) -> Tensor:
-    return torch.where(x >= 0, x, alpha * torch.expm1(x.clamp(max=0)))
+    return torch.where(x >= 0, x, single(alpha, x) * torch.expm1(x.clamp(max=0)))
 
 
 @op
@@ -157,12 +157,12 @@ def _gelu(x: Tensor, mode: str = "EXACT") -> Tensor:
 
 @op
 def _leaky_relu(x: Tensor, alpha: Tensor) -> Tensor:
-    return torch.where(x >= 0, x, alpha * x)
+    return torch.where(x >= 0, x, single(alpha, x) * x)
 
 
 @op
 def _linear_activation(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
-    return alpha * x + beta
+    return single(alpha, x) * x + single(beta, x)
 
 
 @op
@@ -172,12 +172,12 @@ def _prelu(x: Tensor, alpha: Tensor) -> Tensor:
 
 @op
 def _scaled_tanh(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
-    return alpha * torch.tanh(beta * x)
+    return single(alpha, x) * torch.tanh(single(beta, x) * x)
 
 
 @op
 def _sigmoid_hard(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
-    return (alpha * x + beta).clamp(0, 1)
+    return _linear_activation(x, alpha, beta).clamp(0, 1)
 
 
 @op
@@ -187,4 +187,4 @@ def _softplus_parametric(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
 
 @op
 def _thresholded_relu(x: Tensor, alpha: Tensor) -> Tensor:
-    return torch.where(x >= alpha, x, torch.zeros(()))
+    return torch.where(x >= single(alpha, x), x, torch.zeros(()))

@@ -95,10 +95,25 @@ def broadcast(*tensors: Tensor) -> list[int]:
     return bounded(torch.broadcast_shapes(*(tensor.shape for tensor in tensors)))
 
 
+def single(value: Tensor, like: Tensor) -> Tensor:
+    """A parameter that is one number, of the type of ``like``.
+
+    Raises:
+        RuntimeError: it is several: ``like`` would grow by them.
+    """
+    return value.reshape(()).to(like.dtype)
+
+
 def along(values: Tensor, like: Tensor, axis: Tensor | int | None) -> Tensor:
-    """One value for all of ``like``, or one for each place along ``axis``."""
-    if values.dim() == 0 or axis is None:
-        return values
+    """One value for all of ``like``, or one for each place along ``axis``.
+
+    Raises:
+        ValueError: there are more values than places.
+    """
+    if values.numel() == 1:
+        return values.reshape(())
     shape = [1] * like.dim()
+    if axis is None or values.numel() != like.shape[int(axis)]:
+        raise ValueError(f"{values.numel()} values do not fit {list(like.shape)}")
     shape[int(axis)] = -1
     return values.reshape(shape)

@@ -83,3 +83,12 @@ def test_two_large_vectors_make_no_huge_matrix():
     for name in ("add", "less", "pow", "real_div"):
         with pytest.raises(ValueError, match="more elements than any network"):
             OPS[name](x=x, y=x.mT)
+
+
+@pytest.mark.parametrize(
+    ("name", "more"), [("leaky_relu", ()), ("clip", ("beta",)), ("prelu", ()), ("elu", ()), ("scaled_tanh", ("beta",))]
+)
+def test_a_parameter_of_many_numbers_makes_no_huge_tensor(name, more):
+    x = as_tensor(np.zeros((1 << 15, 1), np.float32))
+    with pytest.raises((RuntimeError, ValueError), match=r"is invalid for input of size|do not fit"):
+        OPS[name](x=x, alpha=x.flatten(), **dict.fromkeys(more, x.flatten()))
