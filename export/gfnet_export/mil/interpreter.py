@@ -223,8 +223,8 @@ def obstacles_of(function: Function) -> list[str]:
         found.append(f"it keeps {', '.join(map(repr, states))} from one call to the next (a state)")
     unsized = [] if found else [operation for operation in function.operations if _is_unsized(operation)]
     if unsized:
-        shown = f"{unsized[0].type!r}" + (f" and {len(unsized) - 1} more" if len(unsized) > 1 else "")
-        found.append(f"the shape of what {shown} gives is known only when it runs")
+        which = f"{unsized[0].type!r}" + (f" and {len(unsized) - 1} more" if len(unsized) > 1 else "")
+        found.append(f"the shape of what {which} gives is known only when it runs")
     counts = Counter(operation.type for operation in function.operations if operation.type not in (*OPS, "const"))
     if counts.pop("classify", 0):
         found.append(
