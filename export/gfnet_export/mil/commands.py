@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from gfnet.cli import json_option, write_result
+
+if TYPE_CHECKING:
+    from gfnet_export.mil.models import OtherModel
 
 _package = click.argument("package", type=click.Path(path_type=Path), metavar="MODEL.mlpackage")
 _function = click.option("--function", help="Of a package with several; its default one otherwise.")
@@ -39,7 +44,7 @@ def run(
     """
     import numpy as np
 
-    from gfnet.errors import MilError
+    from gfnet.errors import MilError, one_line
     from gfnet.files import atomic_file
     from gfnet_export.mil.interpreter import Interpreter
     from gfnet_export.mil.package import read_package
@@ -64,41 +69,87 @@ def run(
         click.echo(f"warning: {interpreter.overflow}", err=True)
     summary = {}
     for name, value in outputs.items():
+        found = {key: float(getattr(value, key)()) for key in ("min", "max", "mean")} if value.size else {}
+        # JSON has no infinity.
         summary[name] = {
             "shape": list(value.shape),
-            **{key: float(getattr(value, key)()) for key in ("min", "max", "mean")},
+            **{key: number if math.isfinite(number) else None for key, number in found.items()},
         }
-        click.echo(f"{name}  {list(value.shape)}  from {value.min():.6g} to {value.max():.6g}, mean {value.mean():.6g}")
+        shown = "from {min:.6g} to {max:.6g}, mean {mean:.6g}".format(**found) if found else "empty"
+        click.echo(f"{one_line(name)}  {list(value.shape)}  {shown}")
         if out is not None:
             with atomic_file(out / f"{name}.npy") as temporary:
                 np.save(temporary, value)
     write_result(json_path, summary)
 
 
+def _list_known(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    """Print the operations that run here, and end."""
+    if wanted:
+        from gfnet_export.mil.ops import OPS
+
+        click.echo("\n".join(sorted(OPS)))
+        context.exit()
+
+
 @mil.command()
 @_package
 @_function
+@click.option(
+    "--known",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_list_known,
+    help="List the operations that `gfnet mil run` knows, and end.",
+)
 @json_option
 def ops(package: Path, function: str | None, json_path: Path | None) -> None:
-    """Count a package's operations: types, shapes, bytes of parameters."""
+    """Count a package's operations: types, shapes, bytes of parameters; say if it cannot be run here, and why."""
     import dataclasses
 
+    from gfnet.errors import one_line
+    from gfnet_export.mil.interpreter import obstacles_of
     from gfnet_export.mil.lint import count_operations
+    from gfnet_export.mil.models import OtherModelError
     from gfnet_export.mil.package import read_package
 
-    opened = read_package(package)
+    try:
+        opened = read_package(package)
+    except OtherModelError as error:
+        if function is not None or not (error.model.layers or error.model.stages):
+            raise
+        _show_model(error.model)
+        click.echo("`gfnet mil run` cannot run it: it is not an ML program")
+        write_result(json_path, dataclasses.asdict(error.model))
+        return
     chosen = opened.function(function)
     rows = count_operations(chosen)
     click.echo(
-        f"function {chosen.name} of {', '.join(opened.functions)}, {chosen.opset}, "
-        f"specification {opened.specification_version}"
+        one_line(
+            f"function {chosen.name} of {', '.join(opened.functions)}, {chosen.opset}, "
+            f"specification {opened.specification_version}"
+        )
     )
     click.echo("operation              count  parameters  results")
     for row in rows:
         shown = ", ".join(row.shapes[:3]) + (f" and {len(row.shapes) - 3} more" if len(row.shapes) > 3 else "")
         size = f"{row.parameter_bytes / 1e6:.2f} MB" if row.parameter_bytes else ""
-        click.echo(f"{row.type:<22} {row.count:>5}  {size:>10}  {'/'.join(row.dtypes)} {shown}")
+        click.echo(one_line(f"{row.type:<22} {row.count:>5}  {size:>10}  {'/'.join(row.dtypes)} {shown}"))
+    for obstacle in obstacles_of(chosen):
+        click.echo(f"`gfnet mil run` cannot run it: {obstacle}")
     write_result(json_path, [dataclasses.asdict(row) for row in rows])
+
+
+def _show_model(model: OtherModel, indent: str = "") -> None:
+    """Print what a model is, and the stages of a pipeline below it."""
+    from gfnet.errors import one_line
+
+    click.echo(f"{indent}{model.words}")
+    for kind, count in model.layers.items():
+        click.echo(f"{indent}{one_line(kind):<22} {count:>5}")
+    for stage in model.stages:
+        _show_model(stage, indent + "  ")
 
 
 @mil.command()
@@ -110,12 +161,17 @@ def lint(package: Path, function: str | None, json_path: Path | None) -> None:
     import dataclasses
     import sys
 
+    from gfnet.errors import one_line
+    from gfnet_export.mil.interpreter import obstacles_of
     from gfnet_export.mil.lint import lint as find
     from gfnet_export.mil.package import read_package
 
-    findings = find(read_package(package).function(function))
+    chosen = read_package(package).function(function)
+    findings = find(chosen)
     for finding in findings:
-        click.echo(f"{finding.rule}: {finding.operation}: {finding.reason}")
+        click.echo(f"{finding.rule}: {one_line(finding.operation)}: {finding.reason}")
+    for obstacle in obstacles_of(chosen):
+        click.echo(f"note: `gfnet mil run` cannot run it: {obstacle}", err=True)
     write_result(json_path, [dataclasses.asdict(finding) for finding in findings])
     if findings:
         sys.exit(1)

@@ -6,8 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from gfnet_export.mil.ops import CONSTANT_OPS
 from gfnet_export.mil.package import Function, Operation
+from gfnet_export.mil.values import Constant, shown_shape
 
 _LOOPS = ("while_loop", "cond", "lstm", "gru", "rnn")
 _ADDRESSING = ("gather", "scatter", "non_zero", "topk", "sort")
@@ -61,13 +64,13 @@ def count_operations(function: Function) -> list[OpCount]:
     rows = []
     for kind, operations in groups.items():
         results = [result for operation in operations for _, result in operation.outputs]
-        shapes = Counter(str(list(result.shape)) for result in results)
+        shapes = Counter(shown_shape(result.shape) for result in results)
         read = {name for operation in operations for names in operation.inputs.values() for name in names}
         rows.append(
             OpCount(
                 type=kind,
                 count=len(operations),
-                dtypes=tuple(sorted({result.dtype for result in results})),
+                dtypes=tuple(sorted({result.container or result.dtype for result in results})),
                 shapes=tuple(shape for shape, _ in shapes.most_common()),
                 parameter_bytes=sum(stored.get(name, 0) for name in read if isinstance(name, str)),
             )
@@ -94,14 +97,17 @@ def lint(function: Function) -> list[Finding]:
     """
     graph = _Graph.of(function)
     findings = [
-        Finding("flexible shapes", f"input {name!r}", "the Neural Engine wants fixed shapes: export with fixed ones")
-        for name, kind in function.inputs.items()
-        if None in kind.shape
+        Finding(
+            "flexible shapes",
+            f"input {name!r}",
+            f"it takes {shapes}, but the Neural Engine wants fixed shapes: export with a fixed one",
+        )
+        for name, shapes in function.flexible.items()
     ]
     for operation in computing(function):
         for rule in _RULES:
             findings += rule(operation, graph)
-    return findings + list(_float32_islands(function))
+    return findings + list(_float32_islands(function)) + list(_beyond_float16(function))
 
 
 @dataclass(frozen=True)
@@ -176,3 +182,18 @@ def _float32_islands(function: Function) -> Iterator[Finding]:
     for operation in wide:
         reason = "float32 amid float16: the graph leaves the Neural Engine here, and comes back after it"
         yield Finding("float32 island", operation.describe(), reason)
+
+
+def _beyond_float16(function: Function) -> Iterator[Finding]:
+    """Constants that were too large for float16 when they were rounded to it."""
+    for operation in _walk(function.operations):
+        for constant in (*operation.attributes.values(), *_bound_constants(operation)):
+            kind = constant.type
+            if kind.dtype == "float16" and not kind.container and np.isinf(constant.value).any():
+                reason = "a constant in float16 is infinite: float16 ends at 65504; what is computed with it may be NaN"
+                yield Finding("beyond float16", operation.describe(), reason)
+                break
+
+
+def _bound_constants(operation: Operation) -> Iterator[Constant]:
+    return (bound for bindings in operation.inputs.values() for bound in bindings if isinstance(bound, Constant))

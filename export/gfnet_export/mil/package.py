@@ -15,8 +15,9 @@ from google.protobuf.message import DecodeError
 
 from gfnet.errors import MilError
 from gfnet_export.mil.blobs import BlobFile
+from gfnet_export.mil.models import OtherModelError, describe_model, shapes_of
 from gfnet_export.mil.proto import Model_pb2
-from gfnet_export.mil.values import Constant, TensorType, read_constant, read_type
+from gfnet_export.mil.values import Constant, TensorType, read_constant, read_type, shown_shape
 
 _MOST_PROGRAM_BYTES = 256 * 1024**2
 _WEIGHTS = "@model_path/"  # what names of weight files begin with: the folder of the program
@@ -57,6 +58,7 @@ class Function:
         inputs: name to type.
         outputs: names of the results.
         pictures: names of the inputs that the package describes as pictures.
+        flexible: inputs that take more than one shape, and which, in words.
         operations: in the order in which they run.
     """
 
@@ -65,6 +67,7 @@ class Function:
     inputs: Mapping[str, TensorType]
     outputs: tuple[str, ...]
     pictures: frozenset[str]
+    flexible: Mapping[str, str]
     operations: tuple[Operation, ...]
 
 
@@ -99,11 +102,15 @@ class Package:
 def read_package(path: str | Path) -> Package:
     """Read a package that holds an ML program.
 
+    Args:
+        path: an ``.mlpackage``, or an ``.mlmodel`` that needs no other file.
+
     Raises:
-        MilError: it is missing, damaged, no ML program, or refers to files outside of itself.
+        MilError: it is missing, damaged, or refers to files outside of itself.
+        OtherModelError: it holds no ML program, but something else.
     """
     path = Path(path)
-    model_path = _model_path(path)
+    model_path = path if path.is_file() else _model_path(path)
     if model_path.stat().st_size > _MOST_PROGRAM_BYTES:
         raise MilError(f"{model_path}: too large for a program; weights belong into their own file")
     model = Model_pb2.Model()
@@ -112,7 +119,7 @@ def read_package(path: str | Path) -> Package:
     except DecodeError as error:
         raise MilError(f"{model_path}: no Core ML model ({error}); copy the package again") from error
     if model.WhichOneof("Type") != "mlProgram":
-        raise MilError(f"{path}: holds a {model.WhichOneof('Type') or 'nothing'}, not an ML program; convert it to one")
+        raise OtherModelError(path, describe_model(model))
     files: dict[str, BlobFile] = {}
 
     def blob_file(name: str) -> BlobFile:
@@ -122,7 +129,7 @@ def read_package(path: str | Path) -> Package:
 
     try:
         functions = {
-            name: _read_function(name, message, image_inputs(model.description, name), blob_file)
+            name: _read_function(name, message, _inputs_of(model.description, name), blob_file)
             for name, message in model.mlProgram.functions.items()
         }
     except MilError as error:
@@ -138,6 +145,8 @@ def _model_path(package: Path) -> Path:
     listing = package / "Manifest.json"
     if not package.is_dir():
         raise MilError(f"{package}: no such package folder")
+    if (package / "coremldata.bin").exists():
+        raise MilError(f"{package}: a compiled model; give the .mlpackage that it was compiled from")
     try:
         content = json.loads(listing.read_text(encoding="utf-8"))
         entry = content["itemInfoEntries"][content["rootModelIdentifier"]]["path"]
@@ -173,23 +182,33 @@ def image_inputs(description: Any, function: str | None = None) -> frozenset[str
         description: the protobuf message ``ModelDescription``.
         function: of a model with several; its default one otherwise.
     """
-    features = description.input
-    for described in description.functions:
-        if described.name == (function or description.defaultFunctionName):
-            features = described.input
+    features = _inputs_of(description, function)
     return frozenset(feature.name for feature in features if feature.type.WhichOneof("Type") == "imageType")
 
 
-def _read_function(name: str, message: Any, pictures: frozenset[str], blob_file: Callable[[str], BlobFile]) -> Function:
+def _inputs_of(description: Any, function: str | None) -> Any:
+    """What a model says of the inputs of one of its functions, by default the default one."""
+    for described in description.functions:
+        if described.name == (function or description.defaultFunctionName):
+            return described.input
+    return description.input
+
+
+def _read_function(name: str, message: Any, described: Any, blob_file: Callable[[str], BlobFile]) -> Function:
     if message.opset not in message.block_specializations:
         raise MilError(f"function {name!r} has no program for its opset {message.opset!r}")
     block = message.block_specializations[message.opset]
+    inputs = {value.name: read_type(value.type) for value in message.inputs}
+    shapes = {feature.name: shapes_of(feature.type) for feature in described}
     return Function(
         name=name,
         opset=message.opset,
-        inputs={value.name: read_type(value.type) for value in message.inputs},
+        inputs=inputs,
         outputs=tuple(block.outputs),
-        pictures=pictures,
+        pictures=frozenset(feature.name for feature in described if feature.type.WhichOneof("Type") == "imageType"),
+        flexible={
+            name: shapes.get(name) or shown_shape(kind.shape) for name, kind in inputs.items() if None in kind.shape
+        },
         operations=tuple(_read_operation(operation, blob_file) for operation in block.operations),
     )
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,18 +32,23 @@ class TensorType:
     Attributes:
         dtype: numpy's name, or that of a narrow integer (``uint1`` … ``uint6``, ``int4``), or ``string``.
         shape: empty for a scalar; ``None`` where a dimension is flexible.
+        container: ``state``, ``list``, ``tuple`` or ``dictionary`` where the value is not a tensor but holds some, of
+            which ``dtype`` and ``shape`` then speak.
     """
 
     dtype: str
     shape: tuple[int | None, ...] = ()
+    container: str = ""
 
     @property
     def elements(self) -> int:
         """Number of elements.
 
         Raises:
-            MilError: a dimension is flexible, or there are too many.
+            MilError: it is no tensor, a dimension is flexible, or there are too many.
         """
+        if self.container:
+            raise MilError(f"a {self} is not computed with here")
         count = 1
         for size in self.shape:
             if size is None:
@@ -59,7 +65,13 @@ class TensorType:
         return math.ceil(self.elements * bits / 8)
 
     def __str__(self) -> str:
-        return f"{self.dtype} [{', '.join('?' if size is None else str(size) for size in self.shape)}]"
+        tensor = f"{self.dtype} {shown_shape(self.shape)}"
+        return f"{self.container} of {tensor}" if self.container else tensor
+
+
+def shown_shape(shape: Iterable[int | None]) -> str:
+    """A shape as messages show it: ``[1, ?, 4]``."""
+    return f"[{', '.join('?' if size is None else str(size) for size in shape)}]"
 
 
 @dataclass(frozen=True)
@@ -68,24 +80,32 @@ class Constant:
 
     Attributes:
         type: what it is.
-        value: an array of ``type.shape``, narrow integers one a byte; a string where it is one.
+        value: an array of ``type.shape``, narrow integers one a byte; a string where it is one; what a list holds.
         stored_bytes: what it takes in ``weight.bin``; 0 where it stands in the program itself.
     """
 
     type: TensorType
-    value: np.ndarray | str
+    value: np.ndarray | str | tuple[Any, ...]
     stored_bytes: int = 0
 
 
 def read_type(message: Any) -> TensorType:
-    """A ``ValueType`` that is a tensor.
+    """A ``ValueType``.
 
     Raises:
-        MilError: it is something else.
+        MilError: it says nothing, or an element type that is not known.
     """
     kind = message.WhichOneof("type")
+    if kind == "stateType":
+        return dataclasses.replace(read_type(message.stateType.wrappedType), container="state")
+    if kind == "listType":
+        return dataclasses.replace(read_type(message.listType.type), container="list")
+    if kind == "dictionaryType":
+        return dataclasses.replace(read_type(message.dictionaryType.valueType), container="dictionary")
+    if kind == "tupleType":
+        return TensorType("values", (len(message.tupleType.types),), container="tuple")
     if kind != "tensorType":
-        raise MilError(f"a value of type {kind or 'nothing'} is not known here")
+        raise MilError("a value has no type")
     tensor = message.tensorType
     dtype = _dtype_name(tensor.dataType)
     shape = tuple(
@@ -105,6 +125,9 @@ def read_constant(message: Any, blob_file: Callable[[str], BlobFile]) -> Constan
         MilError: it does not hold what its type says.
     """
     kind = read_type(message.type)
+    if kind.container in ("list", "tuple"):
+        parts = getattr(message.immediateValue, kind.container).values
+        return Constant(kind, tuple(read_constant(part, blob_file).value for part in parts))
     if message.WhichOneof("value") == "blobFileValue":
         stored = blob_file(message.blobFileValue.fileName).read(message.blobFileValue.offset, kind.dtype, kind.bytes)
         return Constant(kind, _from_bytes(stored, kind), kind.bytes)
@@ -156,7 +179,8 @@ def _from_bytes(stored: np.ndarray, kind: TensorType) -> np.ndarray:
     if kind.dtype in _BITS:
         signed = kind.dtype.startswith("int")
         return unpack(stored, _BITS[kind.dtype], kind.elements, signed=signed).reshape(shape)
-    return np.frombuffer(stored.tobytes(), np.dtype(kind.dtype).newbyteorder("<")).reshape(shape)
+    # Not copied: many constants may name the same bytes.
+    return np.asarray(stored).view(np.dtype(kind.dtype).newbyteorder("<")).reshape(shape)
 
 
 def _dtype_name(number: int) -> str:

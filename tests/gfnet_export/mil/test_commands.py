@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from coremltools.converters.mil.mil import Builder as mb  # noqa: N813  its usual name
+from coremltools.proto import Model_pb2
 
 from gfnet_export.mil.interpreter import Interpreter
 from gfnet_export.mil.package import read_package
@@ -77,6 +79,49 @@ def test_run_warns_of_the_first_result_beyond_float16(tmp_path):
     )
     for value, warned in ((100, False), (300, True)):
         np.save(tmp_path / "x.npy", np.full(2, value, np.float32))
-        result = gfnet("mil", "run", package, "--input", f"x={tmp_path / 'x.npy'}")
+        result = gfnet("mil", "run", package, "--input", f"x={tmp_path / 'x.npy'}", "--json", tmp_path / "y.json")
         assert result.exit_code == 0
+        (written,) = json.loads((tmp_path / "y.json").read_text()).values()
+        assert written["max"] == (None if warned else 10000)
         assert ("warning: square 'squares' reaches 90000" in result.stderr) == warned
+
+
+CASES = Path(__file__).parent / "cases"
+
+
+def test_ops_lists_a_classifier_and_says_that_it_cannot_be_run(tmp_path):
+    result = gfnet("mil", "ops", CASES / "classifier.mlpackage", "--json", tmp_path / "ops.json")
+    assert result.exit_code == 0
+    assert "`gfnet mil run` cannot run it: it is a classifier" in result.stdout
+    rows = {row["type"]: row["count"] for row in json.loads((tmp_path / "ops.json").read_text())}
+    assert rows == {"cast": 2, "classify": 1, "linear": 1, "softmax": 1}
+    lint = gfnet("mil", "lint", CASES / "classifier.mlpackage")
+    assert (lint.exit_code, "it is a classifier" in lint.stderr) == (0, True)
+
+
+def test_ops_lists_the_layers_of_what_is_no_ml_program(tmp_path):
+    layers = [{"name": str(place), kind: {}} for place, kind in enumerate(("convolution", "add", "convolution"))]
+    stages = [{"scaler": {}}, {"neuralNetwork": {"layers": layers}}]
+    model = Model_pb2.Model(specificationVersion=4, pipeline={"models": stages})
+    (tmp_path / "old.mlmodel").write_bytes(model.SerializeToString())
+    result = gfnet("mil", "ops", tmp_path / "old.mlmodel")
+    assert result.exit_code == 0
+    assert "a pipeline of 2 models\n  a scaler\n  a neural network" in result.stdout
+    assert "  convolution                2\n  add                        1\n" in result.stdout
+    for command in ("lint", "run"):
+        assert "holds a pipeline of 2 models" in one_line(gfnet("mil", command, tmp_path / "old.mlmodel"))
+
+
+def test_ops_lists_what_is_known():
+    result = gfnet("mil", "ops", "--known")
+    assert result.exit_code == 0
+    assert {"conv", "layer_norm", "constexpr_lut_to_sparse"} <= {*result.stdout.split()}
+
+
+def test_an_empty_output_is_shown(tmp_path):
+    package = write_program(
+        lambda x: mb.slice_by_index(x=x, begin=[2], end=[2], name="nothing"), tmp_path / "m.mlpackage", [(4,)]
+    )
+    np.save(tmp_path / "x.npy", np.zeros(4, np.float32))
+    result = gfnet("mil", "run", package, "--input", f"x={tmp_path / 'x.npy'}")
+    assert (result.exit_code, "nothing  [0]  empty" in result.stdout) == (0, True)

@@ -99,7 +99,9 @@ def test_flexible_shapes_are_found(convert):
     size = ct.RangeDim(4, 16)
     scaled = torch.jit.trace(nn.ReLU(), torch.zeros(1, 3, 8, 8))
     function = convert(scaled, inputs=[ct.TensorType(shape=(1, 3, size, size))])
-    assert "flexible shapes" in rules(function)
+    (finding,) = [finding for finding in lint(function) if finding.rule == "flexible shapes"]
+    assert "it takes [1, 3, 4 .. 16, 4 .. 16], but" in finding.reason
+    assert count_operations(function)[0].shapes == ("[1, 3, ?, ?]",)
 
 
 def test_operations_are_counted_with_their_parameters(convert):
@@ -114,3 +116,12 @@ def test_operations_are_counted_with_their_parameters(convert):
     assert rows["conv"].parameter_bytes == 2 * 81 * 2  # two constants of 81 halves
     assert rows["conv"].shapes == ("[1, 3, 8, 8]",)
     assert "const" not in rows
+
+
+def test_constants_beyond_float16_are_found(convert):
+    @program((1, 6))
+    def scaled(x):
+        return mb.mul(x=x, y=np.array([1, 2, 3, 4, 5, -np.inf], np.float32))
+
+    assert "beyond float16" not in rules(convert(scaled, ct.precision.FLOAT32))
+    assert rules(convert(scaled)) == {"beyond float16"}
