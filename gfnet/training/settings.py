@@ -81,6 +81,8 @@ class RunConfig:
         data: folder or shards; see :func:`gfnet.data.open_dataset`.
         val_data: shards of the validation split, where ``data`` does not name them.
         stages: which of 0 to 3, in order.
+        classes: how the data's classes map to those of the network that training starts from, see
+            :func:`gfnet.data.classes.pair_split`.
         init: a checkpoint to start from, whichever stage comes first.
         init_global: backbone weights, or a network of this project, that stage 0 starts the global encoder from.
         init_local: the same for the local encoder.
@@ -95,6 +97,7 @@ class RunConfig:
     recipe: Recipe
     execution: Execution = Execution()
     val_data: str | None = None
+    classes: str | None = None
     init: str | None = None
     init_global: str | None = None
     init_local: str | None = None
@@ -169,7 +172,7 @@ def check_options(options: Options) -> None:
         ConfigError: an unknown name, a value of a wrong type, or options that exclude each other.
     """
     _check_names(options, RunConfig, "")
-    for name in ("data", "val_data", *STARTS):
+    for name in ("data", "val_data", "classes", *STARTS):
         if not isinstance(options.get(name), str | None):
             raise ConfigError(f"{name} is {options[name]!r}; expected text")
     hints = get_type_hints(ModelConfig)
@@ -234,7 +237,7 @@ def resolve(options: Options, num_classes: int, network: ModelConfig | None = No
         model=config,
         recipe=recipe,
         execution=execution_of(options),
-        **{name: options[name] for name in ("val_data", *STARTS) if options.get(name)},
+        **{name: options[name] for name in ("val_data", "classes", *STARTS) if options.get(name)},
     )
 
 
