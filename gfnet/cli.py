@@ -112,8 +112,8 @@ classes_option = click.option(
     "--classes",
     "class_map",
     metavar="by-name|by-number|FILE.json",
-    help="Where the classes of data and network differ. by-name: the network's of the same name; by-number: of the same "
-    "number; FILE: {\"the data's name\": \"the network's\"}.",
+    help="How classes map where those of data and network differ. by-name: to the network's of the same name; "
+    'by-number: to those of the same number; FILE: {"the data\'s name": "the network\'s"}.',
 )
 """``--classes``, the same on every command that pairs data with a network; :mod:`gfnet.data.classes` follows it."""
 

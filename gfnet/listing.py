@@ -71,9 +71,7 @@ def list_files(folder: str | Path, suffixes: Collection[str]) -> Listing:
             if _is(entry, os.DirEntry.is_dir):
                 # What lies below a link is reached through it too, so it waits for its turn.
                 (linked if entry.is_symlink() or through_link else real).append(entry.path)
-            elif _suffix(entry.name) not in suffixes or not (
-                _is(entry, os.DirEntry.is_file) or _is_broken_link(entry)
-            ):
+            elif _suffix(entry.name) not in suffixes or not (_is(entry, os.DirEntry.is_file) or _is_broken_link(entry)):
                 passed_over.append(os.path.relpath(entry.path, top))
             else:
                 one = _found(entry, device, through_link)

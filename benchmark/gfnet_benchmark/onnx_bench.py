@@ -94,9 +94,7 @@ def bench_onnx(
     )
 
 
-def _subject(
-    name: str, run: Run, truth: _Truth, cold: Cold | None, cold_graphs: dict[str, ColdGraph]
-) -> Subject:
+def _subject(name: str, run: Run, truth: _Truth, cold: Cold | None, cold_graphs: dict[str, ColdGraph]) -> Subject:
     measured = run.measured[name]
     about, stopped = measured.description, measured.stopped
     right = _right(measured, run.images, truth)

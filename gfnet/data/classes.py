@@ -174,7 +174,7 @@ def _by_number(where: str, found: tuple[str, ...], count: int, network: str) -> 
     if all(number < count for number in called) and len(set(called)) == len(called):
         return tuple(called)
     if len(found) != count:
-        raise DataError(f"{where}: {len(found)} classes, but {network} tells {count} apart, so their order says nothing")
+        raise DataError(f"{where}: {len(found)} classes, but {network} tells {count} apart, so order says nothing")
     return tuple(range(count))
 
 

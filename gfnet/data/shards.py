@@ -3,9 +3,11 @@
 Members of a shard that share a name up to its first dot belong together: ``cat/0001.jpg`` is an image and
 ``cat/0001.cls`` its label, a decimal number.  Names may have dots of their own: ``photo.0001.jpg`` and
 ``photo.0001.cls`` are a sample too.  What is hidden does not count; a picture without a label of its own, a file that
-is not a picture, a link and a name that was there before are passed over, counted and named.  One pass over a shard's headers finds where every image lies; the
-result is kept beside the shard (``<shard>.index.npy``), so that a million samples open in a moment and are
-shuffled, resumed and dealt to ranks like files in a folder.
+is not a picture, a link and a name that was there before are passed over, counted and named.
+
+One pass over a shard's headers finds where every image lies; the result is kept beside the shard
+(``<shard>.index.npy``), so that a million samples open in a moment and are shuffled, resumed and dealt to ranks like
+files in a folder.
 """
 
 from __future__ import annotations
@@ -414,9 +416,7 @@ def _samples(
                 passed_over.add(member.header)
 
 
-def _named_members(
-    tar: tarfile.TarFile, descriptor: int, passed_over: _PassedOver
-) -> Iterator[tuple[str, _Member]]:
+def _named_members(tar: tarfile.TarFile, descriptor: int, passed_over: _PassedOver) -> Iterator[tuple[str, _Member]]:
     """Every file that is not hidden, by its name up to the first dot, where WebDataset cuts it."""
     while (member := tar.next()) is not None:
         tar.members.clear()  # type: ignore[attr-defined]  # it would keep them all
@@ -430,8 +430,9 @@ def _named_members(
             passed_over.add(member.offset)
             continue
         place = folder + slash
-        yield place + first, _Member(
-            place + stem, extension.lower(), member.name, member.offset, member.offset_data, member.size
+        yield (
+            place + first,
+            _Member(place + stem, extension.lower(), member.name, member.offset, member.offset_data, member.size),
         )
     # tarfile takes the end of the file, and even a damaged header, for the end of the archive.
     if os.pread(descriptor, _BLOCK, tar.offset) != bytes(_BLOCK):

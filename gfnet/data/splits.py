@@ -206,7 +206,7 @@ def _each_in_one_class(root: Path, found: list[list[Found]]) -> list[list[Found]
             if other == label:
                 continue
             if earlier.linked == file.linked:
-                raise DataError(f"{file.path}: is the same file as {earlier.path}, in another class; remove one of them")
+                raise DataError(f"{file.path}: is the same file as {earlier.path}, of another class; remove one")
             if earlier.linked:
                 owners[file.identity] = label, file
             links.add((other if earlier.linked else label, file.identity))

@@ -215,7 +215,7 @@ def _resolve(out: Path, options: Options) -> tuple[RunConfig, tuple[Split, Split
         checkpoint = load_checkpoint(start)
         splits, network = _paired(splits, checkpoint, start, options), checkpoint.model.config
     elif options.get("classes"):
-        raise ConfigError("--classes maps the data's classes to those of a network that training starts from; leave it out")
+        raise ConfigError("--classes maps to the classes of a network that training starts from; pass --init with it")
     return resolve(options, len(splits[0].classes), network), splits
 
 
@@ -237,10 +237,7 @@ def _starting_point(out: Path, options: Options) -> Path | None:
 def _starting_model(config: RunConfig, folder: RunFolder) -> GFNet:
     notes = []
     start = _starting_point(folder.path, config.to_dict())
-    if start is not None:
-        model = load_checkpoint(start).model
-    else:
-        model = GFNet(config.model)
+    model = GFNet(config.model) if start is None else load_checkpoint(start).model
     for name in ("global", "local"):
         encoder, path = getattr(model, f"{name}_encoder"), getattr(config, f"init_{name}")
         if path is not None:
@@ -265,9 +262,7 @@ def _open_data(options: Options) -> tuple[Split, Split]:
         raise DataError(f"{error} (looked for from {Path.cwd()}; --data says where it lies)") from error
 
 
-def _paired(
-    splits: tuple[Split, Split], checkpoint: Checkpoint, path: Path, options: Options
-) -> tuple[Split, Split]:
+def _paired(splits: tuple[Split, Split], checkpoint: Checkpoint, path: Path, options: Options) -> tuple[Split, Split]:
     """Both splits, numbered as the network in ``path`` numbers its classes.
 
     Raises:

@@ -14,10 +14,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from gfnet.config import ModelConfig, model_config
 from gfnet.errors import ConfigError
+from gfnet.reading import read_bytes
 from gfnet.training.precision import Amp
 from gfnet.training.recipe import STAGES, PPORecipe, Recipe, recipe_for
 
 T = TypeVar("T")
+
+_LARGEST_CONFIG = 1024**2  # bytes
 
 STARTS = ("init", "init_global", "init_local")
 """Options that name weights to start from."""
@@ -122,10 +125,10 @@ def read_options(path: str | Path) -> dict[str, Any]:
         ConfigError: the file is missing, no YAML, or no mapping.
     """
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        values = yaml.safe_load(read_bytes(path, _LARGEST_CONFIG, ConfigError).decode("utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise ConfigError(f"{path}: cannot be read as YAML ({' '.join(str(error).split())})") from error
     if values is None:
         return {}

@@ -87,7 +87,7 @@ def test_a_folder_that_may_not_be_read_is_named(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("gfnet.listing.os.scandir", refuse)
-    with pytest.raises(DataError, match="ring: cannot be read .Permission denied"):
+    with pytest.raises(DataError, match="ring: cannot be read"):
         list_files(tmp_path / "ring", SUFFIXES)
 
 

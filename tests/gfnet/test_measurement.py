@@ -101,7 +101,7 @@ def test_what_is_no_file_of_json_says_so(tmp_path):
         read_result(tmp_path)
     for text in ("", "{", "[" * 100_000, '{"schema_version": 2', "\x00"):
         (tmp_path / "text.json").write_text(text)
-        with pytest.raises(DataError, match="no JSON"):
+        with pytest.raises(DataError, match="not JSON"):
             read_result(tmp_path / "text.json")
     (tmp_path / "list.json").write_text("[1]")
     with pytest.raises(DataError, match="no benchmark result"):

@@ -121,9 +121,7 @@ def solvers(
 
     loaded = load_checkpoint(checkpoint)
     loaded.model.to(default_device())
-    result = bench_solvers(
-        loaded, data / search_split, data / report_split, resamples=resamples, class_map=class_map
-    )
+    result = bench_solvers(loaded, data / search_split, data / report_split, resamples=resamples, class_map=class_map)
     click.echo(f"{result['search_images']} images searched in {result['seconds']:.2f} s, {result['images']} compared")
     for name in ("mean_gain", "largest_gain", "largest_loss"):
         click.echo(f"{name.replace('_', ' '):<14} {result[name]:6.2f} ± {result[name + '_error']:.2f} points of top-1")

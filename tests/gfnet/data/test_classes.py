@@ -9,6 +9,7 @@ import pytest
 
 from gfnet.data.classes import label_photos, pair_split
 from gfnet.errors import ConfigError, DataError
+from network_support import gfnet, one_line
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,9 @@ def test_by_name_takes_any_order_and_a_part():
     assert split.classes == ("a", "b", "c")
     assert labels(["cafe\u0301", "a"], ["a", "caf\u00e9"], class_map="by-name") == [1, 0]
     assert labels(["10", "2"], ["2", "3", "10"], class_map="by-name") == [2, 0]
-    assert "'x' is a class, but the network has no class of that name" in refused(["a", "x"], ["a", "b"], None, "by-name")
+    assert "'x' is a class, but the network has no class of that name" in refused(
+        ["a", "x"], ["a", "b"], None, "by-name"
+    )
     assert "calls classes 0 and 2 both 'a'" in refused(["a", "b"], ["a", "b", "a"], None, "by-name")
     assert "have one name" in refused(["cafe\u0301", "caf\u00e9"], ["caf\u00e9"], None, "by-name")
 
@@ -123,7 +126,7 @@ def test_by_number_takes_the_numbers_that_folders_are_called_by_or_their_order()
     assert labels(["0003", "0001"], names, class_map="by-number") == [3, 1]
     assert labels(["a", "b"], ["x", "y"], class_map="by-number") == [0, 1]
     assert labels(sorted([*DIGITS[:9], "10"]), DIGITS, class_map="by-number") == list(range(10))
-    assert "so their order says nothing" in refused(["a"], ["x", "y"], None, "by-number")
+    assert "so order says nothing" in refused(["a"], ["x", "y"], None, "by-number")
 
 
 def test_a_file_maps_names_to_names_or_numbers(class_file):
@@ -136,7 +139,7 @@ def test_a_file_maps_names_to_names_or_numbers(class_file):
     assert labels(["0", "1"], names, class_map=class_file({"0": "star", "1": "apple"}), named=False) == [2, 0]
 
 
-@pytest.mark.parametrize("content", ["[]", "{}", '{"a": true}', '{"a": 1.5}', '{"a": null}', '{"a": "b", "a": "c"}', "{"])
+@pytest.mark.parametrize("content", ["[]", "{}", '{"a": true}', '{"a": 1.5}', '{"a": null}', '{"a": 1, "a": 2}', "{"])
 def test_a_file_that_is_no_map_is_refused(class_file, content):
     assert "classes.json: not " in refused(["a"], ["b"], None, class_file(content))
 
@@ -176,3 +179,69 @@ def test_photos_folders_map_as_a_file_says(class_file):
     files = [Path("d/star/1.png"), Path("d/hoop/2.png")]
     path = class_file({"hoop": "ring"})
     assert label_photos(files, ("ring", "star"), 2, path) == [1, 0]
+
+
+@pytest.fixture(scope="module")
+def renamed(scenes, tmp_path_factory):
+    """The scenes with class ``ring`` called ``hoop``, in both splits."""
+    root = tmp_path_factory.mktemp("renamed")
+    for split in ("train", "val"):
+        (root / split).mkdir()
+        for folder in (scenes / split).iterdir():
+            (root / split / folder.name.replace("ring", "hoop")).symlink_to(folder)
+    return root
+
+
+def commands(checkpoint_file, bundle, data, tmp_path):
+    """Every command that brings a network and labelled images together."""
+    return {
+        "evaluate": ("evaluate", checkpoint_file, "--data", data, "--save", tmp_path / "saved.safetensors"),
+        "calibrate": ("calibrate", checkpoint_file, tmp_path / "calibrated.safetensors", "--data", data),
+        "train": (*("train", "--init", checkpoint_file, "--data", data, "--out", tmp_path / "run", "--stage", "2"),),
+        "verify": ("verify", bundle, "--against", checkpoint_file, "--images", data / "val", "--retune"),
+        "bench onnx": ("bench", "onnx", bundle, "--images", data / "val", "--json", tmp_path / "bench.json"),
+        "bench solvers": ("bench", "solvers", checkpoint_file, "--data", data),
+    }
+
+
+@pytest.mark.parametrize("command", ["evaluate", "calibrate", "train", "verify", "bench onnx", "bench solvers"])
+def test_every_command_refuses_other_classes_before_a_network_runs(
+    command, checkpoint_file, onnx_bundle, renamed, tmp_path, monkeypatch
+):
+    def run(*_arguments, **_options):
+        raise AssertionError("a network was run")
+
+    for place in ("gfnet.model.GFNet.glance", "gfnet_export.runtime.open_bundle_sessions"):
+        monkeypatch.setattr(place, run)
+    manifest = (onnx_bundle.folder / "manifest.json").read_bytes()
+    asked = commands(checkpoint_file, onnx_bundle.folder, renamed, tmp_path)[command]
+    told = one_line(gfnet(*asked))
+    assert "hoop" in told
+    assert "--classes" in told
+    assert not list(tmp_path.iterdir())
+    assert (onnx_bundle.folder / "manifest.json").read_bytes() == manifest
+
+
+def test_a_map_makes_other_classes_the_network_s(checkpoint_file, checkpoint, renamed, class_file, tmp_path):
+    asked = ("evaluate", checkpoint_file, "--data", renamed, "--json", tmp_path / "out.json")
+    result = gfnet(*asked, "--classes", class_file({"hoop": "ring"}))
+    assert result.exit_code == 0, result.output
+    assert "knows no class names" not in result.stderr
+    written = json.loads((tmp_path / "out.json").read_text())
+    assert written["anytime_top1"] == list(checkpoint.evaluation.anytime_top1)
+    assert [row["label"] for row in written["per_class"]] == list(checkpoint.labels)
+
+
+def test_a_part_of_the_classes_is_evaluated_by_name(checkpoint_file, checkpoint, scenes, tmp_path):
+    for split in ("train", "val"):
+        (tmp_path / split).mkdir()
+        for name in ("star", "ring"):
+            (tmp_path / split / name).symlink_to(scenes / split / name)
+    asked = ("evaluate", checkpoint_file, "--data", tmp_path, "--json", tmp_path / "out.json")
+    assert "2 classes, but the network tells 10 apart; only the network has" in one_line(gfnet(*asked))
+    for search in ((), ("--search-split", "train")):
+        result = gfnet(*asked, "--classes", "by-name", *search)
+        assert result.exit_code == 0, result.output
+        rows = json.loads((tmp_path / "out.json").read_text())["per_class"]
+        assert {row["label"] for row in rows if row["images"]} == {"star", "ring"}
+        assert len(rows) == 10

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from gfnet.data import open_dataset, open_split, open_splits
-from gfnet.data.packing import pack_folder
 from gfnet.data.classes import with_classes
+from gfnet.data.packing import pack_folder
 from gfnet.errors import DataError
 
 
