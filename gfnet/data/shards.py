@@ -445,9 +445,11 @@ def _tell_passed_over(spec: str | Path, shards: tuple[Path, ...], indexes: list[
         return
     places = [(shard, offset) for shard, index in zip(shards, indexes, strict=True) for offset in index.named]
     names = [_member_name(shard, offset) or f"member at {offset:,}" for shard, offset in places[:_NAMED]]
-    members = "1 member that is not a picture" if count == 1 else f"{count:,} members that are not pictures"
+    members = "1 member, which is not a picture with a label of its own or repeats a name"
+    if count > 1:
+        members = f"{count:,} members, which are not pictures with labels of their own or repeat a name"
     more = f" and {count - len(names):,} more" if count > len(names) else ""
-    notice(f"{one_line(spec)}: passed over {members} with a label of its own, or there before: {some_of(names)}{more}")
+    notice(f"{one_line(spec)}: passed over {members}: {some_of(names)}{more}")
 
 
 def _read_label(shard: Path, member: _Member, descriptor: int) -> int:

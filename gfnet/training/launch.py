@@ -257,9 +257,10 @@ def _open_data(options: Options) -> tuple[Split, Split]:
     try:
         return open_dataset(data, options.get("val_data"))
     except DataError as error:
-        if data.is_absolute() or data.exists():
+        if data.exists():
             raise
-        raise DataError(f"{error} (looked for from {Path.cwd()}; --data says where it lies)") from error
+        here = "" if data.is_absolute() else f", looked for from {Path.cwd()}"
+        raise DataError(f"{error} (the run reads --data {data}{here}; pass --data again if it moved)") from error
 
 
 def _paired(splits: tuple[Split, Split], checkpoint: Checkpoint, path: Path, options: Options) -> tuple[Split, Split]:
