@@ -242,7 +242,10 @@ def find_shards(spec: str | Path, split: str | None = None) -> tuple[Path, ...]:
     if missing:
         among = f" (the first of {len(missing)} missing of the {len(names)} in {spec})" if len(names) > 1 else ""
         raise DataError(f"{missing[0]}: no such shard{among}; check the path and the range")
-    return tuple(shards)
+    places: dict[Path, Path] = {}  # each once, whatever links to it
+    for path in shards:
+        places.setdefault(path.resolve(), path)
+    return tuple(places.values())
 
 
 def index_shard(shard: str | Path) -> ShardIndex:

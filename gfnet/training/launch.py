@@ -282,9 +282,9 @@ def _paired(splits: tuple[Split, Split], checkpoint: Checkpoint, path: Path, opt
 def _wherever_resumed(config: RunConfig) -> RunConfig:
     """The configuration with whole paths, so that the run can go on from another folder."""
     here = Path.cwd()
-    lie = {name: str(here / value) for name in ("data", "val_data") if (value := getattr(config, name))}
+    absolute = {name: str(here / value) for name in ("data", "val_data") if (value := getattr(config, name))}
     for name in ("classes", *STARTS):  # these may be words or names of networks as well
         value = getattr(config, name)
         if value and Path(value).exists():
-            lie[name] = str(here / value)
-    return replace(config, **lie)
+            absolute[name] = str(here / value)
+    return replace(config, **absolute)

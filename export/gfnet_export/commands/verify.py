@@ -59,6 +59,8 @@ def verify(
 
     if retune and images is None:
         raise click.UsageError("--retune needs photos like those of later use; pass --images")
+    if class_map and images is None:
+        raise click.UsageError("--classes maps the folders of photos; pass --images")
     opened = open_bundle(bundle)
     points = budget_points(opened.manifest)
     limits = None

@@ -176,6 +176,8 @@ def test_braces_globs_and_folders_name_shards(folder, tmp_path):
     assert names(f"{folder}/{{train,train}}-*.tar") == every
     odd = write_tar(tmp_path / "a{0..1}[b].tar", samples(0, 1))
     assert names(odd) == [odd.name]
+    (folder / "train-000003.tar").symlink_to("train-000000.tar")
+    assert names(folder, "train") == every
 
 
 @pytest.mark.parametrize(

@@ -203,11 +203,12 @@ def test_other_data_is_refused_when_a_run_is_resumed(stopped, scenes, tmp_path):
     for split in ("train", "val"):
         (copy / split / "arrow").rename(copy / split / "zebra")  # the others' numbers move down
     found = one_line(gfnet("train", "--data", copy, "--out", stopped, "--resume"))
-    assert "class 0 is 'bars', but 'arrow' in" in found
+    assert "class 0 is 'bars' in the data, but 'arrow' to the network in" in found
     shutil.rmtree(copy / "train" / "star")
     shutil.rmtree(copy / "val" / "star")
     found = one_line(gfnet("train", "--data", copy, "--out", stopped, "--resume"))
-    assert "10 classes apart, but the data has 9" in found
+    assert "9 classes, but the network in" in found
+    assert "tells 10 apart" in found
 
 
 def test_how_a_run_is_executed_may_change_when_it_is_resumed(stopped, whole):
