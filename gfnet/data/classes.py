@@ -42,8 +42,8 @@ def pair_split(
         count: how many classes it tells apart.
         class_map: ``by-name``: a class of the data is the network's of that name, in any order; the data may lack
             some.  ``by-number``: classes that are all called by numbers of the network's classes are those; others
-            count in their order.  Otherwise a JSON file, an object of the network's names or numbers by the data's
-            names; several may be one; what is not in it goes by name.
+            count in their order, and keep their names.  Otherwise a JSON file, an object of the network's names or
+            numbers by the data's names; several may be one; what is not in it goes by name.
         network: what to call it in an error.
 
     Raises:
@@ -53,7 +53,8 @@ def pair_split(
     found = tuple(map(readable_name, split.classes))
     known = None if names is None else tuple(map(readable_name, names))
     numbers = _numbers(one_line(split.root), found, split.named, known, count, class_map, network)
-    if numbers == tuple(range(count)):
+    own_names = class_map in (None, BY_NUMBER) or known in (None, found)
+    if numbers == tuple(range(count)) and own_names:
         return split
     return RenumberedSplit(split, known or tuple(map(str, range(count))), numbers)
 
@@ -112,21 +113,21 @@ def _numbers(
     network: str,
 ) -> tuple[int, ...]:
     """The network's number of each class of the data: the one decision that all commands share."""
-    if found == known:
+    mapped = None if class_map in (None, BY_NAME, BY_NUMBER) else _read_map(str(class_map))
+    if found == known and mapped is None:
         return tuple(range(count))
     if class_map is None:
         return _same_or_refused(where, found, named, known, count, network)
     if class_map == BY_NUMBER:
         return _by_number(where, found, count, network)
     table = _ByName(known, count)
-    if class_map == BY_NAME:
+    if mapped is None:
         numbers = tuple(table.number(where, name, network) for name in found)
         for number in set(numbers):
             same = [name for name, other in zip(found, numbers, strict=True) if other == number]
             if len(same) > 1:
                 raise DataError(f"{where}: {some_of(same)} have one name{code_points(same[:1], same[1:2])}; join them")
         return numbers
-    mapped = _read_map(class_map)
     return tuple(
         table.number(where, mapped.get(name, name), network, class_map if name in mapped else None) for name in found
     )

@@ -136,6 +136,8 @@ def test_a_file_maps_names_to_names_or_numbers(class_file):
     assert "'else' is a class, but the network has no class of that name" in refused(["else"], names, None, path)
     assert "'apel' is a class" in refused(["a"], names, None, class_file({"a": "apel"}))
     assert "has no class 7; it has 0 to 2" in refused(["a"], names, None, class_file({"a": 7}))
+    mapped = pair_split(Labelled(("gala", "hoop", "star")), names, 3, class_file({"hoop": "ring", "gala": "apple"}))
+    assert mapped.classes == ("apple", "ring", "star")  # the network's, where nothing else differs
     assert labels(["0", "1"], names, class_map=class_file({"0": "star", "1": "apple"}), named=False) == [2, 0]
 
 
@@ -146,7 +148,7 @@ def test_a_file_that_is_no_map_is_refused(class_file, content):
 
 def test_a_word_that_is_no_file_is_refused():
     with pytest.raises(ConfigError, match="--classes by-nam: no such file; give by-name, by-number or a JSON file"):
-        labels(["a"], ["b"], class_map="by-nam")
+        labels(["a"], ["a"], class_map="by-nam")
 
 
 def test_imagenet_s_folders_are_known_by_their_synset_ids():
