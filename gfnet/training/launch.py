@@ -281,10 +281,10 @@ def _paired(splits: tuple[Split, Split], checkpoint: Checkpoint, path: Path, opt
 
 def _wherever_resumed(config: RunConfig) -> RunConfig:
     """The configuration with whole paths, so that the run can go on from another folder."""
-    here = Path.cwd()
-    absolute = {name: str(here / value) for name in ("data", "val_data") if (value := getattr(config, name))}
-    for name in ("classes", *STARTS):  # these may be words or names of networks as well
+    absolute: dict[str, Any] = {}
+    for name in ("data", "val_data", "classes", *STARTS):
         value = getattr(config, name)
-        if value and Path(value).exists():
-            absolute[name] = str(here / value)
+        # Data may be a pattern that no file is called like; the others may be words or names of networks.
+        if value and (name in ("data", "val_data") or Path(value).exists()):
+            absolute[name] = str(Path.cwd() / value)
     return replace(config, **absolute)
