@@ -19,6 +19,7 @@ import click
 
 from gfnet.errors import ConfigError, GFNetError
 from gfnet.files import write_json
+from gfnet.notices import notices_on_stderr
 
 COMMAND_GROUP = "gfnet.commands"
 _OWN_COMMANDS = ("calibrate", "evaluate", "pack", "prepare", "train")  # a module each in gfnet.commands
@@ -45,7 +46,8 @@ class _Group(click.Group):
 
     def invoke(self, context: click.Context) -> Any:
         try:
-            return super().invoke(context)
+            with notices_on_stderr():
+                return super().invoke(context)
         except (GFNetError, OSError, MemoryError, RuntimeError) as error:
             if context.params.get("debug") or not (isinstance(error, _MENDABLE) or _is_out_of_memory(error)):
                 raise
@@ -104,6 +106,16 @@ json_option = click.option(
     "--json", "json_path", type=click.Path(path_type=Path), metavar="FILE", help="Write the result as JSON to FILE."
 )
 """``--json FILE``, the same on every command."""
+
+
+classes_option = click.option(
+    "--classes",
+    "class_map",
+    metavar="by-name|by-number|FILE.json",
+    help="How classes map where those of data and network differ. by-name: to the network's of the same name; "
+    'by-number: to those of the same number; FILE: {"the data\'s name": "the network\'s"}.',
+)
+"""``--classes``, the same on every command that pairs data with a network; :mod:`gfnet.data.classes` follows it."""
 
 
 def official_options(command):

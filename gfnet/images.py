@@ -38,6 +38,8 @@ from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 from gfnet.colour import coded_profile, to_srgb
 from gfnet.config import Interpolation, ModelConfig
 from gfnet.errors import DataError, ImageError, one_line
+from gfnet.listing import list_files
+from gfnet.notices import notice, some_of
 
 T = TypeVar("T")
 
@@ -336,10 +338,12 @@ class Preprocessing:
 def find_images(sources: Iterable[str | Path]) -> list[Path]:
     """The image files that ``sources`` name: files as they are, folders searched for known suffixes.
 
+    Folders are walked as :func:`gfnet.listing.list_files` says; what is passed over in them is told.
+
     Raises:
-        DataError: a source does not exist, or a folder holds no image.
+        DataError: a source does not exist, a folder cannot be read, or holds no image.
     """
-    return list(_walk(sources))
+    return [path for source in map(Path, sources) for path in _images_of(source)]
 
 
 def every_nth(files: Sequence[T], count: int) -> list[T]:
@@ -355,14 +359,20 @@ def every_nth(files: Sequence[T], count: int) -> list[T]:
     return [files[i] for i in np.linspace(0, len(files) - 1, count).astype(int)]
 
 
-def _walk(sources: Iterable[str | Path]) -> Iterator[Path]:
-    for source in map(Path, sources):
-        if source.is_dir():
-            found = sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-            if not found:
-                raise DataError(f"{source}: no images in this folder; looked for {', '.join(sorted(SUFFIXES))}")
-            yield from found
-        elif source.exists():
-            yield source
-        else:
+def tell_passed_over(folder: str | Path, names: Sequence[str]) -> None:
+    """Say which files of a folder are not looked at, because they are not called like pictures."""
+    if names:
+        what = "1 file that is not a picture" if len(names) == 1 else f"{len(names):,} files that are not pictures"
+        notice(f"{one_line(folder)}: passed over {what}: {some_of(names)}")
+
+
+def _images_of(source: Path) -> list[Path]:
+    if not source.is_dir():
+        if not source.exists():
             raise DataError(f"{source}: no such file or folder")
+        return [source]
+    listing = list_files(source, SUFFIXES)
+    tell_passed_over(source, listing.passed_over)
+    if not listing.files:
+        raise DataError(f"{source}: no images in this folder; looked for {', '.join(sorted(SUFFIXES))}")
+    return sorted(Path(found.path) for found in listing.files)

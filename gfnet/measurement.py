@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from gfnet.errors import DataError, one_line
 from gfnet.files import write_text
+from gfnet.reading import parse_json, read_bytes
 
 SCHEMA_VERSION: Literal[2] = 2
 """2: several things measured in one run, each with its ratio to one of them."""
@@ -458,18 +459,13 @@ def read_result(path: str | Path) -> Result:
         DataError: the file is missing, no result, of another schema version, or contradicts itself.
     """
     try:
-        with open(path, "rb") as stream:
-            text = stream.read(_LARGEST_FILE + 1)
+        text = read_bytes(path, _LARGEST_FILE)
     except FileNotFoundError:
         raise DataError(
             f"{path}: no such file; `gfnet bench onnx --json` and the phone's benchmark write one"
         ) from None
-    except IsADirectoryError:
-        raise DataError(f"{path}: is a folder; give the result's JSON file") from None
-    if len(text) > _LARGEST_FILE:
-        raise DataError(f"{path}: too large for a benchmark result")
+    content: Any = parse_json(text, path)
     try:
-        content: Any = json.loads(text)
         version = content.get("schema_version") if isinstance(content, dict) else None
         # Before all else, as another version may look different in any way.
         if type(version) is int and version != SCHEMA_VERSION:
@@ -486,8 +482,6 @@ def read_result(path: str | Path) -> Result:
         raise DataError(
             f"{path}: no sound benchmark result ({one_line(where)}: {one_line(problem['msg'])}); measure it again"
         ) from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: no JSON ({one_line(error)}); copy the result again") from error
 
 
 def find_network(result: Result, network: str, name: str | None = None) -> Subject:

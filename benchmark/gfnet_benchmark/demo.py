@@ -16,6 +16,7 @@ from gfnet.checkpoint import Checkpoint, load_checkpoint
 from gfnet.cost import encoder_macs
 from gfnet.data import FolderSplit, open_splits
 from gfnet.data.batches import Batches, PixelDataset
+from gfnet.data.classes import pair_split
 from gfnet.errors import ConfigError, GFNetError
 from gfnet.evaluation import anytime_top1, full_image_top1, patch_actions, predict_all_steps
 from gfnet.exits import default_point
@@ -194,7 +195,8 @@ def _clear(out: Path, overwrite: bool) -> None:
 def _compare(checkpoint: Checkpoint, val: FolderSplit, stage0: Path, seed: int) -> dict[str, Any]:
     """Accuracy on random patches, and of the backbone on full images as stage 0 left it."""
     model = checkpoint.model
-    batches = Batches(PixelDataset(val, model.config), 64)
+    paired = pair_split(val, checkpoint.labels, model.config.num_classes)
+    batches = Batches(PixelDataset(paired, model.config), 64)
     actions = patch_actions("random", model.config.steps, seed)
     at_random = predict_all_steps(model, batches, len(val.samples), title="random patches", actions=actions)
     backbone = load_checkpoint(stage0).model

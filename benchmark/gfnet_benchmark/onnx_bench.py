@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
+from gfnet.data.classes import label_photos
 from gfnet.errors import DataError
 from gfnet.exits import exit_steps
 from gfnet.measurement import Answer, Cold, CurvePoint, Loop, Match, Result, Stop, SubgraphTiming, Subject
@@ -21,6 +22,10 @@ from gfnet_benchmark.machine import Watch, describe_machine
 from gfnet_benchmark.measuring import STORED, Measured, Run, Stopping, measure
 from gfnet_benchmark.statistics import ratio, typical
 from gfnet_benchmark.timing import Clock, summarise
+from gfnet_export.bundle import open_bundle
+
+_Truth = Mapping[str, Mapping[Path, int]]
+"""The class of every photo, by the name of the entry that numbers classes so."""
 
 _MOST_SAMPLES = 20_000  # of one distribution, in the result's file
 
@@ -35,6 +40,7 @@ def bench_onnx(
     clock: Clock = time.perf_counter,
     cold: Callable[[Entry], tuple[Cold, dict[str, ColdGraph]]] | None = measure_cold,
     command: str | None = None,
+    class_map: str | None = None,
 ) -> Result:
     """Measure networks and classifiers on the same images, interleaved.
 
@@ -45,15 +51,17 @@ def bench_onnx(
 
     Args:
         entries: what is compared.
-        images: photos to classify; those in folders that are called like a class tell how accurate answers are.
+        images: photos to classify; in folders of classes they tell how accurate answers are.
         stopping: thresholds for the loop with own exits.
         rounds: measured ones.
         processes: that share them; see :func:`gfnet_benchmark.measuring.measure`.
         cold: measures an entry in new processes; ``None`` leaves that out.
         command: what a person would type to measure the like again.
+        class_map: how the photos' folders map to the networks' classes, see :func:`gfnet.data.classes.label_photos`.
 
     Raises:
-        DataError: no image can be read; entries have the same name or different classes.
+        DataError: no image can be read; entries have the same name or different classes; photos lie in folders of
+            other classes.
         BundleError: an entry cannot be opened.
     """
     if not 1 <= processes <= rounds:
@@ -61,13 +69,14 @@ def bench_onnx(
     names = [entry.name for entry in entries]
     if len(set(names)) < len(names):
         raise DataError(f"two of {', '.join(names)} have the same name; give one of them another")
+    truth = _truth(entries, images, class_map)
     watch = Watch()
     run = measure(entries, images, stopping=stopping, rounds=rounds, processes=processes, clock=clock)
     conditions = watch.conditions()
     subjects = []
     for name in run.measured:
         once, graphs = cold(run.measured[name].description.entry) if cold is not None else (None, {})
-        subjects.append(_subject(name, run, once, graphs))
+        subjects.append(_subject(name, run, truth, once, graphs))
     return Result(
         tool=f"gfnet {version('gfnet')}",
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -85,10 +94,10 @@ def bench_onnx(
     )
 
 
-def _subject(name: str, run: Run, cold: Cold | None, cold_graphs: dict[str, ColdGraph]) -> Subject:
+def _subject(name: str, run: Run, truth: _Truth, cold: Cold | None, cold_graphs: dict[str, ColdGraph]) -> Subject:
     measured = run.measured[name]
     about, stopped = measured.description, measured.stopped
-    right = _right(measured, run.images)
+    right = _right(measured, run.images, truth)
     reference = _reference(name, run)
     base = None if reference is None else run.measured[reference].own
     stops = tuple(
@@ -122,7 +131,7 @@ def _subject(name: str, run: Run, cold: Cold | None, cold_graphs: dict[str, Cold
         stops=stops,
         loop=_loop(measured, run, stops, base, right),
         curve=tuple(_curve_point(point, measured, stops, right) for point in about.points),
-        matches=_matches(measured, run),
+        matches=_matches(measured, run, truth),
         cold=cold,
         tried=about.entry.tried,
     )
@@ -202,23 +211,23 @@ def _curve_point(point: BudgetPoint, measured: Measured, stops: Sequence[Stop], 
     )
 
 
-def _matches(measured: Measured, run: Run) -> tuple[Match, ...]:
+def _matches(measured: Measured, run: Run, truth: _Truth) -> tuple[Match, ...]:
     """A network against every classifier at as many threads, where everybody's accuracy is known."""
-    ways = _ways(measured, run.images)
+    ways = _ways(measured, run.images, truth)
     threads = measured.description.entry.settings.threads
     others = {
         name: other
         for name, one in run.measured.items()
         if one.description.kind == "classifier"
         and one.description.entry.settings.threads == threads
-        and (other := _ways(one, run.images)) is not None
+        and (other := _ways(one, run.images, truth)) is not None
     }
     return () if ways is None or measured.description.kind == "classifier" else matches(ways, others)
 
 
-def _ways(measured: Measured, images: Sequence[Path]) -> Ways | None:
+def _ways(measured: Measured, images: Sequence[Path], truth: _Truth) -> Ways | None:
     """All sets of thresholds, and all images stopping after the same step; ``None`` where classes are not known."""
-    right = _right(measured, images)
+    right = _right(measured, images, truth)
     if right is None:
         return None
     typical_s = np.median(measured.stopped, axis=1)  # [T,N]
@@ -228,13 +237,22 @@ def _ways(measured: Measured, images: Sequence[Path]) -> Ways | None:
     return Ways(*(np.take_along_axis(values[None], picked, axis=1)[:, 0] for values in (typical_s, right)))
 
 
-def _right(measured: Measured, images: Sequence[Path]) -> np.ndarray | None:
-    """Whether each step's answer is right, bool [T,N], if every photo lies in a folder that is called like a class."""
-    labels = measured.description.labels or ()
-    folders = [path.parent.name for path in images]
-    if not set(folders) <= set(labels):
-        return None
-    return measured.answers.classes == np.array([labels.index(folder) for folder in folders])
+def _truth(entries: Sequence[Entry], images: Sequence[Path], class_map: str | None) -> _Truth:
+    """Every photo's class, for the bundles that know their classes' names and if photos are labelled."""
+    truth = {}
+    manifests = {entry.name: open_bundle(entry.path).manifest for entry in entries if entry.path.is_dir()}
+    for name, manifest in manifests.items():
+        if manifest.labels is not None:
+            labels = label_photos(images, manifest.labels, manifest.num_classes, class_map)
+            if labels is not None:
+                truth[name] = dict(zip(images, labels, strict=True))
+    return truth
+
+
+def _right(measured: Measured, images: Sequence[Path], truth: _Truth) -> np.ndarray | None:
+    """Whether each step's answer is right, bool [T,N], if that is known."""
+    classes = truth.get(measured.description.entry.name)
+    return None if classes is None else measured.answers.classes == np.array([classes[image] for image in images])
 
 
 def _percent(right: np.ndarray | None, exits: np.ndarray) -> float | None:

@@ -9,35 +9,45 @@ from typing import Any
 
 import numpy as np
 
+from gfnet.checkpoint import Checkpoint
 from gfnet.cost import cumulative_macs
 from gfnet.data import open_split
 from gfnet.data.batches import PixelDataset
-from gfnet.errors import DataError
+from gfnet.data.classes import pair_split
 from gfnet.evaluation import Predictions, find_optimal_thresholds, find_thresholds, predict_split
 from gfnet.exits import exit_steps
-from gfnet.model import GFNet
 
 _GRID = 100  # costs at which the curves are compared
 _SEED = 0  # of the bootstrap
 
 
 def bench_solvers(
-    model: GFNet, search: Path, report: Path, *, resamples: int = 200, batch_size: int = 64
+    checkpoint: Checkpoint,
+    search: Path,
+    report: Path,
+    *,
+    resamples: int = 200,
+    batch_size: int = 64,
+    class_map: str | None = None,
 ) -> dict[str, Any]:
     """Find thresholds with both solvers on one folder of images, and compare them on another.
+
+    Args:
+        class_map: how classes of the data map to the network's, see :func:`gfnet.data.classes.pair_split`.
 
     Raises:
         DataError: a folder is missing, or does not fit the network's classes.
     """
-    found_on, measured_on = _predict(model, search, batch_size), _predict(model, report, batch_size)
+    model = checkpoint.model
+    splits = [
+        pair_split(open_split(folder), checkpoint.labels, model.config.num_classes, class_map)
+        for folder in (search, report)
+    ]
+    found_on, measured_on = (
+        predict_split(model, PixelDataset(split, model.config), batch_size=batch_size, title=split.root.name)[0]
+        for split in splits
+    )
     return compare_solvers(found_on, measured_on, cumulative_macs(model), resamples=resamples)
-
-
-def _predict(model: GFNet, folder: Path, batch_size: int) -> Predictions:
-    split = open_split(folder)
-    if len(split.classes) != model.config.num_classes:
-        raise DataError(f"{folder}: {len(split.classes)} classes, the network tells {model.config.num_classes} apart")
-    return predict_split(model, PixelDataset(split, model.config), batch_size=batch_size, title=folder.name)[0]
 
 
 def compare_solvers(

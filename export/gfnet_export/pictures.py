@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from gfnet.drawing import draw_trace
+from gfnet.listing import readable_name
 from gfnet.predictor import Predictor
 from gfnet.traces import Trace
 
@@ -47,5 +48,5 @@ def picture_name(number: int, image: str) -> str:
 
 def true_class(image: str, labels: Sequence[str] | None) -> str | None:
     """The class that an image's folder names, or ``None`` if the folder is called like no class."""
-    folder = Path(image).absolute().parent.name
+    folder = readable_name(Path(image).absolute().parent.name)
     return folder if labels and folder in labels else None

@@ -7,35 +7,34 @@ from pathlib import Path
 
 import numpy as np
 
+from gfnet.data.classes import label_photos
 from gfnet_export.manifest import Manifest, preprocessing_of
-from gfnet_export.pictures import true_class
 from gfnet_export.squares import generated_squares, load_squares
 from gfnet_export.verification import Verification
 
 
 def read_squares(
-    manifest: Manifest, images: Path | None, limit: int
+    manifest: Manifest, images: Path | None, limit: int, class_map: str | None = None
 ) -> tuple[list[np.ndarray], list[int] | None, list[str]]:
     """Images as the network gets them.
 
     Args:
         images: file or folder; generated scenes without it.
         limit: how many images to take, evenly drawn.
+        class_map: how their folders map to the network's classes, see :func:`gfnet.data.classes.label_photos`.
 
     Returns:
-        Squares uint8 [S,S,3]; their classes, if each lies in a folder that is called like one; and a message for each
-        image that cannot be read.
+        Squares uint8 [S,S,3]; their classes, if they lie in folders of classes; and a message for each image that
+        cannot be read.
 
     Raises:
-        DataError: there are no images.
+        DataError: there are no images, or they lie in folders of other classes.
     """
     preprocessing = preprocessing_of(manifest)
     if images is None:
         return generated_squares(preprocessing, limit), None, []
     squares, files, unreadable = load_squares(preprocessing, images, limit)
-    labels = manifest.labels or ()
-    known = [labels.index(name) for file in files if (name := true_class(str(file), labels)) is not None]
-    return squares, known if len(known) == len(squares) else None, unreadable
+    return squares, label_photos(files, manifest.labels, manifest.num_classes, class_map), unreadable
 
 
 def verification_table(found: Verification) -> str:

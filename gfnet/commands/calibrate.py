@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from gfnet.cli import check_writable, json_option, report_unreadable, write_result
+from gfnet.cli import check_writable, classes_option, json_option, report_unreadable, write_result
 
 
 @click.command()
@@ -20,6 +20,7 @@ from gfnet.cli import check_writable, json_option, report_unreadable, write_resu
     "--solver", type=click.Choice(["geometric", "optimal"]), default="geometric", show_default=True, help="Thresholds'."
 )
 @click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True)
+@classes_option
 @json_option
 def calibrate(
     checkpoint: Path,
@@ -29,6 +30,7 @@ def calibrate(
     images: int,
     solver: Any,
     batch_size: int,
+    class_map: str | None,
     json_path: Path | None,
 ) -> None:
     """Divide each step's logits by a temperature, so that confidence means accuracy, and write OUT.safetensors.
@@ -48,7 +50,7 @@ def calibrate(
     loaded = load_checkpoint(checkpoint)
     loaded.model.to(default_device())
     calibrated, calibration = calibrate_checkpoint(
-        loaded, data, split=split, images=images, solver=solver, batch_size=batch_size
+        loaded, data, split=split, images=images, solver=solver, batch_size=batch_size, class_map=class_map
     )
     click.echo(calibration_table(calibration))
     save_checkpoint(out, calibrated)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from gfnet.cli import json_option, official_options, report_unreadable, write_result
+from gfnet.cli import classes_option, json_option, official_options, report_unreadable, write_result
 
 
 @click.command()
@@ -56,6 +56,7 @@ from gfnet.cli import json_option, official_options, report_unreadable, write_re
 )
 @click.option("--save", type=click.Path(path_type=Path), help="Write a checkpoint with these results to FILE.")
 @click.option("--strict", is_flag=True, help="Stop at the first image that cannot be read.")
+@classes_option
 @official_options
 @json_option
 def evaluate(
@@ -76,6 +77,7 @@ def evaluate(
     timeout: float,
     save: Path | None,
     strict: bool,
+    class_map: str | None,
     arch: str | None,
     patch_size: int | None,
     steps: int | None,
@@ -87,8 +89,7 @@ def evaluate(
     """
     import dataclasses
 
-    from gfnet.checkpoint import imagenet_labels, load_checkpoint, save_checkpoint
-    from gfnet.data.splits import other_class
+    from gfnet.checkpoint import load_checkpoint, save_checkpoint
     from gfnet.distributed import process_group
     from gfnet.evaluation import evaluate_dataset
     from gfnet.evaluation.report import report_evaluation
@@ -111,6 +112,8 @@ def evaluate(
             loaded.model.to(default_device()),
             data,
             loaded.evaluation,
+            labels=loaded.labels,
+            class_map=class_map,
             val_data=val_data,
             thresholds=thresholds,
             solver=solver,
@@ -125,10 +128,6 @@ def evaluate(
         )
     if not ranks.is_first:
         return
-    number = other_class(loaded.labels, measured.classes)
-    if number is not None and loaded.labels is not None and loaded.labels != imagenet_labels():
-        known, found = loaded.labels[number], measured.classes[number]
-        click.echo(f"gfnet: class {number} is {found!r} in the data, but {known!r} to the network", err=True)
     evaluation = measured.evaluation
     points = evaluation.budgeted
     report = report_evaluation(

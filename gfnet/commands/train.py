@@ -9,12 +9,13 @@ from typing import Any
 
 import click
 
-from gfnet.cli import json_option, write_result
+from gfnet.cli import classes_option, json_option, write_result
 
 # Where each option goes in the run's configuration.
 _PLACES = {
     "data": "data",
     "val_data": "val_data",
+    "class_map": "classes",
     "stage": "stages",
     "init": "init",
     "init_global": "init_global",
@@ -95,6 +96,7 @@ _NUMBERS = {"epochs": (4, int), "classifier_lr": (2, float)}
 @click.option("--log-every", type=int, help="Iterations between lines in metrics.jsonl.  [default: 50]")
 @click.option("--validate-every", type=int, help="Epochs between validations; 0: only at the end.  [default: 1]")
 @click.option("--timeout", "timeout_s", type=float, help="Seconds that a rank waits for the others.  [default: 600]")
+@classes_option
 @json_option
 def train(
     out: Path,

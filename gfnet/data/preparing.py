@@ -11,16 +11,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from gfnet.data.image_folders import WrittenSplit, write_image_folder
 from gfnet.data.splits import FolderSplit, open_split, open_splits
 from gfnet.errors import ConfigError, DataError, one_line
+from gfnet.images import SUFFIXES
+from gfnet.reading import read_bytes
 
 Prepared = tuple[tuple[str, ...], tuple[WrittenSplit, ...]]
 """Class names, and what was written of each split."""
 
 _GROCERY_SPLITS = {"train": "train", "val": "test", "dev": "val"}  # our name: the published one
+_LARGEST_LIST = 64 * 1024**2  # bytes
 _CATEGORIES = "101_ObjectCategories"
 _BACKGROUND = "BACKGROUND_Google"
 
@@ -159,7 +161,7 @@ def _read_list(path: Path) -> list[PurePosixPath]:
             wrong = "leaves the folder"
         elif len(file.parts) < 2:
             wrong = "has no folder to name its class"
-        elif file.suffix.lower() not in IMG_EXTENSIONS:
+        elif file.suffix.lower() not in SUFFIXES:
             wrong = "is no image by its name"
         if wrong:
             raise DataError(f"{path}, line {number}: {one_line(repr(str(file)))} {wrong}; get the published list again")
@@ -171,7 +173,7 @@ def _read_list(path: Path) -> list[PurePosixPath]:
 
 def _read_lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
+        return read_bytes(path, _LARGEST_LIST).decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not a text in UTF-8 ({error.reason}); get the published file again") from None
 

@@ -1,9 +1,13 @@
 """Samples in tar shards, WebDataset's layout, read by random access.
 
-Members of a shard that share a name up to its first dot are one sample: ``cat/0001.jpg`` is its image and
-``cat/0001.cls`` its label, a decimal number.  One pass over a shard's headers finds where every image lies; the
-result is kept beside the shard (``<shard>.index.npy``), so that a million samples open in a moment and are
-shuffled, resumed and dealt to ranks like files in a folder.
+Members of a shard that share a name up to its first dot belong together: ``cat/0001.jpg`` is an image and
+``cat/0001.cls`` its label, a decimal number.  Names may have dots of their own: ``photo.0001.jpg`` and
+``photo.0001.cls`` are a sample too.  What is hidden does not count; a picture without a label of its own, a file that
+is not a picture, a link and a name that was there before are passed over, counted and named.
+
+One pass over a shard's headers finds where every image lies; the result is kept beside the shard
+(``<shard>.index.npy``), so that a million samples open in a moment and are shuffled, resumed and dealt to ranks like
+files in a folder.
 """
 
 from __future__ import annotations
@@ -11,23 +15,26 @@ from __future__ import annotations
 import contextlib
 import glob
 import itertools
-import json
 import os
 import re
+import stat
 import tarfile
 from array import array
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from gfnet.errors import DataError, GFNetError, ImageError
+from gfnet.errors import DataError, GFNetError, ImageError, one_line
 from gfnet.files import atomic_file
 from gfnet.images import SUFFIXES, load_image
+from gfnet.notices import notice, some_of
 from gfnet.progress import Progress
+from gfnet.reading import open_regular, read_json
 
 CLASSES_FILE = "classes.json"
 """Class names, a list in the order of the labels, beside the shards."""
@@ -37,8 +44,10 @@ INDEX_SUFFIX = ".index.npy"
 
 IMAGE_EXTENSIONS = frozenset(suffix.removeprefix(".") for suffix in SUFFIXES)
 
-_INDEX_VERSION = 1
+_INDEX_VERSION = 2
 _COLUMNS = 4  # where the member's header begins, where its image begins, the image's bytes, the label
+_NAMED = 3  # members of a shard that are named of those passed over
+_LARGEST_CLASSES = 64 * 1024**2  # bytes
 _MOST_DIGITS = 9  # of a label
 _MOST_LABEL = 64  # bytes that are read of one
 _MOST_FILES = 1_000_000  # that braces may name
@@ -49,6 +58,20 @@ _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 _META = re.compile(r"__[^/]*__($|/)")  # WebDataset skips such members
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")  # gzip, bzip2, xz, zstd
+
+
+class ShardIndex(NamedTuple):
+    """What one pass over a shard's headers finds.
+
+    Attributes:
+        samples: int64 [N,4], a part of :attr:`ShardSet.index`.
+        passed_over: how many members are not used.
+        named: where the headers of the first of these begin, in bytes.
+    """
+
+    samples: np.ndarray
+    passed_over: int
+    named: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,8 +195,9 @@ def open_shards(spec: str | Path, split: str | None = None, *, num_classes: int 
                     save_index(shards[number], index)
                 progress.advance()
     indexes = [index for index in found if index is not None]
-    counts = np.array([len(index) for index in indexes])
-    samples = np.concatenate(indexes)
+    _tell_passed_over(spec, shards, indexes)
+    counts = np.array([len(index.samples) for index in indexes])
+    samples = np.concatenate([index.samples for index in indexes])
     samples.setflags(write=False)
     known = len(classes) if classes is not None else num_classes
     total = known if known is not None else int(samples[:, 3].max()) + 1
@@ -218,13 +242,14 @@ def find_shards(spec: str | Path, split: str | None = None) -> tuple[Path, ...]:
     if missing:
         among = f" (the first of {len(missing)} missing of the {len(names)} in {spec})" if len(names) > 1 else ""
         raise DataError(f"{missing[0]}: no such shard{among}; check the path and the range")
-    return tuple(shards)
+    places: dict[Path, Path] = {}  # each once, whatever links to it
+    for path in shards:
+        places.setdefault(path.resolve(), path)
+    return tuple(places.values())
 
 
-def index_shard(shard: str | Path) -> np.ndarray:
-    """Where the images of a shard lie, from one pass over its headers: int64 [N,4] as in :class:`ShardSet`.
-
-    Groups of members with neither an image nor a ``cls`` are no samples and are passed over.
+def index_shard(shard: str | Path) -> ShardIndex:
+    """Where the images of a shard lie, from one pass over its headers.
 
     Raises:
         DataError: it is no tar, is compressed or cut short, holds no sample, or has a sample without image or
@@ -232,12 +257,13 @@ def index_shard(shard: str | Path) -> np.ndarray:
     """
     shard = Path(shard)
     rows = array("q")  # 8 bytes a number where a list of tuples would need 20 times that
+    passed_over = _PassedOver()
     try:
-        with open(shard, "rb") as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
-            for sample in _samples(shard, tar, stream.fileno()):
+        with open_regular(shard) as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
+            for sample in _samples(shard, tar, stream.fileno(), passed_over):
                 rows.extend(sample)
     except (tarfile.TarError, ValueError, EOFError) as error:
-        with open(shard, "rb") as stream:
+        with open_regular(shard) as stream:
             if stream.read(8).startswith(_COMPRESSED):
                 raise DataError(f"{shard}: is compressed; unpack it to a plain .tar first") from None
         raise DataError(f"{shard}: no whole tar file ({error}); copy or pack it again") from error
@@ -245,32 +271,53 @@ def index_shard(shard: str | Path) -> np.ndarray:
         raise DataError(f"{shard}: cannot be read ({error.strerror}); check the file and its permissions") from error
     if not rows:
         raise DataError(f"{shard}: holds no samples; remove it, or pack pairs of an image and a .cls file")
-    return np.array(rows, np.int64).reshape(-1, _COLUMNS)
+    return ShardIndex(np.array(rows, np.int64).reshape(-1, _COLUMNS), passed_over.count, tuple(passed_over.named))
 
 
-def save_index(shard: str | Path, index: np.ndarray) -> None:
+def save_index(shard: str | Path, index: ShardIndex) -> None:
     """Keep a shard's index beside it, whole or not at all.
 
     Raises:
-        GFNetError: the place is not writable.
+        GFNetError: the place is not writable, or taken by something that is not a file.
     """
     shard = Path(shard)
-    with atomic_file(_index_path(shard)) as temporary, open(temporary, "wb") as stream:
-        np.save(stream, np.vstack([[_INDEX_VERSION, *_stamp(shard), len(index)], index]))
+    path = _index_path(shard)
+    if path.exists() and not path.is_file():
+        raise GFNetError(f"{path}: is in the way of the shard's index")
+    named = [*index.named, *[-1] * _NAMED][:_NAMED]
+    head = [[_INDEX_VERSION, *_stamp(shard), len(index.samples)], [index.passed_over, *named]]
+    with atomic_file(path) as temporary, open(temporary, "wb") as stream:
+        np.save(stream, np.vstack([head, index.samples]))
 
 
-def load_index(shard: str | Path) -> np.ndarray | None:
-    """The index kept beside a shard, or ``None`` if there is none, or the shard changed since."""
+def load_index(shard: str | Path) -> ShardIndex | None:
+    """The index kept beside a shard, or ``None`` if there is none, it cannot be true, or the shard changed since."""
     shard = Path(shard)
+    stamp = _stamp(shard)
     try:
-        table = np.load(_index_path(shard), allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        with open_regular(_index_path(shard)) as stream:
+            table = _read_table(stream)
+    except (OSError, ValueError, EOFError, GFNetError):
         return None  # absent, or damaged: it is only a copy of what the shard says
-    if table.dtype != np.int64 or table.ndim != 2 or table.shape[1] != _COLUMNS or len(table) < 2:
+    if table is None or table[0].tolist() != [_INDEX_VERSION, *stamp, len(table) - 2]:
         return None
-    if table[0].tolist() != [_INDEX_VERSION, *_stamp(shard), len(table) - 1]:
+    (passed_over, *named), samples = table[1].tolist(), table[2:]
+    header, begin, size, label = samples.T
+    sound = (header >= 0) & (begin > header) & (size >= 0) & (begin <= stamp[0] - size)
+    if passed_over < 0 or not sound.all() or label.min() < 0 or label.max() >= 10**_MOST_DIGITS:
         return None
-    return table[1:]
+    return ShardIndex(samples, passed_over, tuple(offset for offset in named if 0 <= offset < stamp[0]))
+
+
+def _read_table(stream: Any) -> np.ndarray | None:
+    """The table int64 [2 + N,4] in an ``.npy`` file, whose head must not claim more than the file holds."""
+    if np.lib.format.read_magic(stream) != (1, 0):
+        return None
+    shape, by_columns, dtype = np.lib.format.read_array_header_1_0(stream)
+    size = os.fstat(stream.fileno()).st_size - stream.tell()
+    if dtype != np.int64 or by_columns or len(shape) != 2 or shape[1] != _COLUMNS or shape[0] < 3:
+        return None
+    return np.fromfile(stream, np.int64).reshape(shape) if shape[0] * _COLUMNS * dtype.itemsize == size else None
 
 
 class _OpenFile:
@@ -311,44 +358,108 @@ class _Files:
         return opened
 
 
-def _samples(shard: Path, tar: tarfile.TarFile, descriptor: int) -> Iterator[tuple[int, int, int, int]]:
+class _Member(NamedTuple):
+    """A file in a shard: its name up to the last dot, what follows, and where it lies."""
+
+    stem: str
+    extension: str
+    name: str
+    header: int
+    begin: int
+    size: int
+
+
+@dataclass
+class _PassedOver:
+    """Members that are not used."""
+
+    count: int = 0
+    named: list[int] = field(default_factory=list)
+
+    def add(self, header: int) -> None:
+        self.count += 1
+        if len(self.named) < _NAMED:
+            self.named.append(header)
+
+
+def _samples(
+    shard: Path, tar: tarfile.TarFile, descriptor: int, passed_over: _PassedOver
+) -> Iterator[tuple[int, int, int, int]]:
     """Rows of the index."""
-    for key, members in itertools.groupby(_named_members(tar, descriptor), lambda named: named[0]):
-        image: tarfile.TarInfo | None = None
-        label: int | None = None
-        for _, extension, member in members:
-            if extension in IMAGE_EXTENSIONS:
-                if image is not None:
-                    raise DataError(f"{shard}: sample {key} has two images, {image.name} and {member.name}; keep one")
-                image = member
-            elif extension == "cls":
-                if label is not None:
-                    raise DataError(f"{shard}: sample {key} has two cls files; keep one")
-                text = os.pread(descriptor, min(member.size, _MOST_LABEL), member.offset_data)
-                if len(text) < min(member.size, _MOST_LABEL):
-                    raise tarfile.ReadError("cut short")
-                label = _label(shard, key, text)
-        if image is not None and label is not None:
-            yield image.offset, image.offset_data, image.size, label
-        elif image is not None or label is not None:
-            lacks = "cls file" if image is not None else "image"
+    known: set[int] = set()  # hashes of the samples' names, which would take more memory
+    for key, members in itertools.groupby(_named_members(tar, descriptor, passed_over), lambda named: named[0]):
+        images: dict[str, _Member] = {}
+        labels: dict[str, _Member] = {}
+        fields: list[_Member] = []
+        for _, member in members:
+            kind = images if member.extension in IMAGE_EXTENSIONS else labels if member.extension == "cls" else None
+            if kind is None:
+                fields.append(member)
+            elif member.stem in kind:
+                two = f"two images, {kind[member.stem].name} and {member.name}" if kind is images else "two cls files"
+                raise DataError(f"{shard}: sample {member.stem} has {two}; keep one")
+            else:
+                kind[member.stem] = member
+        if (key in images) != (key in labels):
+            lacks = "cls file" if key in images else "image"
             raise DataError(
                 f"{shard}: sample {key} has no {lacks}; put an image and its .cls, named alike, one after the other"
             )
+        for stem, image in images.items():
+            if stem not in labels:
+                fields.append(image)
+            elif hash(stem) in known:
+                passed_over.add(image.header)
+            else:
+                known.add(hash(stem))
+                yield image.header, image.begin, image.size, _read_label(shard, labels[stem], descriptor)
+        fields += [label for stem, label in labels.items() if stem not in images]
+        for member in fields:  # more about a sample is nothing lost: `0001.json`, `0001.mask.png`
+            if key not in images and not (member.stem in images and member.stem in labels):
+                passed_over.add(member.header)
 
 
-def _named_members(tar: tarfile.TarFile, descriptor: int) -> Iterator[tuple[str, str, tarfile.TarInfo]]:
-    """(key, lower-case extension, member) of every file, the name cut at its first dot as WebDataset does."""
+def _named_members(tar: tarfile.TarFile, descriptor: int, passed_over: _PassedOver) -> Iterator[tuple[str, _Member]]:
+    """Every file that is not hidden, by its name up to the first dot, where WebDataset cuts it."""
     while (member := tar.next()) is not None:
         tar.members.clear()  # type: ignore[attr-defined]  # it would keep them all
         folder, slash, name = member.name.rpartition("/")
-        stem, dot, extension = name.partition(".")
-        whole = member.isreg() and not member.issparse()
-        if whole and stem and dot and not _META.match(member.name):
-            yield folder + slash + stem, extension.lower(), member
+        hidden = any(part.startswith(".") and part not in (".", "..") for part in member.name.split("/"))
+        if hidden or member.isdir() or _META.match(member.name):
+            continue
+        first, dot, _ = name.partition(".")
+        stem, _, extension = name.rpartition(".")
+        if not dot or not member.isreg() or member.issparse():
+            passed_over.add(member.offset)
+            continue
+        place = folder + slash
+        yield (
+            place + first,
+            _Member(place + stem, extension.lower(), member.name, member.offset, member.offset_data, member.size),
+        )
     # tarfile takes the end of the file, and even a damaged header, for the end of the archive.
     if os.pread(descriptor, _BLOCK, tar.offset) != bytes(_BLOCK):
         raise tarfile.ReadError("cut short or damaged")
+
+
+def _tell_passed_over(spec: str | Path, shards: tuple[Path, ...], indexes: list[ShardIndex]) -> None:
+    count = sum(index.passed_over for index in indexes)
+    if not count:
+        return
+    places = [(shard, offset) for shard, index in zip(shards, indexes, strict=True) for offset in index.named]
+    names = [_member_name(shard, offset) or f"member at {offset:,}" for shard, offset in places[:_NAMED]]
+    members = "1 member, which is not a picture with a label of its own or repeats a name"
+    if count > 1:
+        members = f"{count:,} members, which are not pictures with labels of their own or repeat a name"
+    more = f" and {count - len(names):,} more" if count > len(names) else ""
+    notice(f"{one_line(spec)}: passed over {members}: {some_of(names)}{more}")
+
+
+def _read_label(shard: Path, member: _Member, descriptor: int) -> int:
+    text = os.pread(descriptor, min(member.size, _MOST_LABEL), member.begin)
+    if len(text) < min(member.size, _MOST_LABEL):
+        raise tarfile.ReadError("cut short")
+    return _label(shard, member.stem, text)
 
 
 def _label(shard: Path, key: str, text: bytes) -> int:
@@ -408,12 +519,10 @@ def _read_classes(shards: tuple[Path, ...]) -> tuple[str, ...] | None:
     for folder in dict.fromkeys(shard.parent for shard in shards):
         path = folder / CLASSES_FILE
         try:
-            names = json.loads(path.read_text(encoding="utf-8"))
+            names = read_json(path, _LARGEST_CLASSES)
         except FileNotFoundError:
             found[path] = None
             continue
-        except ValueError as error:
-            raise DataError(f"{path}: no JSON ({error}); write a list of class names, or remove it") from None
         if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
             raise DataError(f"{path}: no list of class names; write one, in the order of the labels, or remove it")
         found[path] = tuple(names)
@@ -429,5 +538,10 @@ def _index_path(shard: Path) -> Path:
 
 
 def _stamp(shard: Path) -> tuple[int, int]:
-    found = shard.stat()
+    try:
+        found = shard.stat()
+    except OSError as error:
+        raise DataError(f"{shard}: cannot be read ({error.strerror}); check the file and its permissions") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise DataError(f"{shard}: is not a file; give tar shards")
     return found.st_size, found.st_mtime_ns

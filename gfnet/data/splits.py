@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from PIL import Image
-from torchvision.datasets import ImageFolder
 
+from gfnet.data.class_names import check_same_classes
 from gfnet.data.shards import ShardSet, find_shards, open_shards
-from gfnet.errors import DataError
-from gfnet.images import load_image
+from gfnet.errors import DataError, one_line
+from gfnet.images import SUFFIXES, load_image, tell_passed_over
+from gfnet.listing import Found, list_files, list_folders, readable_name
+from gfnet.notices import notice, some_of
 
 
 class Split(Protocol):
@@ -22,6 +24,7 @@ class Split(Protocol):
     Attributes:
         root: what to call it in messages.
         classes: class names; a label is an index into them.
+        named: whether somebody gave the classes these names; if not, they are numbers.
         labels: int64 [n], the label of every image.
     """
 
@@ -29,6 +32,8 @@ class Split(Protocol):
     def root(self) -> Path: ...
     @property
     def classes(self) -> tuple[str, ...]: ...
+    @property
+    def named(self) -> bool: ...
     @property
     def labels(self) -> np.ndarray: ...
 
@@ -54,6 +59,10 @@ class FolderSplit:
     root: Path
     classes: tuple[str, ...]
     samples: tuple[tuple[str, int], ...]
+
+    @property
+    def named(self) -> bool:
+        return True
 
     @property
     def labels(self) -> np.ndarray:
@@ -87,8 +96,16 @@ class ShardSplit:
         return self.shards.classes or tuple(map(str, range(self.shards.num_classes)))
 
     @property
+    def named(self) -> bool:
+        return self.shards.classes is not None
+
+    @property
     def labels(self) -> np.ndarray:
         return self.shards.labels
+
+    def with_at_least(self, count: int) -> ShardSplit:
+        """The same of that many classes, where their number is only known from the labels."""
+        return replace(self, shards=replace(self.shards, num_classes=max(count, self.shards.num_classes)))
 
     def __len__(self) -> int:
         return len(self.shards)
@@ -100,23 +117,104 @@ class ShardSplit:
         return self.shards.order(generator)
 
 
+@dataclass(frozen=True)
+class RenumberedSplit:
+    """A split whose classes go by other numbers.
+
+    Attributes:
+        split: where the images lie.
+        classes: names by the new numbers; there may be some without an image.
+        numbers: the new number of each class of ``split``.
+    """
+
+    split: Split
+    classes: tuple[str, ...]
+    numbers: tuple[int, ...]
+
+    @property
+    def root(self) -> Path:
+        return self.split.root
+
+    @property
+    def named(self) -> bool:
+        return True
+
+    @property
+    def labels(self) -> np.ndarray:
+        return np.array(self.numbers, np.int64)[self.split.labels]
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def load(self, index: int) -> Image.Image:
+        return self.split.load(index)
+
+    def order(self, generator: np.random.Generator) -> np.ndarray:
+        return self.split.order(generator)
+
+
 def open_split(root: str | Path) -> FolderSplit:
-    """List a folder of class folders.
+    """List a folder of class folders, in the order of torchvision's ``ImageFolder``.
+
+    A class is called like its folder, see :func:`gfnet.listing.readable_name`.  What lies outside the class folders or
+    is not called like a picture is passed over, and told.
 
     Raises:
-        DataError: it does not exist, holds no class folder, or a class folder holds no image.
+        DataError: it does not exist, holds no class folder, a class folder holds no image, or one file lies in two.
     """
     root = Path(root)
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; expected one folder of images for each class in it")
-    try:
-        folder = ImageFolder(str(root))
-    except FileNotFoundError as error:
-        if "Found no valid file" in str(error):
-            names = str(error).split("classes", 1)[-1].split(".")[0].strip()
-            raise DataError(f"{root}: no images in class folder {names}; fill or remove it") from None
-        raise DataError(f"{root}: no class folders; expected one folder of images for each class") from None
-    return FolderSplit(root, tuple(folder.classes), tuple(folder.samples))
+    folders, loose = list_folders(root)
+    if not folders:
+        raise DataError(f"{root}: no class folders; expected one folder of images for each class")
+    pictures = [name for name in loose if Path(name).suffix.lower() in SUFFIXES]
+    if pictures:
+        notice(f"{one_line(root)}: passed over pictures outside the class folders: {some_of(pictures)}")
+    passed_over = [name for name in loose if name not in set(pictures)]
+    found: list[list[Found]] = []
+    for folder in folders:
+        linked = (root / folder).is_symlink()
+        listing = list_files(root / folder, SUFFIXES)
+        found.append([file._replace(linked=file.linked or linked) for file in listing.files])
+        passed_over += [f"{folder}/{name}" for name in listing.passed_over]
+    tell_passed_over(root, passed_over)
+    files = _each_in_one_class(root, found)
+    empty = [folder for folder, of_class in zip(folders, files, strict=True) if not of_class]
+    if empty:
+        word = "folder" if len(empty) == 1 else "folders"
+        raise DataError(f"{root}: no images in class {word} {some_of(empty)}; fill or remove {_it(empty)}")
+    samples = tuple((file.path, label) for label, of_class in enumerate(files) for file in of_class)
+    return FolderSplit(root, tuple(map(readable_name, folders)), samples)
+
+
+def _it(names: Sequence[str]) -> str:
+    return "it" if len(names) == 1 else "them"
+
+
+def _each_in_one_class(root: Path, found: list[list[Found]]) -> list[list[Found]]:
+    """Files by class, without links to files of another class, which are told.
+
+    Raises:
+        DataError: a file lies in two classes alike.
+    """
+    owners: dict[int, tuple[int, Found]] = {}
+    links: set[tuple[int, int]] = set()  # (class, file)
+    for label, files in enumerate(found):
+        for file in files:
+            other, earlier = owners.setdefault(file.identity, (label, file))
+            if other == label:
+                continue
+            if earlier.linked == file.linked:
+                raise DataError(f"{file.path}: is the same file as {earlier.path}, of another class; remove one")
+            if earlier.linked:
+                owners[file.identity] = label, file
+            links.add((other if earlier.linked else label, file.identity))
+    if not links:
+        return found
+    names = [file.path for label, files in enumerate(found) for file in files if (label, file.identity) in links]
+    notice(f"{one_line(root)}: passed over {len(names):,} links to files of another class: {some_of(names)}")
+    return [[file for file in files if (label, file.identity) not in links] for label, files in enumerate(found)]
 
 
 def open_splits(root: str | Path) -> tuple[FolderSplit, FolderSplit]:
@@ -129,7 +227,7 @@ def open_splits(root: str | Path) -> tuple[FolderSplit, FolderSplit]:
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; expected train/ and val/ in it (`gfnet synth` makes an example)")
     train, val = open_split(root / "train"), open_split(root / "val")
-    check_same_classes(root, train, val)
+    check_same_classes(root, train.classes, val.classes)
     return train, val
 
 
@@ -147,7 +245,10 @@ def open_dataset(data: str | Path, val_data: str | Path | None = None) -> tuple[
     if not _in_shards(Path(data), "train") and val_data is None:
         return open_splits(data)
     train, val = open_named_split(data, "train"), open_named_split(data, "val", val_data)
-    check_same_classes(data, train, val)
+    if isinstance(train, ShardSplit) and isinstance(val, ShardSplit) and not (train.named or val.named):
+        # Neither need hold an image of the last classes.
+        train, val = (split.with_at_least(len(other.classes)) for split, other in ((train, val), (val, train)))
+    check_same_classes(data, train.classes, val.classes)
     return train, val
 
 
@@ -174,53 +275,6 @@ def open_named_split(data: str | Path, name: str, val_data: str | Path | None = 
         except DataError:
             raise DataError(f"{data}: no validation shards val-*.tar in it; pass --val-data") from None
     return _open_shards(data, name)
-
-
-def check_same_classes(root: str | Path, train: Split, val: Split, name: str = "train") -> None:
-    """Refuse two splits, ``name`` and ``val``, that do not tell the same classes apart.
-
-    Raises:
-        DataError: the message says which classes only one of them has.
-    """
-    if train.classes != val.classes:
-        only_train = sorted(set(train.classes) - set(val.classes))[:3]
-        only_val = sorted(set(val.classes) - set(train.classes))[:3]
-        raise DataError(
-            f"{root}: {name}/ and val/ have different classes (only in {name}: {only_train}, only in val: "
-            f"{only_val}); make them alike"
-        )
-
-
-def with_classes(split: Split, whole: Split) -> Split:
-    """A split numbered by the classes of ``whole``, of which it may lack some.
-
-    Raises:
-        DataError: it has a class that ``whole`` has not, or lies in shards with other classes.
-    """
-    if split.classes == whole.classes:
-        return split
-    unknown = sorted(set(split.classes) - set(whole.classes))[:3]
-    if unknown or not isinstance(split, FolderSplit):
-        raise DataError(f"{split.root}: other classes than in {whole.root} (only here: {unknown}); make them alike")
-    samples = tuple((path, whole.classes.index(split.classes[label])) for path, label in split.samples)
-    return FolderSplit(split.root, whole.classes, samples)
-
-
-def other_class(known: Sequence[str] | None, found: Sequence[str]) -> int | None:
-    """The first class, by number, that a network knows under another name than the data.
-
-    Answers and labels are numbers: the same classes in another order are another task.
-
-    Args:
-        known: the network's class names, if it has any.
-        found: the data's.
-
-    Returns:
-        Its number, or ``None``; always ``None`` where one of them has no names, or not as many classes.
-    """
-    if known is None or len(known) != len(found) or any(all(map(str.isdigit, names)) for names in (known, found)):
-        return None
-    return next((number for number, names in enumerate(zip(known, found, strict=True)) if len(set(names)) > 1), None)
 
 
 def _in_shards(data: Path, name: str) -> bool:

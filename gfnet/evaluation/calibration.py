@@ -11,6 +11,7 @@ import copy
 import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,6 +21,7 @@ from torch.nn import functional as F
 from gfnet.checkpoint import Checkpoint
 from gfnet.classifier import CascadeClassifier
 from gfnet.data.batches import Batches, PixelDataset
+from gfnet.data.classes import pair_split
 from gfnet.errors import ConfigError, DataError
 from gfnet.evaluation.datasets import DatasetEvaluation, Solver, evaluate_dataset, open_parts
 from gfnet.evaluation.predictions import run_all_steps
@@ -61,6 +63,7 @@ def calibrate_checkpoint(
     images: int = 10_000,
     solver: Solver = "geometric",
     batch_size: int = 64,
+    class_map: str | None = None,
 ) -> tuple[Checkpoint, Calibration]:
     """A network with a temperature for each step in its weights, and new thresholds; and what that changes.
 
@@ -69,6 +72,7 @@ def calibrate_checkpoint(
         split: where temperatures and thresholds are found: a folder beside ``val``, or ``val`` for one half of it.
         images: fit temperatures on this many images at most, drawn evenly.
         solver: of the thresholds.
+        class_map: how classes of the data map to the network's, see :func:`gfnet.data.classes.pair_split`.
 
     Raises:
         DataError: a split is missing, does not fit the network's classes, or holds no readable image.
@@ -76,15 +80,26 @@ def calibrate_checkpoint(
     """
     model = checkpoint.model
     step_heads(model)  # refused before anything is read
-    part, _ = open_parts(data, None, split)
+    fit = partial(pair_split, names=checkpoint.labels, count=model.config.num_classes, class_map=class_map)
+    part, _ = open_parts(data, None, split, fit)
     assert part is not None
     chosen = every_nth(part.indices, images)
     batches = Batches(PixelDataset(part.split, model.config), batch_size, indices=chosen)
-    before = evaluate_dataset(model, data, None, search_split=split, solver=solver, batch_size=batch_size)
+    judge = partial(
+        evaluate_dataset,
+        data=data,
+        stored=None,
+        labels=checkpoint.labels,
+        class_map=class_map,
+        search_split=split,
+        solver=solver,
+        batch_size=batch_size,
+    )
+    before = judge(model)
     logits, labels = collect_logits(model, batches, len(chosen))
     temperatures = find_temperatures(model, logits, labels)
     scaled = with_temperatures(model, temperatures)
-    after = evaluate_dataset(scaled, data, None, search_split=split, solver=solver, batch_size=batch_size)
+    after = judge(scaled)
     calibrated = dataclasses.replace(checkpoint, model=scaled, evaluation=after.evaluation)
     return calibrated, Calibration(temperatures, len(labels), before, after)
 

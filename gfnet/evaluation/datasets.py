@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 from gfnet.cost import cumulative_macs
 from gfnet.data import Split, open_named_split
 from gfnet.data.batches import PixelDataset
-from gfnet.data.splits import with_classes
+from gfnet.data.classes import pair_split, with_classes
 from gfnet.errors import BudgetError, DataError
 from gfnet.evaluation.predictions import Patches, Predictions, patch_actions, predict_all_steps, predict_split
 from gfnet.evaluation.thresholds import evaluate, find_optimal_thresholds, find_thresholds
@@ -56,6 +56,8 @@ def evaluate_dataset(
     data: str | Path,
     stored: Evaluation | None,
     *,
+    labels: Sequence[str] | None = None,
+    class_map: str | None = None,
     val_data: str | Path | None = None,
     thresholds: Literal["auto", "saved", "search"] = "auto",
     solver: Solver = "geometric",
@@ -73,6 +75,8 @@ def evaluate_dataset(
     Args:
         data: what :func:`gfnet.data.open_dataset` takes, and ``val_data`` likewise.
         stored: results that came with the network.
+        labels: the network's class names, ``None`` where it has none.
+        class_map: how classes of the data map to it, see :func:`gfnet.data.classes.pair_split`.
         thresholds: ``saved``: the stored ones; ``search``: new ones; ``auto``: saved if there are any, unless
             ``optimal``, or images to search, are asked for.
         solver: how new ones are found: ``geometric`` (the papers' rule) or ``optimal``.
@@ -96,12 +100,8 @@ def evaluate_dataset(
         raise BudgetError("no thresholds are stored with this network; use `--thresholds search`")
     searching = thresholds == "search" or asks_for_search or stored is None
     name = search_split or SEARCH_SPLIT
-    search, val = open_parts(data, val_data, name if searching else None)
-    if len(val.split.classes) != model.config.num_classes:
-        raise DataError(
-            f"{val.split.root}: {len(val.split.classes)} classes, but the network tells "
-            f"{model.config.num_classes} apart"
-        )
+    pair = partial(pair_split, names=labels, count=model.config.num_classes, class_map=class_map)
+    search, val = open_parts(data, val_data, name if searching else None, pair)
     unreadable: list[str] = []
 
     def predict(part: Part, title: str) -> Predictions:
@@ -154,22 +154,30 @@ class Part:
     indices: Sequence[int]
 
 
-def open_parts(data: str | Path, val_data: str | Path | None, search: str | None) -> tuple[Part | None, Part]:
+def open_parts(
+    data: str | Path, val_data: str | Path | None, search: str | None, pair: Callable[[Split], Split]
+) -> tuple[Part | None, Part]:
     """The images to find thresholds on, if there are to be any, and those to evaluate.
 
     Args:
         search: folder beside ``val``, or ``val`` itself: every second image of each class, the others are evaluated.
+        pair: numbers a split as the network does, or refuses it; see :func:`gfnet.data.classes.pair_split`.
 
     Raises:
-        DataError: a split is missing, or has classes that ``val`` has not.
+        DataError: a split is missing, does not fit the network, or has classes that ``val`` has not.
     """
-    val = open_named_split(data, "val", val_data)
+    found = open_named_split(data, "val", val_data)
+    val = pair(found)
     whole = Part(val, range(len(val)))
     if search is None:
         return None, whole
     if search == "val":
         return _halves(val)
-    split = with_classes(open_named_split(data, search), val)
+    split = open_named_split(data, search)
+    if set(split.classes) <= set(found.classes):
+        split = pair(with_classes(split, found))
+    else:
+        split = with_classes(pair(split), val)
     return Part(split, range(len(split))), whole
 
 

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from gfnet.chart_style import INK, STYLE
 from gfnet.drawing import step_colour
+from gfnet.errors import TrainingError
+from gfnet.reading import parse_json, read_bytes
+
+_LARGEST_METRICS = 1024**3  # bytes
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The lines of a ``metrics.jsonl``; the last one may be half of one after a power failure, and is left out."""
+    """The lines of a ``metrics.jsonl``; what is none, as half a line after a power failure, is left out."""
     lines = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        with suppress(json.JSONDecodeError):
-            lines.append(json.loads(line))
+    for line in read_bytes(path, _LARGEST_METRICS, TrainingError).splitlines():
+        with suppress(TrainingError):
+            values = parse_json(line, path, TrainingError)
+            if isinstance(values, dict) and isinstance(values.get("stage"), int):
+                lines.append(values)
     return lines
 
 

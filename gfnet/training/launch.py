@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ import torch
 from gfnet.checkpoint import Checkpoint, TrainingState, load_checkpoint
 from gfnet.config import ModelConfig
 from gfnet.data import Split, open_dataset
-from gfnet.data.splits import other_class
+from gfnet.data.classes import pair_split
 from gfnet.distributed import current_ranks, gather, on_all_ranks, process_group, restarts
-from gfnet.errors import ConfigError, TrainingError
+from gfnet.errors import ConfigError, DataError, TrainingError
 from gfnet.model import GFNet, default_device
 from gfnet.training.run_folder import RunFolder
 from gfnet.training.settings import (
@@ -116,17 +117,18 @@ class _Start:
 def _begins(folder: RunFolder, options: Options, overwrite: bool) -> _Start:
     """A new run; nothing is written yet."""
     config, splits = _resolve(folder.path, options)
+    config = _wherever_resumed(config)
     sources = [Path(source) for source in (config.init, config.init_global, config.init_local) if source]
     folder.check_room(config.stages, overwrite=overwrite, sources=sources)
     torch.manual_seed(config.recipe.seed)
-    return _Start(config, splits, _starting_model(config, splits[0], folder))
+    return _Start(config, splits, _starting_model(config, folder))
 
 
 def _goes_on(folder: RunFolder, options: Options) -> _Start:
     """The run in ``folder``, where it stopped."""
-    splits = open_dataset(options["data"], options.get("val_data"))
+    splits = _open_data(options)
     checkpoint, state = folder.load_last()
-    _check_labels(checkpoint, splits[0], folder.last)
+    splits = _paired(splits, checkpoint, folder.last, options)
     stored = read_options(folder.config)["model"]
     if ModelConfig.from_dict(stored) != checkpoint.model.config:
         raise TrainingError(f"{folder.config}: describes another network than {folder.last}; restore the file")
@@ -154,7 +156,7 @@ def _stored_options(folder: RunFolder, options: Options) -> Options:
             raise ConfigError(
                 f"the run in {folder.path} is of stages {stored['stages']}, but {asked} was asked for; leave it out"
             )
-    return merge(stored, {name: options.get(name) for name in ("data", "val_data", "execution")})
+    return merge(stored, {name: options.get(name) for name in ("data", "val_data", "classes", "execution")})
 
 
 def _check_alike(start: _Start) -> None:
@@ -196,7 +198,7 @@ def _make_trainer(start: _Start, folder: RunFolder) -> Trainer:
 def _told(config: RunConfig) -> dict[str, Any]:
     """What a checkpoint says about how it came to be; where files lay is nobody's business but the run folder's."""
     told = {name: value for name, value in config.to_dict().items() if name != "model"}
-    for name in ("data", "val_data", *STARTS):
+    for name in ("data", "val_data", "classes", *STARTS):
         if told[name]:
             told[name] = Path(told[name]).name
     return told
@@ -206,16 +208,14 @@ def _resolve(out: Path, options: Options) -> tuple[RunConfig, tuple[Split, Split
     check_options(options)
     if not options.get("data"):
         raise ConfigError("no data given; pass --data DIR, a folder with train/ and val/, or shards")
-    splits = open_dataset(options["data"], options.get("val_data"))
+    splits = _open_data(options)
     network = None
     start = _starting_point(out, options)
     if start is not None:
-        network = load_checkpoint(start).model.config
-        if network.num_classes != len(splits[0].classes):
-            raise TrainingError(
-                f"{splits[0].root}: {len(splits[0].classes)} classes, but the network in {start} has "
-                f"{network.num_classes}"
-            )
+        checkpoint = load_checkpoint(start)
+        splits, network = _paired(splits, checkpoint, start, options), checkpoint.model.config
+    elif options.get("classes"):
+        raise ConfigError("--classes maps to the classes of a network that training starts from; pass --init with it")
     return resolve(options, len(splits[0].classes), network), splits
 
 
@@ -234,18 +234,10 @@ def _starting_point(out: Path, options: Options) -> Path | None:
     return before
 
 
-def _starting_model(config: RunConfig, train: Split, folder: RunFolder) -> GFNet:
+def _starting_model(config: RunConfig, folder: RunFolder) -> GFNet:
     notes = []
     start = _starting_point(folder.path, config.to_dict())
-    if start is not None:
-        checkpoint = load_checkpoint(start)
-        if config.init is None:  # the run's own stage before
-            _check_labels(checkpoint, train, start)
-        elif other_class(checkpoint.labels, train.classes) is not None:
-            notes.append(f"{start}: learned classes of other names than those in {train.root}; the data's are taken")
-        model = checkpoint.model
-    else:
-        model = GFNet(config.model)
+    model = GFNet(config.model) if start is None else load_checkpoint(start).model
     for name in ("global", "local"):
         encoder, path = getattr(model, f"{name}_encoder"), getattr(config, f"init_{name}")
         if path is not None:
@@ -259,15 +251,40 @@ def _starting_model(config: RunConfig, train: Split, folder: RunFolder) -> GFNet
     return model
 
 
-def _check_labels(checkpoint: Checkpoint, split: Split, path: Path) -> None:
-    """Refuse to go on with other classes.
+def _open_data(options: Options) -> tuple[Split, Split]:
+    """Both splits; a path that leads nowhere is told with the folder that it starts from."""
+    data = Path(options["data"])
+    try:
+        return open_dataset(data, options.get("val_data"))
+    except DataError as error:
+        if data.exists():
+            raise
+        here = "" if data.is_absolute() else f", looked for from {Path.cwd()}"
+        raise DataError(f"{error} (the run reads --data {data}{here}; pass --data again if it moved)") from error
+
+
+def _paired(splits: tuple[Split, Split], checkpoint: Checkpoint, path: Path, options: Options) -> tuple[Split, Split]:
+    """Both splits, numbered as the network in ``path`` numbers its classes.
 
     Raises:
-        TrainingError: names the first one.
+        DataError: they are other classes.
     """
-    number = other_class(checkpoint.labels, split.classes)
-    if number is not None and checkpoint.labels is not None:
-        raise TrainingError(
-            f"{split.root}: class {number} is {split.classes[number]!r}, but {checkpoint.labels[number]!r} in {path}; "
-            "give it the same classes"
-        )
+    fit = partial(
+        pair_split,
+        names=checkpoint.labels,
+        count=checkpoint.model.config.num_classes,
+        class_map=options.get("classes"),
+        network=f"the network in {path}",
+    )
+    return fit(splits[0]), fit(splits[1])
+
+
+def _wherever_resumed(config: RunConfig) -> RunConfig:
+    """The configuration with whole paths, so that the run can go on from another folder."""
+    absolute: dict[str, Any] = {}
+    for name in ("data", "val_data", "classes", *STARTS):
+        value = getattr(config, name)
+        # Data may be a pattern that no file is called like; the others may be words or names of networks.
+        if value and (name in ("data", "val_data") or Path(value).exists()):
+            absolute[name] = str(Path.cwd() / value)
+    return replace(config, **absolute)

@@ -14,10 +14,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from gfnet.config import ModelConfig, model_config
 from gfnet.errors import ConfigError
+from gfnet.reading import read_bytes
 from gfnet.training.precision import Amp
 from gfnet.training.recipe import STAGES, PPORecipe, Recipe, recipe_for
 
 T = TypeVar("T")
+
+_LARGEST_CONFIG = 1024**2  # bytes
 
 STARTS = ("init", "init_global", "init_local")
 """Options that name weights to start from."""
@@ -85,6 +88,8 @@ class RunConfig:
         data: folder or shards; see :func:`gfnet.data.open_dataset`.
         val_data: shards of the validation split, where ``data`` does not name them.
         stages: which of 0 to 3, in order.
+        classes: how the data's classes map to those of the network that training starts from, see
+            :func:`gfnet.data.classes.pair_split`.
         init: a checkpoint to start from, whichever stage comes first.
         init_global: backbone weights, or a network of this project, that stage 0 starts the global encoder from.
         init_local: the same for the local encoder.
@@ -99,6 +104,7 @@ class RunConfig:
     recipe: Recipe
     execution: Execution = Execution()
     val_data: str | None = None
+    classes: str | None = None
     init: str | None = None
     init_global: str | None = None
     init_local: str | None = None
@@ -123,10 +129,10 @@ def read_options(path: str | Path) -> dict[str, Any]:
         ConfigError: the file is missing, no YAML, or no mapping.
     """
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        values = yaml.safe_load(read_bytes(path, _LARGEST_CONFIG, ConfigError).decode("utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise ConfigError(f"{path}: cannot be read as YAML ({' '.join(str(error).split())})") from error
     if values is None:
         return {}
@@ -173,7 +179,7 @@ def check_options(options: Options) -> None:
         ConfigError: an unknown name, a value of a wrong type, or options that exclude each other.
     """
     _check_names(options, RunConfig, "")
-    for name in ("data", "val_data", *STARTS):
+    for name in ("data", "val_data", "classes", *STARTS):
         if not isinstance(options.get(name), str | None):
             raise ConfigError(f"{name} is {options[name]!r}; expected text")
     hints = get_type_hints(ModelConfig)
@@ -238,7 +244,7 @@ def resolve(options: Options, num_classes: int, network: ModelConfig | None = No
         model=config,
         recipe=recipe,
         execution=execution_of(options),
-        **{name: options[name] for name in ("val_data", *STARTS) if options.get(name)},
+        **{name: options[name] for name in ("val_data", "classes", *STARTS) if options.get(name)},
     )
 
 

@@ -500,3 +500,13 @@ def test_every_nth_spreads_over_the_whole_list():
     assert every_nth([1, 2], 5) == [1, 2]
     with pytest.raises(DataError, match="too few"):
         every_nth([1, 2], 0)
+
+
+def test_what_a_folder_holds_besides_images_is_named(tmp_path, caplog):
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    for name in ("b.mov", "c.txt", "d\x1b.doc", "e.pdf", ".DS_Store", "._a.png"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "loop").symlink_to(".")
+    assert find_images([tmp_path]) == [tmp_path / "a.png"]
+    (told,) = caplog.messages
+    assert told == f"{tmp_path}: passed over 4 files that are not pictures: b.mov, c.txt, d\\x1b.doc and 1 more"

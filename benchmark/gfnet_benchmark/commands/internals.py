@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from gfnet.cli import json_option, write_result
+from gfnet.cli import classes_option, json_option, write_result
 
 
 @click.command()
@@ -103,17 +103,25 @@ def bench_train(
 @click.option("--search-split", default="train", show_default=True, help="Folder in it to find thresholds on.")
 @click.option("--report-split", default="val", show_default=True, help="Folder in it to compare them on.")
 @click.option("--resamples", type=click.IntRange(min=2), default=200, show_default=True, help="For standard errors.")
+@classes_option
 @json_option
 def solvers(
-    checkpoint: Path, data: Path, search_split: str, report_split: str, resamples: int, json_path: Path | None
+    checkpoint: Path,
+    data: Path,
+    search_split: str,
+    report_split: str,
+    resamples: int,
+    class_map: str | None,
+    json_path: Path | None,
 ) -> None:
     """Optimal thresholds against the papers' rule: accuracy at the same average cost."""
     from gfnet.checkpoint import load_checkpoint
     from gfnet.model import default_device
     from gfnet_benchmark.solver_bench import bench_solvers
 
-    model = load_checkpoint(checkpoint).model.to(default_device())
-    result = bench_solvers(model, data / search_split, data / report_split, resamples=resamples)
+    loaded = load_checkpoint(checkpoint)
+    loaded.model.to(default_device())
+    result = bench_solvers(loaded, data / search_split, data / report_split, resamples=resamples, class_map=class_map)
     click.echo(f"{result['search_images']} images searched in {result['seconds']:.2f} s, {result['images']} compared")
     for name in ("mean_gain", "largest_gain", "largest_loss"):
         click.echo(f"{name.replace('_', ' '):<14} {result[name]:6.2f} ± {result[name + '_error']:.2f} points of top-1")

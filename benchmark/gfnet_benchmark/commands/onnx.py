@@ -8,7 +8,15 @@ from typing import Any
 
 import click
 
-from gfnet.cli import check_writable, json_option, report_unreadable, stop_on_sigterm, threshold_options, write_result
+from gfnet.cli import (
+    check_writable,
+    classes_option,
+    json_option,
+    report_unreadable,
+    stop_on_sigterm,
+    threshold_options,
+    write_result,
+)
 
 
 @click.command()
@@ -38,6 +46,7 @@ from gfnet.cli import check_writable, json_option, report_unreadable, stop_on_si
     "--provider", type=click.Choice(["cpu", "coreml", "cuda", "xnnpack"]), default="cpu", help="What runs operators."
 )
 @click.option("--cold/--no-cold", default=True, help="Also time the first image of new processes.")
+@classes_option
 @threshold_options
 @json_option
 def onnx(
@@ -52,6 +61,7 @@ def onnx(
     sweep: bool,
     provider: Any,
     cold: bool,
+    class_map: str | None,
     all_steps: bool,
     thresholds: str | None,
     budget: str | None,
@@ -66,6 +76,7 @@ def onnx(
     import tempfile
     import time
 
+    from gfnet.data.classes import label_photos
     from gfnet.images import every_nth, find_images
     from gfnet_benchmark.cold import measure_cold
     from gfnet_benchmark.line_up import line_up, open_bundles, thread_counts
@@ -80,6 +91,8 @@ def onnx(
     files = every_nth(find_images([images]), limit)
     with tempfile.TemporaryDirectory() as folder:
         opened = open_bundles(bundles, files, Path(folder))
+        for bundle in opened:  # before anything runs
+            label_photos(files, bundle.manifest.labels, bundle.manifest.num_classes, class_map)
         entries = line_up(
             opened,
             files,
@@ -99,6 +112,7 @@ def onnx(
             processes=min(processes, max(rounds, 1)),
             cold=measure_cold if cold else None,
             command=_command(),
+            class_map=class_map,
         )
     click.echo(result_table(result))
     write_result(json_path, result.model_dump(mode="json"))

@@ -7,7 +7,14 @@ from typing import Any
 
 import click
 
-from gfnet.cli import json_option, official_options, report_unreadable, threshold_options, write_result
+from gfnet.cli import (
+    classes_option,
+    json_option,
+    official_options,
+    report_unreadable,
+    threshold_options,
+    write_result,
+)
 
 
 @click.command()
@@ -19,6 +26,7 @@ from gfnet.cli import json_option, official_options, report_unreadable, threshol
 )
 @threshold_options
 @click.option("--retune", is_flag=True, help="Write thresholds for the exported network's own confidences.")
+@classes_option
 @official_options
 @json_option
 def verify(
@@ -30,6 +38,7 @@ def verify(
     thresholds: str | None,
     budget: str | None,
     retune: bool,
+    class_map: str | None,
     json_path: Path | None,
     **official: Any,
 ) -> None:
@@ -53,6 +62,8 @@ def verify(
 
     if retune and images is None:
         raise click.UsageError("--retune needs photos like those of later use; pass --images")
+    if class_map and images is None:
+        raise click.UsageError("--classes maps the folders of photos; pass --images")
     opened = open_bundle(bundle, manifest_digest=False)
     points = budget_points(opened.manifest)
     limits = None
@@ -61,7 +72,7 @@ def verify(
             points, opened.manifest.steps, all_steps=all_steps, thresholds=thresholds, budget=budget
         ) or (*[NEVER] * (opened.manifest.steps - 1), ALWAYS)
     checkpoint = load_checkpoint(against, **official)
-    squares, labels, unreadable = read_squares(expected_manifest(opened, checkpoint), images, limit)
+    squares, labels, unreadable = read_squares(expected_manifest(opened, checkpoint), images, limit, class_map)
     found = run_verification(opened, checkpoint, squares, thresholds=limits, labels=labels)
     click.echo(verification_table(found))
     if retune and found.outcome == "failed":

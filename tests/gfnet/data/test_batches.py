@@ -159,6 +159,7 @@ def test_random_crops_are_of_the_family_s_own_size_and_interpolation(tmp_path):
 
 def test_training_takes_the_next_readable_image_for_a_broken_one(tmp_path):
     write_odd_images(tmp_path / "thing")
+    (tmp_path / "thing" / "palette.gif").unlink()
     split = open_split(tmp_path)
     batches = TrainingBatches(PixelDataset(split, SMALL), 4)
     assert len(split) == 11

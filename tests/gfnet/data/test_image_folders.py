@@ -40,10 +40,11 @@ def test_files_are_copied_byte_for_byte(photos, tmp_path):
 
 
 def test_links_are_made_where_they_can_be(photos, tmp_path, monkeypatch):
-    (photos / "dog" / "b.png").symlink_to("../cat/b.png")
+    photograph(30, 20, 9).save(tmp_path / "elsewhere.png")
+    (photos / "dog" / "b.png").symlink_to("../../elsewhere.png")
     write(photos, tmp_path / "linked", link=True)
     assert (tmp_path / "linked" / "train" / "cat" / "a.jpg").samefile(photos / "cat" / "a.jpg")
-    assert (tmp_path / "linked" / "train" / "dog" / "b.png").samefile(photos / "cat" / "b.png")
+    assert (tmp_path / "linked" / "train" / "dog" / "b.png").samefile(tmp_path / "elsewhere.png")
     assert not (tmp_path / "linked" / "train" / "dog" / "b.png").is_symlink()
 
     def refuse(*_):

@@ -35,7 +35,7 @@ def test_the_indexes_are_written_too(scenes, tmp_path):
     for split, images in (("train", 60), ("val", 40)):
         index = load_index(tmp_path / "out" / f"{split}-000000.tar")
         assert index is not None
-        assert len(index) == images
+        assert len(index.samples) == images
 
 
 def test_every_shard_mixes_classes(scenes, tmp_path):

@@ -90,7 +90,7 @@ def test_an_index_is_kept_and_made_anew_when_the_shard_changes(folder):
     index = folder / (shard.name + INDEX_SUFFIX)
     assert load_index(shard) is None
     open_shards(shard)
-    np.testing.assert_array_equal(load_index(shard), index_shard(shard))
+    np.testing.assert_array_equal(load_index(shard).samples, index_shard(shard).samples)
     kept = index.read_bytes()
     write_tar(shard, samples(50, 6))
     assert load_index(shard) is None
@@ -176,6 +176,8 @@ def test_braces_globs_and_folders_name_shards(folder, tmp_path):
     assert names(f"{folder}/{{train,train}}-*.tar") == every
     odd = write_tar(tmp_path / "a{0..1}[b].tar", samples(0, 1))
     assert names(odd) == [odd.name]
+    (folder / "train-000003.tar").symlink_to("train-000000.tar")
+    assert names(folder, "train") == every
 
 
 @pytest.mark.parametrize(
@@ -233,7 +235,7 @@ def test_a_tar_cut_anywhere_is_refused(folder):
 def test_a_damaged_header_is_not_taken_for_the_end(folder):
     shard = folder / "train-000000.tar"
     data = bytearray(shard.read_bytes())
-    data[int(index_shard(shard)[2, 0]) + 10] ^= 0xFF
+    data[int(index_shard(shard).samples[2, 0]) + 10] ^= 0xFF
     shard.write_bytes(data)
     with pytest.raises(DataError, match="no whole tar file"):
         open_shards(shard)
@@ -270,7 +272,7 @@ def test_a_label_without_a_class_is_named_with_the_range(folder):
 @pytest.mark.parametrize("text", ["{", '{"cat": 0}', "[]", "[1, 2]", '["cat", ""]', b"\xff\xfe"])
 def test_broken_class_names_are_refused(folder, text):
     (folder / "classes.json").write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(DataError, match=r"classes\.json: no (JSON|list of class names)"):
+    with pytest.raises(DataError, match=r"classes\.json: (not JSON|no list of class names)"):
         open_shards(folder, "train")
 
 
@@ -315,3 +317,92 @@ def test_shards_that_webdataset_wrote_are_read(tmp_path):
     shards = open_shards(f"{tmp_path}/train-{{000000..000002}}.tar")
     assert shards.labels.tolist() == [i % 3 for i in range(10)]
     assert [shards.read(i) for i in range(10)] == [image(i) for i in range(10)]
+
+
+def names(shards):
+    return [shards.name(i).rpartition(": ")[2] for i in range(len(shards))]
+
+
+def test_names_may_have_dots_of_their_own(tmp_path, caplog):
+    def pair(stem, number):
+        return (f"{stem}.png", image(number)), (f"{stem}.cls", b"0")
+
+    members = [*pair("photo.0000", 0), *pair("0001", 1), *pair("photo.0002", 2), *pair("photo.0003", 3)]
+    members += [*pair("a/b.c/IMG.2024.01.02", 4), ("x.y.cls", b"0"), ("x.y.z.cls", b"0")]
+    members += [("x.y.JPG", image(5)), ("x.y.z.gif", image(6, "gif"))]
+    shards = open_shards(write_tar(tmp_path / "x.tar", members))
+    assert [name.rpartition("/")[2] for name in names(shards)] == [
+        *("photo.0000.png", "0001.png", "photo.0002.png", "photo.0003.png", "IMG.2024.01.02.png"),
+        *("x.y.JPG", "x.y.z.gif"),
+    ]
+    assert [shards.read(i) for i in range(6)] == [image(i) for i in range(6)]
+    assert not caplog.messages
+
+
+def test_what_is_passed_over_in_shards_is_counted_and_named_also_from_the_index(tmp_path, caplog):
+    members = [
+        ("a.png", image(0)),
+        ("a.cls", b"0"),
+        ("a.json", b"{}"),
+        ("a.mask.png", b"of sample a"),
+        ("film.mov", b"x"),
+        ("lone.1.png", image(1)),
+        ("lone.2.cls", b"0"),
+        ("._b.png", b"x"),
+        (".ipynb_checkpoints/b.png", b"x"),
+        ("readme", b"x"),
+        ("a.png", image(0)),
+        ("a.cls", b"0"),
+    ]
+    path = write_tar(tmp_path / "x.tar", members)
+    with tarfile.open(path, "a") as tar:
+        link = tarfile.TarInfo("c.png")
+        link.type, link.linkname = tarfile.LNKTYPE, "a.png"
+        tar.addfile(link)
+    told = f"{path}: passed over 6 members, which are not pictures with labels of their own or repeat a name: "
+    for _ in range(2):
+        assert names(open_shards(path)) == ["a.png"]
+        assert caplog.messages == [told + "film.mov, readme, lone.1.png and 3 more"]
+        caplog.clear()
+
+
+@pytest.mark.parametrize("change", ["label", "offset", "size", "passed", "huge", "pickle", "float", "columns", "pipe"])
+def test_an_index_that_cannot_be_true_is_made_anew(folder, change):
+    shard = folder / "train-000000.tar"
+    open_shards(shard)
+    path = folder / (shard.name + INDEX_SUFFIX)
+    table = np.load(path)
+    row, column, value = {
+        "label": (3, 3, -1),
+        "offset": (3, 1, 10**12),
+        "size": (3, 2, -5),
+        "passed": (1, 0, -1),
+    }.get(change, (0, 0, table[0, 0]))
+    table[row, column] = value
+    np.save(path, table.astype(float) if change == "float" else table[:, :3] if change == "columns" else table)
+    if change == "huge":
+        content = path.read_bytes()
+        path.write_bytes(content.replace(b"(6, 4), ", b"(9999999999999, 4), ".ljust(8))[: len(content)])
+    if change == "pickle":
+        np.save(path, np.array([{"a": 1}]), allow_pickle=True)
+    if change == "pipe":
+        path.unlink()
+        os.mkfifo(path)
+    assert load_index(shard) is None
+    assert open_shards(shard).labels.tolist() == [0, 1, 2, 0]
+    assert change == "pipe" or load_index(shard) is not None
+
+
+@pytest.mark.parametrize("name", ["train-000000.tar", "classes.json"])
+def test_a_pipe_in_place_of_a_file_is_refused(folder, name):
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    with pytest.raises(DataError, match=f"{name}: is "):
+        open_shards(folder, "train")
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '["\\ud800"]', '[["a"]]', '["a", 1]'])
+def test_class_names_of_any_kind_end_in_one_line(folder, text):
+    (folder / "classes.json").write_text(text)
+    with pytest.raises(DataError, match=r"classes\.json: (not JSON|no list of class names)"):
+        open_shards(folder, "train")

@@ -203,11 +203,12 @@ def test_other_data_is_refused_when_a_run_is_resumed(stopped, scenes, tmp_path):
     for split in ("train", "val"):
         (copy / split / "arrow").rename(copy / split / "zebra")  # the others' numbers move down
     found = one_line(gfnet("train", "--data", copy, "--out", stopped, "--resume"))
-    assert "class 0 is 'bars', but 'arrow' in" in found
+    assert "class 0 is 'bars' in the data, but 'arrow' to the network in" in found
     shutil.rmtree(copy / "train" / "star")
     shutil.rmtree(copy / "val" / "star")
     found = one_line(gfnet("train", "--data", copy, "--out", stopped, "--resume"))
-    assert "10 classes apart, but the data has 9" in found
+    assert "9 classes, but the network in" in found
+    assert "tells 10 apart" in found
 
 
 def test_how_a_run_is_executed_may_change_when_it_is_resumed(stopped, whole):
@@ -268,10 +269,39 @@ def test_stages_of_one_run_have_the_same_classes(whole, scenes, tmp_path):
     for split in ("train", "val"):
         (copy / split / "arrow").rename(copy / split / "zebra")
     found = one_line(train(copy, run, *OPTIONS, "--stage", "3", "--overwrite"))
-    assert "class 0 is 'bars', but 'arrow' in" in found
-    result = train(copy, tmp_path / "new", *OPTIONS, "--stage", "3", "--init", run / "stage2.safetensors")
-    assert result.exit_code == 0
-    assert "learned classes of other names" in result.stderr
+    assert "class 0 is 'bars' in the data, but 'arrow' to the network in" in found
+    start = (*OPTIONS, "--stage", "3", "--init", run / "stage2.safetensors")
+    assert "'arrow' to the network in" in one_line(train(copy, tmp_path / "new", *start))
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "map.json").write_text('{"zebra": "arrow"}')
+    for map_, label in (("by-number", "bars"), (tmp_path / "map.json", "arrow")):
+        result = train(copy, tmp_path / f"new-{label}", *start, "--classes", map_)
+        assert result.exit_code == 0, result.stderr
+        assert load_checkpoint(tmp_path / f"new-{label}" / "model.safetensors").labels[0] == label
+
+
+def test_a_map_needs_a_network_to_map_to(scenes, tmp_path):
+    found = one_line(train(scenes, tmp_path / "run", *OPTIONS, "--classes", "by-name"))
+    assert "--classes maps to the classes of a network that training starts from" in found
+
+
+def test_a_run_goes_on_from_another_folder_and_with_data_that_moved(whole, scenes, tmp_path, monkeypatch):
+    shutil.copytree(scenes, tmp_path / "a" / "scenes")
+    (tmp_path / "b").mkdir()
+    monkeypatch.chdir(tmp_path / "a")
+    with monkeypatch.context() as patch:
+        stopping_at(patch, 6, terminate)
+        assert train("scenes", "run", *OPTIONS).exit_code == 143
+    monkeypatch.chdir(tmp_path / "b")
+    (tmp_path / "a" / "scenes").rename(tmp_path / "b" / "elsewhere")
+    moved = ("train", "--out", "../a/run", "--resume")
+    told = one_line(gfnet(*moved))
+    assert f"{tmp_path / 'a' / 'scenes'}: no such folder" in told
+    assert "pass --data again if it moved" in told
+    told = one_line(gfnet(*moved, "--data", "scenes"))
+    assert f"looked for from {tmp_path / 'b'}" in told
+    assert gfnet(*moved, "--data", "elsewhere").exit_code == 0
+    assert_same_run(tmp_path / "a" / "run", whole)
 
 
 def test_a_stage_that_takes_no_epochs_says_so(whole, scenes, tmp_path):
