@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gfnet.evaluation import Predictions, evaluate, find_thresholds
-from gfnet.files import write_text
+from gfnet.files import note_change, write_text
 from gfnet_export.bundle import MANIFEST, Bundle, open_bundle
 from gfnet_export.manifest import Budget
 
@@ -44,4 +44,5 @@ def retune(bundle: Bundle, confidence: np.ndarray, predicted: np.ndarray, labels
         }
     )
     write_text(bundle.folder / MANIFEST, changed.model_dump_json(indent=2) + "\n")
+    note_change(bundle.folder, MANIFEST)
     return open_bundle(bundle.folder)

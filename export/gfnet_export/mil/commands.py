@@ -9,6 +9,7 @@ import click
 from gfnet.cli import json_option, write_result
 
 _package = click.argument("package", type=click.Path(path_type=Path), metavar="MODEL.mlpackage")
+_OUTPUTS = "set of outputs"
 _function = click.option("--function", help="Of a package with several; its default one otherwise.")
 
 
@@ -37,7 +38,7 @@ def run(
     import numpy as np
 
     from gfnet.errors import MilError
-    from gfnet.files import atomic_file
+    from gfnet.files import atomic_file, check_files, record_files
     from gfnet_export.mil.interpreter import Interpreter
     from gfnet_export.mil.package import read_package
 
@@ -55,7 +56,12 @@ def run(
         pixels = arrays[name]
         if pixels.dtype.kind not in "fiu" or not ((pixels == np.rint(pixels)) & (pixels >= 0) & (pixels <= 255)).all():
             raise MilError(f"input {name!r} is a picture of 8 bits a channel; give it whole numbers in 0 .. 255")
+    files = {name: f"{name}.npy" for name in program.outputs}
+    if out is not None:
+        check_files(out, files.values(), _OUTPUTS, [Path(given.partition("=")[2]) for given in inputs])
     outputs = Interpreter(program, rounding=rounding)(arrays)
+    if out is not None:
+        record_files(out, files.values(), _OUTPUTS)
     summary = {}
     for name, value in outputs.items():
         summary[name] = {
@@ -64,7 +70,7 @@ def run(
         }
         click.echo(f"{name}  {list(value.shape)}  from {value.min():.6g} to {value.max():.6g}, mean {value.mean():.6g}")
         if out is not None:
-            with atomic_file(out / f"{name}.npy") as temporary:
+            with atomic_file(out / files[name]) as temporary:
                 np.save(temporary, value)
     write_result(json_path, summary)
 
