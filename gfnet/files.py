@@ -178,6 +178,8 @@ def check_files(folder: Path, names: Iterable[str], kind: str, inputs: Iterable[
     sources = [source for source in inputs if source.exists()]
     for name in names:
         file = folder / name
+        if file.name != name:
+            raise GFNetError(f"{folder}: {name!r} cannot be the name of a file in it")
         if not os.path.lexists(file):
             continue
         if name not in ours or file.is_symlink():

@@ -396,6 +396,8 @@ def test_files_beside_others_are_replaced_only_by_the_command_that_wrote_them(tm
         check_files(folder, ["a.png"], "pictures")
     with pytest.raises(GFNetError, match="is a file"):
         check_files(folder / "b.png", ["a.png"], "pictures")
+    with pytest.raises(GFNetError, match="cannot be the name of a file in it"):
+        check_files(folder, ["../a.png"], "pictures")
 
 
 # -- what killed processes leave

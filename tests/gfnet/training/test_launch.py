@@ -143,7 +143,7 @@ def test_a_kill_before_the_first_save_leaves_a_run_that_can_be_resumed(whole, sc
     with monkeypatch.context() as patch:
         patch.setattr(RunFolder, "save_last", lambda *_arguments: terminate() or time.sleep(1))
         assert train(scenes, tmp_path / "run", *OPTIONS).exit_code == 143
-    assert sorted(path.name for path in (tmp_path / "run").glob("*.*")) == ["config.yaml"]
+    assert sorted(path.name for path in (tmp_path / "run").glob("*.*")) == [RECORD, "config.yaml"]
     assert gfnet("train", "--out", tmp_path / "run", "--resume").exit_code == 0
     assert_same_run(tmp_path / "run", whole)
 
