@@ -142,6 +142,7 @@ def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _STANDARD_OUTPUT = Path("-")
+_ONCE_MORE_S = 0.5
 _PATTERN = re.compile(r"[{*?\[]")  # of shards' names
 _JSON_STREAM = "gfnet.json_stream"
 
@@ -215,7 +216,8 @@ def threshold_options(command):
 def _stopped_by_sigterm() -> Iterator[None]:
     """Within, SIGTERM is an exception, so that what is half written is removed."""
     # Under torchrun it ends a rank at once as it always did: one that waits for the others would not notice.
-    if threading.current_thread() is not threading.main_thread() or "TORCHELASTIC_RUN_ID" in os.environ:
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if os.name != "posix" or not in_main_thread or "TORCHELASTIC_RUN_ID" in os.environ:
         yield
         return
     process = os.getpid()
@@ -224,15 +226,21 @@ def _stopped_by_sigterm() -> Iterator[None]:
         if os.getpid() != process:  # a forked one, which writes nothing and has nothing to say
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
-        # Not to sys.stderr, which is turned away while a converter runs.
-        click.echo("gfnet: stopped by SIGTERM; nothing half-written is left", file=sys.__stderr__)
-        sys.exit(128 + number)
+        if isinstance(sys.exc_info()[1], SystemExit):  # clearing up already
+            return
+        if number == signal.SIGTERM:
+            # Not to sys.stderr, which is turned away while a converter runs.
+            click.echo("gfnet: stopped by SIGTERM; nothing half-written is left", file=sys.__stderr__)
+        signal.setitimer(signal.ITIMER_REAL, _ONCE_MORE_S)  # some libraries swallow every exception while they load
+        sys.exit(128 + signal.SIGTERM)
 
-    previous = signal.signal(signal.SIGTERM, stop)
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGALRM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def write_result(json_path: Path | None, result: Any) -> None:

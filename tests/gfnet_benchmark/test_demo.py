@@ -67,6 +67,7 @@ def test_the_same_seed_trains_the_same_network(demo, tmp_path):
     assert all(torch.equal(weights[name], weights_again[name]) for name in weights)
 
 
+@pytest.mark.slow
 def test_a_demo_is_replaced_only_when_asked_and_only_what_is_its_own(demo):
     out, _ = demo
     assert "holds an earlier demo" in one_line(gfnet("demo", "--out", out))
