@@ -6,19 +6,23 @@ import nothing heavy before a command runs, so ``gfnet --help`` stays fast.
 
 from __future__ import annotations
 
+import functools
 import os
+import re
 import signal
 import sys
-import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
 from gfnet.errors import ConfigError, GFNetError
-from gfnet.files import write_json
+from gfnet.files import check_output_file, check_writable, json_text, refuse_holding, write_text
 from gfnet.notices import notices_on_stderr
 
 COMMAND_GROUP = "gfnet.commands"
@@ -46,7 +50,7 @@ class _Group(click.Group):
 
     def invoke(self, context: click.Context) -> Any:
         try:
-            with notices_on_stderr():
+            with _stopped_by_sigterm(), notices_on_stderr():
                 return super().invoke(context)
         except (GFNetError, OSError, MemoryError, RuntimeError) as error:
             if context.params.get("debug") or not (isinstance(error, _MENDABLE) or _is_out_of_memory(error)):
@@ -102,10 +106,89 @@ def main(debug: bool) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-json_option = click.option(
-    "--json", "json_path", type=click.Path(path_type=Path), metavar="FILE", help="Write the result as JSON to FILE."
-)
-"""``--json FILE``, the same on every command."""
+class OutputFile(click.Path):
+    """The type of an option that names a file to write."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+
+class OutputFolder(click.Path):
+    """The type of an option that names a folder which is written, and replaced, as a whole."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+
+def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--json FILE``, the same on every command; what the command writes is checked before it begins.
+
+    With ``--json -`` the result goes to standard output, and everything else that is said to standard error.
+    """
+
+    @functools.wraps(command)
+    def checked(*args: Any, **given: Any) -> Any:
+        context = click.get_current_context()
+        _check_outputs(context)
+        if given["json_path"] != _STANDARD_OUTPUT:
+            return command(*args, **given)
+        context.meta[_JSON_STREAM] = sys.stdout
+        with redirect_stdout(sys.stderr):
+            return command(*args, **given)
+
+    option = click.option(
+        "--json", "json_path", type=OutputFile(), metavar="FILE", help="Write the result as JSON to FILE; - for stdout."
+    )
+    return option(checked)
+
+
+_STANDARD_OUTPUT = Path("-")
+_ONCE_MORE_S = 0.5
+_PATTERN = re.compile(r"[{*?\[]")  # of shards' names
+_JSON_STREAM = "gfnet.json_stream"
+
+
+def _check_outputs(context: click.Context) -> None:
+    """Refuse options whose output would replace what another option names, or cannot be written.
+
+    Raises:
+        GFNetError: names what is in the way.
+    """
+    files: list[Path] = []
+    folders: list[Path] = []
+    inputs: list[Path] = []
+    for parameter in context.command.params:
+        value = context.params.get(parameter.name or "")
+        if isinstance(parameter.type, OutputFile):
+            files += [value] if value not in (None, _STANDARD_OUTPUT) else []
+        elif isinstance(parameter.type, OutputFolder):
+            folders += [value] if value is not None else []
+        else:
+            inputs += _named_in(value)
+    for folder in folders:
+        refuse_holding(folder, inputs)
+    places = [os.path.realpath(file) for file in files]
+    for file, place in zip(files, places, strict=True):
+        check_output_file(file, inputs)
+        check_writable(file)
+        if places.count(place) > 1 and (file.is_file() or not file.exists()):
+            raise ConfigError(f"{file}: is to hold two different things; give each a file")
+        for folder in folders:
+            if Path(place).is_relative_to(os.path.realpath(folder)):
+                raise ConfigError(f"{file}: lies in {folder}, which is written as a whole; choose another file")
+
+
+def _named_in(value: Any) -> list[Path]:
+    """The files and folders that an option's value names: FILE, NAME=FILE, FILE#NAME or folder/train-{00..12}.tar."""
+    if isinstance(value, tuple | list):
+        return [path for one in value for path in _named_in(one)]
+    if not isinstance(value, str | os.PathLike):
+        return []
+    text = os.fspath(value)
+    pattern = _PATTERN.search(text)
+    folder = os.path.dirname(text[: pattern.start()]) or "." if pattern else ""
+    candidates = (text, text.partition("=")[2], text.partition("#")[0], folder)
+    return [Path(candidate) for candidate in dict.fromkeys(candidates) if candidate and os.path.exists(candidate)]
 
 
 classes_option = click.option(
@@ -140,38 +223,51 @@ def threshold_options(command):
     return command
 
 
-def stop_on_sigterm() -> None:
-    """Until the command ends, SIGTERM is an exception, so that what is half written is removed."""
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """Within, SIGTERM is an exception, so that what is half written is removed."""
+    # Under torchrun it ends a rank at once as it always did: one that waits for the others would not notice.
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if os.name != "posix" or not in_main_thread or "TORCHELASTIC_RUN_ID" in os.environ:
+        yield
+        return
+    process = os.getpid()
 
-    def stop(_number: int, _frame: Any) -> NoReturn:
-        # Not to sys.stderr, which is turned away while a converter runs.
-        click.echo("gfnet: stopped by SIGTERM; nothing was written", file=sys.__stderr__)
-        sys.exit(143)
+    def stop(number: int, _frame: Any) -> None:
+        if os.getpid() != process:  # a forked one, which writes nothing and has nothing to say
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        if isinstance(sys.exc_info()[1], SystemExit):  # clearing up already
+            return
+        if number == signal.SIGTERM:
+            # Not to sys.stderr, which is turned away while a converter runs.
+            click.echo("gfnet: stopped by SIGTERM; nothing half-written is left", file=sys.__stderr__)
+        signal.setitimer(signal.ITIMER_REAL, _ONCE_MORE_S)  # some libraries swallow every exception while they load
+        sys.exit(128 + signal.SIGTERM)
 
-    previous = signal.signal(signal.SIGTERM, stop)
-    click.get_current_context().call_on_close(lambda: signal.signal(signal.SIGTERM, previous))
-
-
-def check_writable(path: Path) -> None:
-    """Find out before long work whether a file can be written.
-
-    Raises:
-        GFNetError: it is a folder, or its place takes no files.
-    """
-    if path.is_dir():
-        raise GFNetError(f"{path}: is a folder; give a file")
-    with tempfile.TemporaryFile(dir=_existing(path.resolve().parent)):
-        pass
-
-
-def _existing(folder: Path) -> Path:
-    return folder if folder.exists() else _existing(folder.parent)
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGALRM)}
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def write_result(json_path: Path | None, result: Any) -> None:
-    """Write a command's machine-readable result where ``--json`` asked for it."""
-    if json_path is not None:
-        write_json(json_path, result)
+    """Write a command's machine-readable result where ``--json`` asked for it.
+
+    Raises:
+        GFNetError: it cannot be written, or would replace a file that the command itself wrote.
+    """
+    if json_path is None:
+        return
+    text = json_text(result)
+    if json_path == _STANDARD_OUTPUT:
+        click.echo(text, nl=False, file=click.get_current_context().meta[_JSON_STREAM])
+    else:
+        check_output_file(json_path)
+        write_text(json_path, text)
 
 
 @main.command()
@@ -194,7 +290,7 @@ def info(checkpoint: Path, arch: str | None, patch_size: int | None, steps: int 
 
 @main.command()
 @click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=OutputFile())
 @click.option("--prefix/--no-prefix", default=True, help="Write `module.` before encoder keys, as released files do.")
 @click.option("--half", is_flag=True, help="Store weights as float16: half the size, read as float32 again.")
 @official_options
@@ -228,12 +324,12 @@ def convert(
 
 
 @main.command()
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=OutputFolder())
 @click.option("--train", type=int, default=4000, show_default=True, help="Number of training scenes.")
 @click.option("--val", type=int, default=1000, show_default=True, help="Number of validation scenes.")
 @click.option("--size", type=int, default=None, help="Side of the square scenes, pixels.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same pixels.")
-@click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
+@click.option("--overwrite", is_flag=True, help="Replace OUT if this command wrote it.")
 @json_option
 def synth(
     out: Path, train: int, val: int, size: int | None, seed: int, overwrite: bool, json_path: Path | None

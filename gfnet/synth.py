@@ -34,6 +34,8 @@ CLASSES = (
     "triangle",
 )
 SPLITS = ("train", "val")
+SCENES = "generated scenes"
+"""What the folder is called in messages and in its record."""
 
 _SUPERSAMPLING = 2  # scenes are drawn this much larger and shrunk, for smooth edges
 _MIN_SIZE = 48
@@ -113,7 +115,7 @@ def write_scenes(
         train: number of training scenes.
         val: number of validation scenes.
         seed: any non-negative integer.
-        overwrite: replace ``out`` if it exists.
+        overwrite: replace ``out`` if it is an earlier result of this; see :func:`gfnet.files.check_folder`.
 
     Raises:
         ConfigError: fewer scenes than classes, or a negative seed.
@@ -124,7 +126,10 @@ def write_scenes(
             raise ConfigError(f"{count} {name} scenes do not cover {len(CLASSES)} classes; ask for more")
     if seed < 0:
         raise ConfigError(f"seed {seed} is negative; use 0 or more")
-    with atomic_folder(out, overwrite=overwrite) as folder, Progress("synth", train + val, "scenes") as progress:
+    with (
+        atomic_folder(out, SCENES, overwrite=overwrite) as folder,
+        Progress("synth", train + val, "scenes") as progress,
+    ):
         for split_index, (split, count) in enumerate(zip(SPLITS, (train, val), strict=True)):
             for name in CLASSES:
                 (folder / split / name).mkdir(parents=True)

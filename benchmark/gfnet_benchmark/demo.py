@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +19,25 @@ from gfnet.data.classes import pair_split
 from gfnet.errors import ConfigError, GFNetError
 from gfnet.evaluation import anytime_top1, full_image_top1, patch_actions, predict_all_steps
 from gfnet.exits import default_point
-from gfnet.files import write_json
+from gfnet.files import atomic_folder, check_files, check_folder, record_files, write_json
 from gfnet.images import every_nth
 from gfnet.measurement import write_result_file
-from gfnet.synth import SceneConfig, write_scenes
+from gfnet.synth import SCENES, SceneConfig, write_scenes
 from gfnet.training.launch import launch
+from gfnet.training.recipe import STAGES
 from gfnet.training.run_folder import RunFolder
 from gfnet_benchmark.demo_page import Example, Facts, write_report
 from gfnet_benchmark.line_up import line_up
 from gfnet_benchmark.onnx_bench import bench_onnx
 from gfnet_export.bundle import Bundle
 from gfnet_export.coreml_bundle import export_coreml
+from gfnet_export.exporting import BUNDLES
 from gfnet_export.onnx_bundle import export_onnx
 from gfnet_export.pictures import draw_seen
 from gfnet_export.runtime import bundle_predictor
 
-_PARTS = ("scenes", "run", "onnx", "coreml", "pictures", "bench.json", "demo.json", "report.html")
+_FOLDERS = {"scenes": SCENES, "onnx": BUNDLES["onnx"], "coreml": BUNDLES["coreml"], "pictures": "demo pictures"}
+_FILES = ("bench.json", "demo.json", "report.html")
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def run_demo(out: Path, *, seed: int = 0, overwrite: bool = False, config: DemoC
 
     Args:
         seed: of scenes and training.
-        overwrite: replace an earlier demo in ``out``; other files there stay.
+        overwrite: replace an earlier demo in ``out``; other files beside its folders stay.
 
     Returns:
         The figures of the report, also in ``out/demo.json``.
@@ -108,33 +110,35 @@ def run_demo(out: Path, *, seed: int = 0, overwrite: bool = False, config: DemoC
     config = config or DemoConfig()
     if seed < 0:
         raise ConfigError(f"seed {seed} is negative; use 0 or more")
-    _clear(out, overwrite)
+    run = RunFolder(out / "run")
+    _check_room(out, run, overwrite)
+    record_files(out, _FILES, "demo")
     steps = _Announcer(7)
 
     steps.announce("drawing scenes")
-    write_scenes(out / "scenes", train=config.train, val=config.val, seed=seed)
+    write_scenes(out / "scenes", train=config.train, val=config.val, seed=seed, overwrite=overwrite)
 
     steps.announce("training the network in four stages")
-    run = RunFolder(out / "run")
-    checkpoint, _ = launch(run.path, training_options(out / "scenes", config.epochs, seed))
+    checkpoint, _ = launch(run.path, training_options(out / "scenes", config.epochs, seed), overwrite=overwrite)
 
     steps.announce("comparing with random patches and with the full image")
     _, val = open_splits(out / "scenes")
     comparison = _compare(checkpoint, val, run.after_stage(0), seed)
 
     steps.announce("exporting to ONNX and Core ML")
-    onnx = export_onnx(checkpoint, out / "onnx")
-    coreml = export_coreml(checkpoint, out / "coreml")
+    onnx = export_onnx(checkpoint, out / "onnx", overwrite=overwrite)
+    coreml = export_coreml(checkpoint, out / "coreml", overwrite=overwrite)
 
     steps.announce("drawing where it looked")
-    examples = _draw_examples(onnx, val, config.examples, out / "pictures")
+    with atomic_folder(out / "pictures", _FOLDERS["pictures"], overwrite=overwrite) as folder:
+        examples = _draw_examples(onnx, val, config.examples, folder)
 
     steps.announce("measuring every step")
     assert checkpoint.evaluation is not None
     chosen = default_point(checkpoint.evaluation.budgeted)
     files = [Path(path) for path, _ in every_nth(val.samples, config.bench_images)]
-    with tempfile.TemporaryDirectory() as folder:
-        entries = line_up([onnx], files, Path(folder), clock=time.perf_counter)
+    with tempfile.TemporaryDirectory() as scratch:
+        entries = line_up([onnx], files, Path(scratch), clock=time.perf_counter)
         result = bench_onnx(entries, files, processes=2)
     write_result_file(out / "bench.json", result)
 
@@ -149,7 +153,7 @@ def run_demo(out: Path, *, seed: int = 0, overwrite: bool = False, config: DemoC
         onnx_bytes=onnx.bytes,
         coreml_bytes=coreml.bytes,
         coreml_precision=coreml.manifest.precision,
-        examples=tuple(examples),
+        examples=tuple(replace(example, picture=out / "pictures" / example.picture.name) for example in examples),
         seed=seed,
         train_images=config.train,
         minutes=steps.minutes,
@@ -178,18 +182,19 @@ class _Announcer:
         print(f"[{self.done}/{self.total}] {what} ({self.minutes:.1f} min so far)", file=sys.stderr, flush=True)
 
 
-def _clear(out: Path, overwrite: bool) -> None:
-    """Make room for a demo, touching nothing that no demo wrote."""
-    if out.exists() and not out.is_dir():
-        raise GFNetError(f"{out}: is a file; choose another output folder")
-    present = [out / part for part in _PARTS if (out / part).exists()]
+def _check_room(out: Path, run: RunFolder, overwrite: bool) -> None:
+    """Refuse, before the long work, to replace what no demo wrote.
+
+    Raises:
+        GFNetError: names what is in the way.
+    """
+    check_files(out, _FILES, "demo")
+    present = [part for part in (*_FOLDERS, run.path.name, *_FILES) if (out / part).exists()]
     if present and not overwrite:
         raise GFNetError(f"{out}: holds an earlier demo; choose another folder or pass --overwrite")
-    for path in present:
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+    for part, kind in _FOLDERS.items():
+        check_folder(out / part, kind, overwrite=True)
+    run.check_room(STAGES, overwrite=True)
 
 
 def _compare(checkpoint: Checkpoint, val: FolderSplit, stage0: Path, seed: int) -> dict[str, Any]:
@@ -211,7 +216,6 @@ def _draw_examples(bundle: Bundle, val: FolderSplit, per_step: int, folder: Path
     """Pictures of the first scenes that stop at each step, drawn from the exported network's own traces."""
     predictor = bundle_predictor(bundle)
     thresholds = default_point(predictor.points).thresholds
-    folder.mkdir(parents=True, exist_ok=True)
     examples: list[Example] = []
     shuffled = np.random.default_rng(0).permutation(len(val.samples))  # they are sorted by class
     for path, label in (val.samples[i] for i in shuffled):

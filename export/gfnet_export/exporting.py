@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -67,6 +67,9 @@ class Form:
     libraries: dict[str, str] = field(default_factory=dict)
 
 
+BUNDLES: Mapping[Format, str] = {"onnx": "ONNX bundle", "coreml": "Core ML bundle"}
+"""What the folders are called in messages and in their records."""
+
 Writer = Callable[[Sequence[Component], Path], Iterable[Written]]
 """Writes components into a folder, one after another."""
 
@@ -81,7 +84,7 @@ def write_bundle(checkpoint: Checkpoint, out: Path, write: Writer, form: Form, o
     _check_numbers(checkpoint)
     components = components_of(checkpoint.model, form.layout)
     with (
-        atomic_folder(out, overwrite=overwrite) as folder,
+        atomic_folder(out, BUNDLES[form.format], overwrite=overwrite) as folder,
         _scratch_in(folder),
         Progress(f"export {form.format}", len(components), "graphs") as progress,
     ):

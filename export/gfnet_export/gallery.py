@@ -112,22 +112,18 @@ def make_gallery(
         thresholds: T exit thresholds; ``None`` runs all steps.
         network: where it is kept; the page names it.
         strict: raise at the first image that cannot be read.
-        overwrite: replace ``out`` if it exists.
+        overwrite: replace ``out`` if it is a gallery; see :func:`gfnet.files.check_folder`.
 
     Raises:
         GFNetError: jinja2 is not installed; ``out`` exists, holds the network or an image, or cannot be written.
         ImageError: an image cannot be read, with ``strict``.
     """
     _template()  # what is missing shows before the work, not after it
-    place = out.resolve()
-    for path in (network, *images):
-        if place in (path.resolve(), *path.resolve().parents):
-            raise GFNetError(f"{out}: holds {path}, which would be replaced; choose another output folder")
     runner = predictor.runner
     coverage = Coverage(runner.image_size, runner.patch_size, runner.steps)
     cards: list[Card] = []
     unreadable: list[str] = []
-    with atomic_folder(out, overwrite=overwrite) as folder:
+    with atomic_folder(out, "gallery", overwrite=overwrite, inputs=(network, *images)) as folder:
         (folder / PICTURES).mkdir()
         with Progress("visualize", len(images), "images") as progress:
             for trace, pixels in predictor.stream(images, thresholds, unreadable=None if strict else unreadable):

@@ -178,7 +178,10 @@ def compile_package(path: Path, out: Path, *, overwrite: bool = False) -> Path:
     require_macos("compiling a package")
     check_compiled_name(out)
     _check_package(path)
-    with atomic_folder(out, overwrite=overwrite) as folder, _compiled(path) as compiled:
+    with (
+        atomic_folder(out, "compiled model", overwrite=overwrite, inputs=[path]) as folder,
+        _compiled(path) as compiled,
+    ):
         shutil.copytree(compiled, folder, dirs_exist_ok=True)
     return out
 

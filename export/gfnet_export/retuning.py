@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from gfnet.evaluation import Predictions, evaluate, find_thresholds
-from gfnet_export.bundle import Bundle, open_bundle, write_manifest
+from gfnet.files import note_change
+from gfnet_export.bundle import MANIFEST, Bundle, open_bundle, write_manifest
 from gfnet_export.manifest import Budget
 
 
@@ -43,4 +44,5 @@ def retune(bundle: Bundle, confidence: np.ndarray, predicted: np.ndarray, labels
         }
     )
     write_manifest(bundle.folder, changed)
+    note_change(bundle.folder, MANIFEST)
     return open_bundle(bundle.folder)

@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from gfnet.cli import check_writable, classes_option, json_option, report_unreadable, write_result
+from gfnet.cli import OutputFile, classes_option, json_option, report_unreadable, write_result
 
 
 @click.command()
 @click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=OutputFile())
 @click.option("--data", required=True, metavar="DIR|SHARDS", help="Folder with val/ and the split to learn from.")
 @click.option("--split", default="train", show_default=True, help="Where temperatures and thresholds are found.")
 @click.option("--images", type=click.IntRange(min=1), default=10_000, show_default=True, help="At most so many of it.")
@@ -46,7 +46,6 @@ def calibrate(
 
     if out.suffix != ".safetensors":
         raise ConfigError(f"{out}: name the new file .safetensors")
-    check_writable(out)
     loaded = load_checkpoint(checkpoint)
     loaded.model.to(default_device())
     calibrated, calibration = calibrate_checkpoint(

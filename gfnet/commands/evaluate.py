@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from gfnet.cli import classes_option, json_option, official_options, report_unreadable, write_result
+from gfnet.cli import OutputFile, classes_option, json_option, official_options, report_unreadable, write_result
 
 
 @click.command()
@@ -54,7 +54,7 @@ from gfnet.cli import classes_option, json_option, official_options, report_unre
     show_default=True,
     help="Seconds that a rank waits for the others.",
 )
-@click.option("--save", type=click.Path(path_type=Path), help="Write a checkpoint with these results to FILE.")
+@click.option("--save", type=OutputFile(), help="Write a checkpoint with these results to FILE.")
 @click.option("--strict", is_flag=True, help="Stop at the first image that cannot be read.")
 @classes_option
 @official_options

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import click
 
-from gfnet.cli import json_option, report_unreadable, write_result
+from gfnet.cli import OutputFolder, json_option, report_unreadable, write_result
 
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=OutputFolder())
 @click.option("--shard-size", type=float, metavar="MB", help="Megabytes a shard.  [default: 256]")
 @click.option("--shard-images", type=int, help="Images a shard, in place of a size.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the order; same seed, same bytes.")
-@click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
+@click.option("--overwrite", is_flag=True, help="Replace OUT if this command wrote it.")
 @click.option("--strict", is_flag=True, help="Stop at the first image that cannot be read.")
 @json_option
 def pack(

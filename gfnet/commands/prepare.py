@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gfnet.cli import json_option, report_unreadable, stop_on_sigterm, write_result
+from gfnet.cli import OutputFolder, json_option, report_unreadable, write_result
 
 if TYPE_CHECKING:
     from gfnet.data.preparing import Prepared
 
 _source = click.argument("source", type=click.Path(path_type=Path), metavar="SRC")
-_out = click.argument("out", type=click.Path(path_type=Path))
+_out = click.argument("out", type=OutputFolder())
 
 
 def _writing_options(command):
@@ -21,7 +21,7 @@ def _writing_options(command):
     for option in (
         json_option,
         click.option("--strict", is_flag=True, help="Stop at the first image that cannot be read."),
-        click.option("--overwrite", is_flag=True, help="Replace OUT if it exists."),
+        click.option("--overwrite", is_flag=True, help="Replace OUT if this command wrote it."),
         click.option("--size", type=int, metavar="N", help="Rewrite as JPEG, shorter side at most N pixels."),
     ):
         command = option(command)
@@ -31,7 +31,6 @@ def _writing_options(command):
 @click.group()
 def prepare() -> None:
     """Turn published data sets into image folders that training takes."""
-    stop_on_sigterm()
 
 
 @prepare.command()

@@ -14,7 +14,7 @@ from PIL import Image
 
 from gfnet.data.splits import FolderSplit
 from gfnet.errors import ConfigError, DataError, ImageError
-from gfnet.files import atomic_folder, refuse_own_source
+from gfnet.files import atomic_folder
 from gfnet.images import load_image
 from gfnet.progress import Progress
 
@@ -45,6 +45,7 @@ def write_image_folder(
     splits: Mapping[str, FolderSplit],
     *,
     sources: Iterable[Path],
+    kind: str = "image folder",
     size: int | None = None,
     link: bool = False,
     overwrite: bool = False,
@@ -57,9 +58,10 @@ def write_image_folder(
     Args:
         splits: what to write, by the name of its folder; every class has samples.
         sources: folders that the images were found in; neither replaced nor written into.
+        kind: what to call the folder; see :func:`gfnet.files.atomic_folder`.
         size: rewrite images as JPEG, the shorter side at most this many pixels; byte for byte without it.
         link: make hard links in place of copies where the file system allows.
-        overwrite: replace ``out`` if it exists.
+        overwrite: replace ``out`` if it is of this kind; see :func:`gfnet.files.check_folder`.
         strict: raise at the first image that cannot be read.
 
     Raises:
@@ -71,8 +73,7 @@ def write_image_folder(
     out = Path(out)
     if size is not None and size < 1:
         raise ConfigError(f"images of {size} pixels show nothing; use --size 1 or more")
-    refuse_own_source(out, sources)
-    with atomic_folder(out, overwrite=overwrite) as folder:
+    with atomic_folder(out, kind, overwrite=overwrite, inputs=sources) as folder:
         total = sum(map(len, splits.values()))
         with Progress("prepare", total, "images") as progress, ThreadPoolExecutor() as pool:
             return tuple(

@@ -20,7 +20,7 @@ import numpy as np
 from gfnet.data.shards import CLASSES_FILE, index_shard, save_index
 from gfnet.data.splits import FolderSplit, open_split, open_splits
 from gfnet.errors import ConfigError, DataError, ImageError
-from gfnet.files import atomic_folder, refuse_own_source, write_json
+from gfnet.files import atomic_folder, write_json
 from gfnet.images import load_image
 from gfnet.progress import Progress
 
@@ -70,24 +70,23 @@ def pack_folder(
         shard_mb: begin a new shard before it grows beyond this many megabytes; 256 by default.
         shard_images: begin a new shard after this many images instead.
         seed: of the order, any non-negative integer.
-        overwrite: replace ``out`` if it exists.
+        overwrite: replace ``out`` if it is an earlier result of this; see :func:`gfnet.files.check_folder`.
         strict: raise at the first image that cannot be read.
 
     Returns:
         Class names and, for each split there is, what was packed.
 
     Raises:
-        ConfigError: both limits or one out of range, a negative seed, or ``out`` would replace ``root``.
+        ConfigError: both limits or one out of range, or a negative seed.
         DataError: ``root`` is missing, has neither split, or one without classes, images or readable images.
         ImageError: an image cannot be read, with ``strict``.
-        GFNetError: ``out`` exists, or cannot be written.
+        GFNetError: ``out`` exists, holds what is packed or lies in it, or cannot be written.
     """
     root, out = Path(root), Path(out)
     limit = _Limit.of(shard_mb, shard_images)
     if seed < 0:
         raise ConfigError(f"seed {seed} is negative; use 0 or more")
-    refuse_own_source(out, [root / name for name in SPLITS])
-    with atomic_folder(out, overwrite=overwrite) as folder:
+    with atomic_folder(out, "shards", overwrite=overwrite, inputs=[root / name for name in SPLITS]) as folder:
         splits = _open(root)
         classes = next(iter(splits.values())).classes
         total = sum(len(split.samples) for split in splits.values())

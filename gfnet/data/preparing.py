@@ -51,7 +51,9 @@ def prepare_groceries(
     splits = {ours: _listed_split(root, files) for ours, files in listed.items()}
     _check_grocery_classes(root, splits)
     folders = sorted({root / file.parts[0] for file in everything})
-    written = write_image_folder(out, splits, sources=folders, size=size, overwrite=overwrite, strict=strict)
+    written = write_image_folder(
+        out, splits, sources=folders, kind="groceries data set", size=size, overwrite=overwrite, strict=strict
+    )
     return splits["train"].classes, written
 
 
@@ -91,7 +93,9 @@ def prepare_caltech101(
         name: FolderSplit(whole.root, whole.classes, tuple(s for i, s in enumerate(whole.samples) if chosen[i] == val))
         for name, val in (("train", False), ("val", True))
     }
-    written = write_image_folder(out, splits, sources=[whole.root], size=size, overwrite=overwrite, strict=strict)
+    written = write_image_folder(
+        out, splits, sources=[whole.root], kind="Caltech-101 data set", size=size, overwrite=overwrite, strict=strict
+    )
     return whole.classes, written
 
 
@@ -126,7 +130,9 @@ def join_folders(
     opened = [open_splits(source) for source in sources]
     splits = {name: _joined(parts) for name, parts in zip(("train", "val"), zip(*opened, strict=True), strict=True)}
     folders = [split.root for pair in opened for split in pair]
-    written = write_image_folder(out, splits, sources=folders, size=size, link=True, overwrite=overwrite, strict=strict)
+    written = write_image_folder(
+        out, splits, sources=folders, kind="joined data set", size=size, link=True, overwrite=overwrite, strict=strict
+    )
     return splits["train"].classes, written
 
 

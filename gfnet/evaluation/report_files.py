@@ -10,17 +10,21 @@ from pathlib import Path
 
 from gfnet.errors import ConfigError
 from gfnet.evaluation.report import EvaluationReport
-from gfnet.files import write_text
+from gfnet.files import check_files, record_files, write_text
+
+_KIND = "evaluation report"
+_TABLES, _CHARTS = ("curve", "classes", "confusion", "calibration"), ("curve", "calibration")
+_FILES = (*(f"{name}.csv" for name in _TABLES), *(f"{name}.png" for name in _CHARTS))
 
 
 def check_report(folder: Path) -> None:
     """Fail now rather than after the evaluation.
 
     Raises:
-        ConfigError: ``folder`` is a file, or the charts' library is missing.
+        GFNetError: ``folder`` is a file, or has files of a report's names that no report wrote.
+        ConfigError: the charts' library is missing.
     """
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"{folder}: is a file; choose a folder for the report")
+    check_files(folder, _FILES, _KIND)
     if find_spec("matplotlib") is None:
         raise ConfigError("--report draws charts with matplotlib, which is missing; run `pip install gfnet[report]`")
 
@@ -28,15 +32,18 @@ def check_report(folder: Path) -> None:
 def write_report_files(folder: Path, report: EvaluationReport) -> list[Path]:
     """Write ``curve``, ``classes``, ``confusion`` and ``calibration`` as CSV, two of them as PNG too.
 
-    Files of these names are replaced; others in ``folder`` stay.
+    Those of an earlier report are replaced; other files in ``folder`` stay.
 
     Returns:
         The files.
 
     Raises:
-        GFNetError: the place is not writable or the disk is full.
+        GFNetError: a file of such a name is another's, the place is not writable, or the disk is full.
     """
     from gfnet.evaluation import charts
+
+    check_files(folder, _FILES, _KIND)
+    record_files(folder, _FILES, _KIND)
 
     labels = [row.label for row in report.classes]
     tables: dict[str, tuple[Sequence[str], Iterable[Sequence[object]]]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -63,7 +64,8 @@ def launch(out: Path, options: Options, *, resume: bool = False, overwrite: bool
         reports it.
 
     Raises:
-        GFNetError: options, data or starting point cannot be used, training fails, or a rank is lost.
+        GFNetError: options, data or starting point cannot be used, another process trains in ``out``, training
+            fails, or a rank is lost.
         Stopped: a signal asked for it; the state is saved.
     """
     keep_freed_memory()
@@ -75,8 +77,9 @@ def launch(out: Path, options: Options, *, resume: bool = False, overwrite: bool
     again = (resume or restarts() > 0) and folder.config.is_file()
     if again:
         options = _stored_options(folder, options)
-    with process_group(execution_of(options).timeout_s) as ranks:
+    with process_group(execution_of(options).timeout_s) as ranks, ExitStack() as stack:
         folder = replace(folder, writes=ranks.is_first)
+        on_all_ranks(lambda: stack.enter_context(folder.locked()))
         goes_on = again and folder.has_state
         start = on_all_ranks(lambda: _goes_on(folder, options) if goes_on else _begins(folder, options, overwrite))
         _check_alike(start)

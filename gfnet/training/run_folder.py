@@ -7,8 +7,8 @@ import math
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,9 +16,12 @@ from typing import Any
 
 from gfnet.checkpoint import Checkpoint, TrainingState, load_checkpoint, save_checkpoint
 from gfnet.errors import CheckpointError, TrainingError
-from gfnet.files import atomic_file, write_text
+from gfnet.files import atomic_file, check_files, has_record, record_files, remove_stale, write_text
+from gfnet.locks import LockedError, lock_file
 from gfnet.training.curves import draw_curves, read_metrics
 from gfnet.training.position import load_state
+
+_KIND = "training run"
 
 
 @dataclass(frozen=True)
@@ -67,9 +70,36 @@ class RunFolder:
         return self.path / f"stage{stage}.safetensors"
 
     @property
+    def _spare(self) -> Path:
+        return self.path / ".previous.safetensors"
+
+    @property
     def has_state(self) -> bool:
         """Whether a run can be continued here."""
         return self.config.is_file() and (self.last.is_file() or self.previous.is_file())
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep all other processes from training here.  The folder is made if need be, and removed if it stays empty.
+
+        Raises:
+            TrainingError: one does already; names it.
+        """
+        if not self.writes:
+            yield
+            return
+        made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
+        try:
+            with lock_file(self.path / ".lock"):
+                yield
+        except LockedError as holder:
+            raise TrainingError(
+                f"{self.path}: {holder} trains here; wait for its end, stop it, or choose another --out"
+            ) from None
+        finally:
+            with suppress(OSError):  # something is in it
+                for folder in made:
+                    folder.rmdir()
 
     def check_room(self, stages: tuple[int, ...], *, overwrite: bool, sources: Sequence[Path] = ()) -> None:
         """Refuse a run of ``stages`` that would replace what must stay.
@@ -81,6 +111,7 @@ class RunFolder:
         Raises:
             TrainingError: there are results or an unfinished run, and ``overwrite`` is not set; or the run would
                 delete what it starts from.
+            GFNetError: a file is in the way that no run wrote.
         """
         done = [path for path in map(self.after_stage, stages) if path.exists()]
         if done and not overwrite:
@@ -92,12 +123,14 @@ class RunFolder:
         for source in sources:
             if any(path.exists() and path.samefile(source) for path in self._replaced_by(stages)):
                 raise TrainingError(f"{source}: would be replaced by the run that starts from it; choose another --out")
+        if has_record(self.path, _KIND) or self._state() is None:  # earlier releases kept no record
+            check_files(self.path, self._names(stages), _KIND)
 
     def begin(self, config: str, stages: tuple[int, ...]) -> None:
         """Make room for a run of ``stages``; earlier stages' results stay."""
         if not self.writes:
             return
-        self.path.mkdir(parents=True, exist_ok=True)
+        record_files(self.path, self._names(stages), _KIND)
         for path in self._replaced_by(stages):
             path.unlink(missing_ok=True)
         self.remove_leftovers()
@@ -112,8 +145,8 @@ class RunFolder:
     def remove_leftovers(self) -> None:
         """Remove what saves that were killed left under temporary names."""
         if self.writes:
-            for path in self.path.glob(".*.safetensors"):
-                path.unlink(missing_ok=True)
+            remove_stale(self.path)
+            self._spare.unlink(missing_ok=True)
 
     def save_last(self, checkpoint: Checkpoint, state: TrainingState) -> None:
         """Replace ``last`` and keep the one before it; a full disk leaves both as they were.
@@ -176,7 +209,7 @@ class RunFolder:
         """Call what is ``last`` now ``previous``, without a moment in which neither exists."""
         if not self.last.exists():
             return
-        spare = self.path / ".previous.safetensors"
+        spare = self._spare
         spare.unlink(missing_ok=True)
         try:
             os.link(self.last, spare)
@@ -188,11 +221,21 @@ class RunFolder:
         """What a run of ``stages`` writes, and deletes first."""
         return [*map(self.after_stage, stages), self.last, self.previous, self.best, self.result]
 
+    def _names(self, stages: tuple[int, ...]) -> list[str]:
+        """All that a run of ``stages`` writes, and so must be its own if it is there."""
+        others = ["tensorboard", "curves.png", "damaged.safetensors"]
+        return [path.name for path in (*self._replaced_by(stages), self.config, self.metrics)] + others
+
     def _finished(self) -> bool:
+        state = self._state()
+        return state is not None and bool(state.values["finished"])
+
+    def _state(self) -> TrainingState | None:
+        """Of the run that is here, if there is one."""
         try:
-            return bool(load_state(self.last).values["finished"])
+            return load_state(self.last)
         except CheckpointError:
-            return False
+            return None
 
 
 def _line(values: Mapping[str, Any]) -> str:

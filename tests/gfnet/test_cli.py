@@ -3,8 +3,10 @@ from __future__ import annotations
 import json
 import resource
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ import pytest
 import torch
 
 from gfnet.checkpoint import load_checkpoint
+from gfnet.files import RECORD
 from network_support import READABLE, UNREADABLE, gfnet, one_line
 
 GFNET = Path(sys.executable).with_name("gfnet")
@@ -278,3 +281,136 @@ def test_a_bare_group_shows_its_help_as_it_is():
     result = gfnet()
     assert result.exit_code == 2
     assert "\nCommands:\n" in result.stderr
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def place(checkpoint_file, onnx_bundle, scenes, tmp_path, monkeypatch):
+    """A folder to work in: a network, its bundle, data and a user's own folder."""
+    shutil.copytree(scenes, tmp_path / "data")
+    shutil.copytree(onnx_bundle.folder, tmp_path / "bundle")
+    (tmp_path / "run").mkdir()
+    shutil.copy(checkpoint_file, tmp_path / "run" / "model.safetensors")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("years of work")
+    (tmp_path / "link").symlink_to("run")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+REPLACERS = {
+    "export onnx": ("export", "onnx", "run/model.safetensors", "--out", "OUT"),
+    "export coreml": ("export", "coreml", "run/model.safetensors", "--out", "OUT"),
+    "export with calibration": (
+        *("export", "onnx", "run/model.safetensors", "--precision", "int8", "--calibration", "data/val"),
+        *("--out", "OUT"),
+    ),
+    "pack": ("pack", "data", "OUT"),
+    "synth": ("synth", "OUT", "--train", "10", "--val", "10", "--size", "48"),
+    "prepare join": ("prepare", "join", "data", "data/.", "OUT"),
+    "prepare groceries": ("prepare", "groceries", "data", "OUT"),
+    "prepare caltech101": ("prepare", "caltech101", "data", "OUT"),
+    "visualize": ("visualize", "run/model.safetensors", "data/val/star", "--out", "OUT"),
+    "mac compile": ("mac", "compile", "data", "--out", "OUT"),
+}
+
+
+@pytest.mark.parametrize("arguments", REPLACERS.values(), ids=REPLACERS.keys())
+def test_overwriting_deletes_nothing_that_the_command_did_not_write(place, arguments):
+    for folder in ("data", "bundle"):  # else they may be replaced by what they are made with
+        (place / folder / RECORD).unlink()
+    before = contents(place)
+    for out in ("mine", "run", "link", "data", "data/val", ".", "..", "/", "bundle/", "run/../mine/."):
+        named = [out if argument == "OUT" else argument for argument in arguments]
+        one_line(gfnet(*named, "--overwrite"))
+        assert contents(place) == before, out
+
+
+@pytest.mark.parametrize("name", ["pack", "synth"])
+def test_what_a_command_wrote_it_replaces(place, name):
+    arguments = ["out" if argument == "OUT" else argument for argument in REPLACERS[name]]
+    assert gfnet(*arguments).exit_code == 0
+    before = sorted(contents(place / "out"))
+    assert "already exists" in one_line(gfnet(*arguments))
+    assert gfnet(*arguments, "--overwrite").exit_code == 0
+    assert sorted(contents(place / "out")) == before
+    (place / "out" / "notes.txt").touch()
+    assert "notes.txt: was not written by this command" in one_line(gfnet(*arguments, "--overwrite"))
+
+
+ONTO_INPUTS = {
+    "convert": (("convert", "run/model.safetensors", "run/model.safetensors", "--half"), "is read"),
+    "convert through a link": (("convert", "run/model.safetensors", "link/model.safetensors"), "is read"),
+    "calibrate": (("calibrate", "run/model.safetensors", "./run/model.safetensors", "--data", "data"), "is read"),
+    "evaluate": (("evaluate", "run/model.safetensors", "--data", "data", "--save", "run/model.safetensors"), "is read"),
+    "info": (("info", "run/model.safetensors", "--json", "run/model.safetensors"), "is read"),
+    "a photo of a folder": (("predict", "bundle", "data/val", "--json", "data/val/star/PHOTO"), "is read"),
+    "a manifest": (("predict", "bundle", "data/val", "--json", "bundle/manifest.json"), "is read"),
+    "a manifest that is not read": (("info", "run/model.safetensors", "--json", "bundle/manifest.json"), "is part of"),
+    "two at once": (("convert", "run/model.safetensors", "a.safetensors", "--json", "a.safetensors"), "two different"),
+    "within what is replaced": (("synth", "out", "--json", "out/result.json"), "lies in out"),
+    "a folder": (("info", "run/model.safetensors", "--json", "run"), "is a folder; give a file"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), ONTO_INPUTS.values(), ids=ONTO_INPUTS.keys())
+def test_no_file_to_write_is_one_that_is_read(place, arguments, message):
+    photo = next((place / "data" / "val" / "star").iterdir()).name
+    before = contents(place)
+    assert message in one_line(gfnet(*(argument.replace("PHOTO", photo) for argument in arguments)))
+    assert contents(place) == before
+
+
+def test_json_on_standard_output_stands_alone(checkpoint_file):
+    plain = gfnet("info", checkpoint_file)
+    result = gfnet("info", checkpoint_file, "--json", "-")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["network"] == "test_resnet_p40_T3"
+    assert result.stderr == plain.stdout
+    assert "test_resnet_p40_T3" in gfnet("info", checkpoint_file).stdout  # only that one command's text is elsewhere
+
+
+def test_json_is_written_through_links_and_devices(checkpoint_file, tmp_path):
+    (tmp_path / "link.json").symlink_to("real.json")
+    (tmp_path / "null.json").symlink_to("/dev/null")
+    for name in ("link.json", "null.json"):
+        assert gfnet("info", checkpoint_file, "--json", tmp_path / name).exit_code == 0
+        assert (tmp_path / name).is_symlink()
+    assert json.loads((tmp_path / "real.json").read_text())["classes"] == 10
+    assert Path("/dev/null").is_char_device()
+
+
+def test_drawings_replace_only_drawings(place):
+    photo = next((place / "data" / "val" / "star").iterdir())
+    name = f"0000-{photo.stem}.png"
+    (place / "mine" / name).write_text("mine")
+    draw = ("predict", "bundle", photo, "--draw")
+    assert f"{name}: was not written by this command" in one_line(gfnet(*draw, "mine"))
+    assert (place / "mine" / name).read_text() == "mine"
+    for _ in range(2):
+        assert gfnet(*draw, "drawn").exit_code == 0
+    found = one_line(gfnet("predict", "bundle", photo, place / "drawn" / name, "--draw", "drawn"))
+    assert f"{name}: is read, and would be replaced" in found
+    assert "lies in data/val, which is read" in one_line(gfnet("predict", "bundle", "data/val", "--draw", "data/val/x"))
+
+
+def test_a_report_replaces_only_a_report(place):
+    (place / "mine" / "classes.csv").write_text("mine")
+    found = one_line(gfnet("evaluate", "run/model.safetensors", "--data", "data", "--report", "mine"))
+    assert "mine/classes.csv: was not written by this command" in found
+    assert (place / "mine" / "classes.csv").read_text() == "mine"
+
+
+def test_sigterm_leaves_nothing_half_written(place):
+    before = sorted(path.name for path in place.iterdir())
+    with subprocess.Popen([GFNET, "synth", "out"], cwd=place, stderr=subprocess.PIPE, text=True) as process:
+        while process.poll() is None and not list(place.glob(".out.*/*")):
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate()
+    assert process.returncode == 143, errors
+    assert "gfnet: stopped by SIGTERM; nothing half-written is left" in errors
+    assert sorted(path.name for path in place.iterdir()) == before

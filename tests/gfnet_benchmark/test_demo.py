@@ -67,10 +67,26 @@ def test_the_same_seed_trains_the_same_network(demo, tmp_path):
     assert all(torch.equal(weights[name], weights_again[name]) for name in weights)
 
 
+@pytest.mark.slow
+def test_a_demo_is_replaced_only_when_asked_and_only_what_is_its_own(demo):
+    out, _ = demo
+    assert "holds an earlier demo" in one_line(gfnet("demo", "--out", out))
+    for part in ("scenes/train/mine.png", "onnx/mine.onnx", "pictures/mine.png"):
+        (out / part).touch()
+        found = one_line(gfnet("demo", "--out", out, "--overwrite"))
+        assert f"{out / part}: was not written by this command" in found
+        (out / part).unlink()
+    (out / "notes.txt").touch()
+    run_demo(out, config=TINY, overwrite=True)
+    assert (out / "notes.txt").exists()
+
+
 def test_an_earlier_demo_is_kept_and_so_are_other_files(tmp_path):
     (tmp_path / "report.html").write_text("mine")
     (tmp_path / "notes.txt").write_text("mine too")
-    assert "pass --overwrite" in one_line(gfnet("demo", "--out", tmp_path))
+    for overwrite in ((), ("--overwrite",)):
+        found = one_line(gfnet("demo", "--out", tmp_path, *overwrite))
+        assert f"{tmp_path / 'report.html'}: was not written by this command" in found
     assert (tmp_path / "report.html").read_text() == "mine"
     assert "seed -1" in one_line(gfnet("demo", "--out", tmp_path, "--overwrite", "--seed", "-1"))
     assert len(list(tmp_path.iterdir())) == 2

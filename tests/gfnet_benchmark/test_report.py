@@ -212,7 +212,9 @@ def test_the_format_may_be_given(files, tmp_path):
     assert gfnet("bench", "report", files[0], "--out", out, "--format", "md").exit_code == 0
     assert out.read_text().startswith("## here")
     assert "no format is called 'txt'" in one_line(gfnet("bench", "report", files[0], "--out", out))
-    assert "is one of the results" in one_line(gfnet("bench", "report", files[0], "--out", files[0], "--format", "md"))
+    assert "is read, and would be replaced" in one_line(
+        gfnet("bench", "report", files[0], "--out", files[0], "--format", "md")
+    )
 
 
 def test_networks_without_accuracies_are_shown_without_a_curve(tmp_path):

@@ -165,6 +165,6 @@ def test_a_stopped_export_leaves_nothing(checkpoint_file, tmp_path):
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=120)
     assert process.returncode == 143
-    assert "gfnet: stopped by SIGTERM; nothing was written" in errors
+    assert "gfnet: stopped by SIGTERM; nothing half-written is left" in errors
     assert "Traceback" not in errors
     assert not list(out.parent.iterdir())

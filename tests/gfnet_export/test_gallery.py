@@ -189,7 +189,7 @@ def test_a_folder_that_holds_what_is_drawn_is_never_replaced(checkpoint, scenes,
         image = shutil.move(image, tmp_path / "out/image.png")
     else:
         network = tmp_path / "out/net"
-    with pytest.raises(GFNetError, match="would be replaced"):
+    with pytest.raises(GFNetError, match="which is read"):
         make_gallery(torch_predictor(checkpoint), [Path(image)], tmp_path / "out", network=network, overwrite=True)
     assert Path(image).exists()
 
@@ -201,8 +201,11 @@ def test_an_existing_folder_is_kept_unless_told_otherwise(checkpoint_file, scene
     with pytest.raises(GFNetError, match="--overwrite"):
         run(checkpoint_file, image, "--out", tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["notes.txt"]
-    assert run(checkpoint_file, image, "--out", tmp_path / "out", "--overwrite").exit_code == 0
-    assert (tmp_path / "out/index.html").exists()
+    with pytest.raises(GFNetError, match=r"holds notes\.txt"):
+        run(checkpoint_file, image, "--out", tmp_path / "out", "--overwrite")
+    for _ in range(2):
+        assert run(checkpoint_file, image, "--out", tmp_path / "new", "--overwrite").exit_code == 0
+    assert (tmp_path / "new/index.html").exists()
 
 
 def test_the_command_names_what_it_cannot_read_and_draws_the_rest(checkpoint_file, odd_images, tmp_path):

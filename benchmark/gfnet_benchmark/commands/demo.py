@@ -12,7 +12,7 @@ from gfnet.cli import json_option, write_result
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/demo"), show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
+@click.option("--overwrite", is_flag=True, help="Replace OUT if this command wrote it.")
 @json_option
 def demo(out: Path, seed: int, overwrite: bool, json_path: Path | None) -> None:
     """The whole job on generated scenes: train, evaluate, export, predict, measure, and one page about it."""

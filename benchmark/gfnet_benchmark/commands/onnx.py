@@ -8,15 +8,7 @@ from typing import Any
 
 import click
 
-from gfnet.cli import (
-    check_writable,
-    classes_option,
-    json_option,
-    report_unreadable,
-    stop_on_sigterm,
-    threshold_options,
-    write_result,
-)
+from gfnet.cli import classes_option, json_option, report_unreadable, threshold_options, write_result
 
 
 @click.command()
@@ -84,9 +76,6 @@ def onnx(
     from gfnet_benchmark.onnx_bench import bench_onnx
     from gfnet_benchmark.tables import result_table
 
-    if json_path is not None:
-        check_writable(json_path)
-    stop_on_sigterm()
     counts = thread_counts(threads)
     files = every_nth(find_images([images]), limit)
     with tempfile.TemporaryDirectory() as folder:

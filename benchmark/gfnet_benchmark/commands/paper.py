@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gfnet.cli import json_option, write_result
+from gfnet.cli import OutputFile, json_option, write_result
 
 
 @click.command()
@@ -18,7 +18,7 @@ from gfnet.cli import json_option, write_result
     show_default=True,
     help="Figure 5 (a) or (b).",
 )
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Draw it: FILE ends in .png or .svg.")
+@click.option("--out", type=OutputFile(), metavar="FILE", help="Draw it: FILE ends in .png or .svg.")
 @json_option
 def paper(results: tuple[Path, ...], figure: str, out: Path | None, json_path: Path | None) -> None:
     """The papers' latency figure, what it says about each step, and measured devices beside it.

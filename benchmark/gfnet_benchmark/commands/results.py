@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from gfnet.cli import json_option, write_result
+from gfnet.cli import OutputFile, json_option, write_result
 
 _RESULTS = click.argument("results", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="RESULT.json...")
 
@@ -16,12 +16,13 @@ _RESULTS = click.argument("results", type=click.Path(path_type=Path), nargs=-1, 
 @click.command()
 @_RESULTS
 @click.option(
+    "--out",
     "--results",
     "folder",
     type=click.Path(path_type=Path),
-    default=Path("benchmark/results"),
-    show_default=True,
-    help="Where they are kept.",
+    required=True,
+    metavar="DIR",
+    help="Where they are kept, in this repository benchmark/results.",
 )
 @json_option
 def ingest(results: tuple[Path, ...], folder: Path, json_path: Path | None) -> None:
@@ -143,7 +144,7 @@ def schedule(devices: tuple[str, ...], networks: tuple[Path, ...], target_ms: fl
 
 @click.command()
 @_RESULTS
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The file to write.")
+@click.option("--out", type=OutputFile(), required=True, help="The file to write.")
 @click.option(
     "--format",
     "form",
@@ -165,8 +166,6 @@ def report(
     form = form or {"htm": "html"}.get(suffix, suffix)
     if form not in ("html", "md", "csv", "png"):
         raise DataError(f"{out}: no format is called {suffix!r}; name it .html, .md, .csv or .png, or pass --format")
-    if out.resolve() in [path.resolve() for path in results]:
-        raise DataError(f"{out}: is one of the results; choose another file")
     labelled = read_labelled(results)
     behind = published_behind() if published else ()
     if curve and form != "png":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gfnet.cli import json_option, official_options, report_unreadable, stop_on_sigterm, write_result
+from gfnet.cli import OutputFolder, json_option, official_options, report_unreadable, write_result
 
 if TYPE_CHECKING:  # imported when a command runs: `gfnet --help` stays fast
     import numpy as np
@@ -41,12 +41,11 @@ def _calibration_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.group()
 def export() -> None:
     """Write a checkpoint as a bundle of subgraphs that a phone or a server runs."""
-    stop_on_sigterm()
 
 
 @export.command()
 @click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The bundle's folder.")
+@click.option("--out", type=OutputFolder(), required=True, help="The bundle's folder.")
 @click.option(
     "--precision",
     type=click.Choice(["fp32", "fp16", "int8", "int8-heads", "int8-vectors"]),
@@ -74,7 +73,7 @@ def export() -> None:
     show_default=True,
     help="How int8 chooses an activation's range.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
+@click.option("--overwrite", is_flag=True, help="Replace OUT if this command wrote it.")
 @official_options
 @json_option
 def onnx(
@@ -112,7 +111,7 @@ def onnx(
 
 @export.command()
 @click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The bundle's folder.")
+@click.option("--out", type=OutputFolder(), required=True, help="The bundle's folder.")
 @click.option("--precision", type=click.Choice(["fp16", "fp32"]), default="fp16", show_default=True)
 @click.option(
     "--target",
@@ -142,7 +141,7 @@ def onnx(
     show_default=True,
     help="Which inputs take 8-bit pictures, not float32 pixels; for `all` the glance is rounded.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
+@click.option("--overwrite", is_flag=True, help="Replace OUT if this command wrote it.")
 @official_options
 @json_option
 def coreml(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gfnet.cli import json_option, write_result
+from gfnet.cli import OutputFolder, json_option, write_result
 
 if TYPE_CHECKING:  # imported when a command runs: `gfnet --help` stays fast
     from gfnet_export.macos import DeviceShare, PlannedOperation
@@ -54,8 +54,8 @@ def plan(package: Path, units: Any, function: str | None, json_path: Path | None
 
 @mac.command(name="compile")
 @_package
-@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR", help="A folder, *.mlmodelc.")
-@click.option("--overwrite", is_flag=True, help="Replace DIR if it exists.")
+@click.option("--out", type=OutputFolder(), required=True, metavar="DIR", help="A folder, *.mlmodelc.")
+@click.option("--overwrite", is_flag=True, help="Replace DIR if this command wrote it.")
 @json_option
 def compile_(package: Path, out: Path, overwrite: bool, json_path: Path | None) -> None:
     """Compile a package to what a device loads."""

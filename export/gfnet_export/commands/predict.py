@@ -14,6 +14,8 @@ if TYPE_CHECKING:  # imported when a command runs: `gfnet --help` stays fast
     from gfnet.predictor import Predictor
     from gfnet_export.runtime import Provider
 
+_DRAWN = "set of drawn pictures"
+
 
 @click.command()
 @click.argument("network", type=click.Path(path_type=Path), metavar="CKPT_OR_BUNDLE")
@@ -49,12 +51,15 @@ def predict(
     Stops early by the network's most accurate stored thresholds unless told otherwise.  Images that cannot
     be read are named and left out, and the exit code is 1.
     """
-    from gfnet.files import atomic_file
+    from gfnet.files import atomic_file, check_files, record_files
     from gfnet.progress import Progress
     from gfnet.traces import label_of
     from gfnet_export.pictures import draw_seen, picture_name
 
-    predictor, files, limits = prepare(network, images, all_steps, thresholds, budget, official, provider)
+    predictor, files, limits = prepare(network, images, all_steps, thresholds, budget, official, provider, draw)
+    names = {str(file): picture_name(number, str(file)) for number, file in enumerate(files)}
+    if draw is not None:
+        check_files(draw, names.values(), _DRAWN, files)
     unreadable: list[str] = []
     results: list[dict[str, Any]] = []
     lines: list[str] = []
@@ -63,7 +68,9 @@ def predict(
             label = label_of(trace.class_index, predictor.labels)
             lines.append(f"{trace.image}  {label}  {trace.confidence:.3f}  step {trace.exit_step}")
             if draw is not None:
-                with atomic_file(draw / picture_name(len(results), trace.image)) as temporary:
+                if not results:
+                    record_files(draw, names.values(), _DRAWN)
+                with atomic_file(draw / names[trace.image], tidy=not results) as temporary:
                     draw_seen(predictor, trace, pixels).save(temporary)
             results.append(trace.to_dict(predictor.labels, logits=logits))
             progress.advance()
@@ -83,12 +90,20 @@ def prepare(
     budget: str | None,
     official: dict[str, Any],
     provider: Provider = "cpu",
+    out: Path | None = None,
 ) -> tuple[Predictor, list[Path], Sequence[float] | None]:
-    """The network, the image files, and when to stop."""
+    """The network, the image files, and when to stop.
+
+    Raises:
+        GFNetError: there is none, or ``out``, where pictures are to be written, lies in a folder of images.
+    """
     from gfnet.exits import resolve_thresholds
+    from gfnet.files import refuse_lying_in
     from gfnet.images import find_images
     from gfnet_export.loading import load_predictor
 
+    if out is not None:
+        refuse_lying_in(out, [Path(image) for image in images if Path(image).is_dir()])
     files = find_images(images)
     predictor = load_predictor(network, provider=provider, **official)
     limits = resolve_thresholds(

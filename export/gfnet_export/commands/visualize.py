@@ -7,17 +7,17 @@ from typing import Any
 
 import click
 
-from gfnet.cli import json_option, official_options, report_unreadable, threshold_options, write_result
+from gfnet.cli import OutputFolder, json_option, official_options, report_unreadable, threshold_options, write_result
 from gfnet_export.commands.predict import prepare
 
 
 @click.command()
 @click.argument("network", type=click.Path(path_type=Path), metavar="CKPT_OR_BUNDLE")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The gallery's folder.")
+@click.option("--out", type=OutputFolder(), required=True, help="The gallery's folder.")
 @threshold_options
 @click.option("--strict", is_flag=True, help="Stop at the first image that cannot be read.")
-@click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
+@click.option("--overwrite", is_flag=True, help="Replace OUT if this command wrote it.")
 @official_options
 @json_option
 def visualize(
@@ -39,7 +39,7 @@ def visualize(
     """
     from gfnet_export.gallery import PAGE, make_gallery
 
-    predictor, files, limits = prepare(network, images, all_steps, thresholds, budget, official)
+    predictor, files, limits = prepare(network, images, all_steps, thresholds, budget, official, out=out)
     gallery = make_gallery(predictor, files, out, limits, network=network, strict=strict, overwrite=overwrite)
     for step, count in enumerate(gallery.exits, 1):
         click.echo(f"stopped at step {step}  {count:6d} images")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gfnet_export.mil.models import OtherModel
 
 _package = click.argument("package", type=click.Path(path_type=Path), metavar="MODEL.mlpackage")
+_OUTPUTS = "set of outputs"
 _function = click.option("--function", help="Of a package with several; its default one otherwise.")
 
 
@@ -45,7 +46,7 @@ def run(
     import numpy as np
 
     from gfnet.errors import MilError, one_line
-    from gfnet.files import atomic_file
+    from gfnet.files import atomic_file, check_files, record_files
     from gfnet_export.mil.interpreter import Interpreter
     from gfnet_export.mil.package import read_package
 
@@ -63,10 +64,15 @@ def run(
         pixels = arrays[name]
         if pixels.dtype.kind not in "fiu" or not ((pixels == np.rint(pixels)) & (pixels >= 0) & (pixels <= 255)).all():
             raise MilError(f"input {name!r} is a picture of 8 bits a channel; give it whole numbers in 0 .. 255")
+    files = {name: f"{name}.npy" for name in program.outputs}
+    if out is not None:
+        check_files(out, files.values(), _OUTPUTS, [Path(given.partition("=")[2]) for given in inputs])
     interpreter = Interpreter(program, rounding=rounding)
     outputs = interpreter(arrays)
     if interpreter.overflow is not None:
         click.echo(f"warning: {interpreter.overflow}", err=True)
+    if out is not None:
+        record_files(out, files.values(), _OUTPUTS)
     summary = {}
     for name, value in outputs.items():
         found = {key: float(getattr(value, key)()) for key in ("min", "max", "mean")} if value.size else {}
@@ -78,7 +84,7 @@ def run(
         shown = "from {min:.6g} to {max:.6g}, mean {mean:.6g}".format(**found) if found else "empty"
         click.echo(f"{one_line(name)}  {list(value.shape)}  {shown}")
         if out is not None:
-            with atomic_file(out / f"{name}.npy") as temporary:
+            with atomic_file(out / files[name]) as temporary:
                 np.save(temporary, value)
     write_result(json_path, summary)
 

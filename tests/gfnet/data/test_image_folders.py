@@ -10,6 +10,7 @@ from gfnet import images
 from gfnet.data import open_split
 from gfnet.data.image_folders import shrink, write_image_folder
 from gfnet.errors import ConfigError, DataError, GFNetError, ImageError
+from gfnet.files import RECORD
 from gfnet.images import load_image
 from network_support import READABLE, photograph, write_odd_images
 
@@ -29,7 +30,7 @@ def write(photos, out, **options):
 
 
 def files(folder):
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("[!.]*") if path.is_file()}
 
 
 def test_files_are_copied_byte_for_byte(photos, tmp_path):
@@ -135,8 +136,12 @@ def test_an_existing_folder_is_replaced_only_when_asked(photos, tmp_path):
     with pytest.raises(GFNetError, match="already exists"):
         write(photos, tmp_path / "out")
     assert (tmp_path / "out" / "mine.txt").exists()
+    with pytest.raises(GFNetError, match=r"holds mine\.txt"):
+        write(photos, tmp_path / "out", overwrite=True)
+    (tmp_path / "out" / "mine.txt").unlink()
+    write(photos, tmp_path / "out")
     write(photos, tmp_path / "out", overwrite=True)
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["train"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [RECORD, "train"]
 
 
 def test_the_images_themselves_are_never_replaced(photos):

@@ -9,6 +9,7 @@ from PIL import Image
 from gfnet.data import open_dataset, open_split, open_splits
 from gfnet.data.preparing import join_folders, prepare_caltech101, prepare_groceries
 from gfnet.errors import ConfigError, DataError, GFNetError
+from gfnet.files import RECORD
 from network_support import gfnet, one_line, photograph
 
 # Class folders as the Grocery Store data set has them, with fine and coarse numbers.
@@ -259,7 +260,7 @@ def test_joined_folders_have_the_classes_of_all(two_sets, tmp_path):
     assert [(split.name, split.images, split.classes) for split in splits] == [("train", 4, 3), ("val", 4, 3)]
     for split in open_dataset(tmp_path / "out"):
         assert split.classes == classes
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["train", "val"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [RECORD, "train", "val"]
     a, b = two_sets
     kiwis = tmp_path / "out" / "val" / "kiwi"
     assert (kiwis / "001.jpg").samefile(a / "val" / "kiwi" / "001.jpg")

@@ -8,6 +8,7 @@ import os
 import pickle
 import re
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -110,10 +111,10 @@ def test_a_second_opening_reads_no_tar(folder, monkeypatch):
 
 
 def test_a_place_that_cannot_be_written_is_no_trouble(folder, monkeypatch):
-    def read_only(**options):
+    def read_only(*_arguments, **_options):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("gfnet.files.tempfile.mkstemp", read_only)
+    monkeypatch.setattr(Path, "touch", read_only)
     assert len(open_shards(folder, "train")) == 12
     assert not list(folder.glob("*.npy"))
 

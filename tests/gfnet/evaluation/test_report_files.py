@@ -5,10 +5,11 @@ import csv
 import pytest
 from PIL import Image
 
-from gfnet.errors import ConfigError
+from gfnet.errors import ConfigError, GFNetError
 from gfnet.evaluation import evaluate_dataset, report_files
 from gfnet.evaluation.report import report_evaluation
 from gfnet.evaluation.report_files import check_report, write_report_files
+from gfnet.files import RECORD
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def report(checkpoint, scenes):
 def folder(report, tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
     written = write_report_files(folder, report)
-    assert sorted(written) == sorted(folder.iterdir())
+    assert sorted([*written, folder / RECORD]) == sorted(folder.iterdir())
     return folder
 
 
@@ -62,7 +63,7 @@ def test_charts_are_pictures_and_the_same_each_time(report, folder, tmp_path):
 
 def test_a_report_that_cannot_be_written_is_refused_before_the_work(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match="is a file"):
+    with pytest.raises(GFNetError, match="is a file"):
         check_report(tmp_path / "file")
     check_report(tmp_path / "new")
     monkeypatch.setattr(report_files, "find_spec", lambda name: None)

@@ -9,6 +9,7 @@ import random
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -21,6 +22,8 @@ from click.testing import CliRunner
 from gfnet.checkpoint import load_checkpoint, load_training_state
 from gfnet.cli import main
 from gfnet.data.packing import pack_folder
+from gfnet.files import RECORD, atomic_file
+from gfnet.locks import lock_file
 from gfnet.training.learner import Learner
 from gfnet.training.run_folder import RunFolder
 from network_support import gfnet, one_line
@@ -140,7 +143,7 @@ def test_a_kill_before_the_first_save_leaves_a_run_that_can_be_resumed(whole, sc
     with monkeypatch.context() as patch:
         patch.setattr(RunFolder, "save_last", lambda *_arguments: terminate() or time.sleep(1))
         assert train(scenes, tmp_path / "run", *OPTIONS).exit_code == 143
-    assert sorted(path.name for path in (tmp_path / "run").glob("*.*")) == ["config.yaml"]
+    assert sorted(path.name for path in (tmp_path / "run").glob("*.*")) == [RECORD, "config.yaml"]
     assert gfnet("train", "--out", tmp_path / "run", "--resume").exit_code == 0
     assert_same_run(tmp_path / "run", whole)
 
@@ -223,9 +226,48 @@ def test_an_unfinished_run_is_not_overwritten_by_accident(stopped, scenes):
 
 
 def test_leftovers_of_killed_saves_are_removed(stopped):
-    (stopped / ".last.safetensors.abc.safetensors").write_bytes(b"half")
+    with atomic_file(stopped / "last.safetensors") as temporary:
+        temporary.touch()
+    temporary.write_bytes(b"half")
+    (stopped / ".mine.safetensors").touch()
     assert gfnet("train", "--out", stopped, "--resume").exit_code == 0
-    assert not list(stopped.glob(".*"))
+    assert {path.name for path in stopped.glob(".*")} == {RECORD, ".mine.safetensors"}
+
+
+def test_two_processes_never_train_in_one_folder(stopped, scenes):
+    before = {path: path.read_bytes() for path in stopped.iterdir() if path.is_file()}
+    with lock_file(stopped / ".lock"):
+        for arguments in (("--resume",), ("--data", scenes, *OPTIONS, "--overwrite")):
+            found = one_line(gfnet("train", "--out", stopped, *arguments))
+            assert f"{stopped}: process {os.getpid()} on {socket.gethostname()} since 2" in found
+            assert found.endswith("trains here; wait for its end, stop it, or choose another --out")
+    assert {path: path.read_bytes() for path in stopped.iterdir() if path.is_file()} == before
+
+
+def test_a_run_that_was_killed_is_no_longer_held(stopped):
+    (stopped / ".lock").write_text("process 1 on another since long ago")
+    assert gfnet("train", "--out", stopped, "--resume").exit_code == 0
+    assert not (stopped / ".lock").exists()
+
+
+def test_a_run_that_cannot_begin_leaves_no_folder(scenes, tmp_path):
+    assert "no such file" in one_line(train(scenes, tmp_path / "new" / "run", *NETWORK, "--init", tmp_path / "none"))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "best.safetensors", "config.yaml", "metrics.jsonl"])
+@pytest.mark.parametrize("overwrite", [(), ("--overwrite",)], ids=["", "overwrite"])
+def test_a_file_that_no_run_wrote_is_never_replaced(scenes, tmp_path, name, overwrite):
+    (tmp_path / name).write_text("mine")
+    found = one_line(train(scenes, tmp_path, *OPTIONS, *overwrite))
+    assert f"{tmp_path / name}: was not written by this command" in found
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, "mine")]
+
+
+def test_a_run_of_a_release_without_records_is_recognised(stopped, scenes):
+    (stopped / RECORD).unlink()
+    assert train(scenes, stopped, *OPTIONS, "--overwrite").exit_code == 0
+    assert (stopped / RECORD).is_file()
 
 
 def test_half_a_line_of_metrics_is_forgotten(stopped, whole, scenes):
