@@ -62,7 +62,9 @@ class TimmEncoder(Encoder):
     @property
     def head(self) -> nn.Module:
         heads = self.net.get_classifier()
-        return _MeanOfHeads(heads) if isinstance(heads, tuple | list) else heads
+        if isinstance(heads, tuple | list):
+            return _MeanOfHeads(heads)
+        return _ConvolutionHead(heads) if isinstance(heads, nn.Conv2d) else heads
 
     def _check_contract(self, name: str, num_classes: int, patch_size: int) -> None:
         """Run the model on one image, and note what it gives.
@@ -121,6 +123,17 @@ class _MeanOfHeads(nn.Module):
         return torch.stack([head(feature) for head in self.heads]).mean(0)
 
 
+class _ConvolutionHead(nn.Module):
+    """A 1x1 convolution that classifies a vector."""
+
+    def __init__(self, convolution: nn.Conv2d) -> None:
+        super().__init__()
+        self.convolution = convolution
+
+    def forward(self, feature: Tensor) -> Tensor:
+        return self.convolution(feature[:, :, None, None]).flatten(1)
+
+
 def _attempt(name: str, what: str, choose: str, action: Callable[[], Result]) -> Result:
     """Do something to a model of unknown make.
 
@@ -148,7 +161,7 @@ def _layout_of(features: Any, net: nn.Module) -> Layout:
             return "rows"
         if second == third:
             return "planes"
-    raise TypeError(f"but {_described(features)}")
+    raise TypeError(f"it gives {_described(features)}")
 
 
 def _described(value: Any) -> str:

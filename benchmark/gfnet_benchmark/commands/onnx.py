@@ -37,6 +37,7 @@ from gfnet.cli import check_writable, json_option, report_unreadable, stop_on_si
 @click.option(
     "--provider", type=click.Choice(["cpu", "coreml", "cuda", "xnnpack"]), default="cpu", help="What runs operators."
 )
+@click.option("--exact-int8", is_flag=True, help="int8 products that never saturate on x86 without VNNI; slower.")
 @click.option("--cold/--no-cold", default=True, help="Also time the first image of new processes.")
 @threshold_options
 @json_option
@@ -51,6 +52,7 @@ def onnx(
     curve: bool,
     sweep: bool,
     provider: Any,
+    exact_int8: bool,
     cold: bool,
     all_steps: bool,
     thresholds: str | None,
@@ -88,6 +90,7 @@ def onnx(
             curve=curve,
             threads=counts,
             provider=provider,
+            exact_int8=exact_int8,
             sweep=sweep,
             clock=time.perf_counter,
         )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # imported when a command runs: `gfnet --help` stays fast
     show_default=True,
     help="What of ONNX Runtime runs an ONNX bundle.",
 )
+@click.option("--exact-int8", is_flag=True, help="Of an int8 bundle, on x86 without VNNI: never saturate; slower.")
 @click.option("--strict", is_flag=True, help="Stop at the first image that cannot be read.")
 @official_options
 @json_option
@@ -40,6 +41,7 @@ def predict(
     logits: bool,
     draw: Path | None,
     provider: Any,
+    exact_int8: bool,
     strict: bool,
     json_path: Path | None,
     **official: Any,
@@ -54,7 +56,7 @@ def predict(
     from gfnet.traces import label_of
     from gfnet_export.pictures import draw_seen, picture_name
 
-    predictor, files, limits = prepare(network, images, all_steps, thresholds, budget, official, provider)
+    predictor, files, limits = prepare(network, images, all_steps, thresholds, budget, official, provider, exact_int8)
     unreadable: list[str] = []
     results: list[dict[str, Any]] = []
     lines: list[str] = []
@@ -83,6 +85,7 @@ def prepare(
     budget: str | None,
     official: dict[str, Any],
     provider: Provider = "cpu",
+    exact_int8: bool = False,
 ) -> tuple[Predictor, list[Path], Sequence[float] | None]:
     """The network, the image files, and when to stop."""
     from gfnet.exits import resolve_thresholds
@@ -90,7 +93,7 @@ def prepare(
     from gfnet_export.loading import load_predictor
 
     files = find_images(images)
-    predictor = load_predictor(network, provider=provider, **official)
+    predictor = load_predictor(network, provider=provider, exact_int8=exact_int8, **official)
     limits = resolve_thresholds(
         predictor.points, predictor.runner.steps, all_steps=all_steps, thresholds=thresholds, budget=budget
     )
