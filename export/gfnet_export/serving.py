@@ -89,7 +89,9 @@ class AsyncClassifier:
         if thresholds is not None and len(thresholds) != self._runner.steps:
             raise ValueError(f"{len(thresholds)} thresholds for {self._runner.steps} steps; give one for each")
         if len(self._answers) >= self._most_waiting:
-            raise ServingError(f"{len(self._answers):,} requests wait already; try again later, or allow most_waiting more")
+            raise ServingError(
+                f"{len(self._answers):,} requests wait already; try again later, or allow most_waiting more"
+            )
         history: list[StepTrace] = []
         request = _Request(name, self._steps(image, thresholds, name, history), history, self._loop.create_future())
         self._answers.add(request.answer)

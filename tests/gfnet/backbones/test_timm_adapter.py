@@ -105,10 +105,16 @@ NO_HEAD = "has no head on its pooled feature alone"
         ({"forward_features": lambda self, x: (self.net(x),) * 2}, f"{NO_MAP} (it gives a tuple of 2)"),
         ({"forward_features": lambda self, x: {"map": self.net(x)}}, f"{NO_MAP} (it gives a dict of 1)"),
         ({"forward_features": lambda self, x: None}, f"{NO_MAP} (it gives a NoneType)"),
-        ({"forward_features": lambda self, x: self.net(x).mean((2, 3))}, f"{NO_MAP} (it gives values of the shape [1, 6])"),
+        (
+            {"forward_features": lambda self, x: self.net(x).mean((2, 3))},
+            f"{NO_MAP} (it gives values of the shape [1, 6])",
+        ),
         ({"forward_features": lambda self, x: self.net(x)[:, :, :2]}, "it gives values of the shape [1, 6, 2, 4]"),
         ({"forward_features": lambda self, x: self.net(x)[:, None]}, "it gives values of the shape [1, 1, 6, 4, 4]"),
-        ({"forward_features": lambda self, x: x.flatten(2)[:, :, :17].mT}, f"{NO_MAP} (17 token(s), which make no square map)"),
+        (
+            {"forward_features": lambda self, x: x.flatten(2)[:, :, :17].mT},
+            f"{NO_MAP} (17 token(s), which make no square map)",
+        ),
         ({"forward_features": lambda self, x: x.flatten(2)[:, :, :1].mT}, f"{NO_MAP} (1 token(s), which make no"),
         ({"forward_features": broken}, "cannot see patches of 32 pixels (boom); choose another size or backbone"),
         ({"forward_head": broken}, f"{NO_FEATURE} (boom); choose another backbone"),

@@ -38,7 +38,10 @@ def train(scenes, out, *options):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--arch", "coat_tiny"), "arch 'coat_tiny' gives no feature map (it gives a list of 3); choose another backbone"),
+        (
+            ("--arch", "coat_tiny"),
+            "arch 'coat_tiny' gives no feature map (it gives a list of 3); choose another backbone",
+        ),
         (("--arch", "resnet51"), "arch 'resnet51' is neither an official backbone nor a timm model"),
         (("--arch", "test_vit", "--patch-size", "20"), "arch 'test_vit' cannot see patches of 20 pixels"),
     ],
