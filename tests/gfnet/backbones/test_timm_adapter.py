@@ -139,12 +139,13 @@ def test_what_breaks_the_contract_is_refused_in_words(monkeypatch, parts, messag
 
 def test_a_model_without_a_part_of_the_contract_is_refused(monkeypatch):
     monkeypatch.setattr(timm_adapter, "_create", lambda *_: nn.Conv2d(3, 6, 8, 8))
-    with pytest.raises(ConfigError, match="'odd' cannot see patches of 32 pixels .*no attribute 'forward_features'"):
+    with pytest.raises(ConfigError, match=r"'odd' cannot see patches of 32 pixels .*no attribute 'forward_features'"):
         TimmEncoder("odd", 5, 32)
 
 
 def test_building_neither_draws_random_numbers_nor_leaves_the_mode(monkeypatch):
-    monkeypatch.setattr(timm_adapter, "_create", lambda *_, model=Model().train(): model)
+    model = Model().train()
+    monkeypatch.setattr(timm_adapter, "_create", lambda *_: model)
     before = torch.get_rng_state()
     assert TimmEncoder("odd", 5, 32).training
     assert torch.equal(torch.get_rng_state(), before)
