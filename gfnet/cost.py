@@ -43,12 +43,16 @@ def encoder_macs(model: GFNet, size: int) -> int:
 def _counting(model: GFNet) -> Iterator[FlopCounterMode]:
     """Count what ``model`` does in eval mode without gradients, then give it its mode back."""
     was_training = model.training
-    model.eval()
+    # The counter follows gradients' way back, and fails on a parameter that a model hands on as an input.
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    model.eval().requires_grad_(False)
     try:
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             yield counter
     finally:
         model.train(was_training)
+        for parameter in learning:
+            parameter.requires_grad_(True)
 
 
 def _blank(model: GFNet, size: int) -> Tensor:

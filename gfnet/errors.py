@@ -45,6 +45,10 @@ class ExportError(GFNetError):
     """A network cannot be exported as asked."""
 
 
+class ServingError(GFNetError):
+    """A server takes no more requests for now, or ends before it has answered one."""
+
+
 class MilError(GFNetError):
     """A Core ML package is damaged, or holds what the interpreter does not know."""
 

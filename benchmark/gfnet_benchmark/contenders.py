@@ -32,16 +32,25 @@ class Settings:
         provider: what runs the operators.
         optimisation: of the graph.
         spinning: whether threads wait for work without sleeping.
+        exact_int8: whether 8-bit products never saturate; see :func:`gfnet_export.runtime.open_session`.
     """
 
     threads: int = 1
     provider: Provider = "cpu"
     optimisation: Optimisation = "all"
     spinning: bool = True
+    exact_int8: bool = False
 
     def open(self, path: Path) -> ort.InferenceSession:
         """A session with these settings."""
-        return open_session(path, self.threads, self.provider, optimisation=self.optimisation, spinning=self.spinning)
+        return open_session(
+            path,
+            self.threads,
+            self.provider,
+            optimisation=self.optimisation,
+            spinning=self.spinning,
+            exact_int8=self.exact_int8,
+        )
 
     def runtime(self) -> Runtime:
         """As a result describes it."""
@@ -55,7 +64,8 @@ class Settings:
 
     def named(self) -> dict[str, str]:
         """What else is set, by name."""
-        return {"optimisation": self.optimisation, "spinning": "on" if self.spinning else "off"}
+        named = {"optimisation": self.optimisation, "spinning": "on" if self.spinning else "off"}
+        return {**named, "int8": "exact"} if self.exact_int8 else named
 
 
 @dataclass(frozen=True)

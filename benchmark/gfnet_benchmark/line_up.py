@@ -33,6 +33,7 @@ def line_up(
     curve: bool = False,
     threads: Sequence[int] = (1,),
     provider: Provider = "cpu",
+    exact_int8: bool = False,
     sweep: bool = False,
     clock: Clock,
 ) -> list[Entry]:
@@ -45,6 +46,7 @@ def line_up(
             the full image.
         curve: baselines on smaller images and narrower ones too.
         threads: numbers of them; everything takes part once with each.
+        exact_int8: of everything that is int8; see :func:`gfnet_export.runtime.open_session`.
         sweep: try ONNX Runtime's settings on each, and take its best.
 
     Raises:
@@ -57,8 +59,9 @@ def line_up(
     found = []
     for count in threads:
         for entry in entries:
+            settings = Settings(count, provider, exact_int8=exact_int8)
             name = f"{entry.name}, {count} thread{'s' * (count > 1)}" if several else entry.name
-            found.append(dataclasses.replace(entry, name=name, settings=Settings(count, provider)))
+            found.append(dataclasses.replace(entry, name=name, settings=settings))
     if sweep:
         photos = _readable(images, WARMUP_IMAGES)
         found = [with_best_settings(entry, photos, clock) for entry in found]

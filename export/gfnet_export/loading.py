@@ -18,6 +18,7 @@ def load_predictor(
     source: str | Path,
     *,
     provider: Provider = "cpu",
+    exact_int8: bool = False,
     arch: str | None = None,
     patch_size: int | None = None,
     steps: int | None = None,
@@ -28,6 +29,7 @@ def load_predictor(
 
     Args:
         provider: what of ONNX Runtime runs an ONNX bundle.
+        exact_int8: of an ``int8`` one, see :func:`gfnet_export.runtime.open_session`.
         arch: completes an official checkpoint that does not say what it is; likewise the others.
 
     Raises:
@@ -36,13 +38,15 @@ def load_predictor(
     source = Path(source)
     if is_bundle(source):
         bundle = open_bundle(source)
-        if bundle.manifest.format == "coreml" and provider == "cpu":
+        if bundle.manifest.format == "coreml" and provider == "cpu" and not exact_int8:
             from gfnet_export.mil.session import mil_predictor
 
             return mil_predictor(bundle)
         from gfnet_export.runtime import bundle_predictor
 
-        return bundle_predictor(bundle, provider=provider)
+        return bundle_predictor(bundle, provider=provider, exact_int8=exact_int8)
+    if exact_int8:
+        raise GFNetError(f"{source}: --exact-int8 is for ONNX bundles in int8; export one, or leave it out")
     if provider != "cpu":
         raise GFNetError(f"{source}: a provider runs ONNX bundles; export one, or leave --provider out")
     source = checkpoint_path(source)

@@ -204,8 +204,9 @@ class Manifest(_Record):
     Attributes:
         digest: SHA-256 of the manifest's file with these 64 digits as zeros; older releases wrote none.
         format: what the subgraphs are.
-        precision: of weights and activations; the policy's output is float32 always.  ``int8-heads``: fp32, but
-            for the classifiers' weights; ``int8-vectors``: but for those of all large layers that take one vector.
+        precision: of weights and activations; the policy's output is float32 always, and where there are 8 bits all
+            of it.  ``int8-heads``: fp32, but for the classifiers; ``int8-vectors``: but for all large layers that
+            take one vector.
         compression: of a Core ML package's weights; ``w8a8``: of its activations too.
         layout: ``split``: glance, policy and focus; ``fused``: glance, and the rest of a step in one graph;
             ``multifunction``: like ``split``, but the focus steps are functions of one package.

@@ -40,8 +40,8 @@ def export_onnx(
     Args:
         out: the bundle's folder; it appears whole or not at all.
         precision: ``int8`` finds activations' ranges on ``calibration`` and leaves the layers in float that hurt;
-            ``int8-heads`` has the classifiers' weights in 8 bits and all else in fp32, ``int8-vectors`` those of
-            every large layer that takes one vector.  The policy's last layer stays fp32 in all.
+            ``int8-heads`` has the classifiers in 8 bits and all else in fp32, ``int8-vectors`` every large layer
+            that takes one vector.  The policy stays fp32 in these three, its last layer in fp16.
         opset: version of ONNX's operators.
         layout: ``fused``: policy, crop and focus of a step in one graph.
         calibration: preprocessed images, uint8 [S,S,3], for ``int8``.
@@ -84,7 +84,7 @@ def export_onnx(
 
 
 _EIGHT_BIT_WEIGHTS = {"int8-heads": large_heads, "int8-vectors": large_vectors}
-"""Which layers have weights of 8 bits, by precision."""
+"""Which layers are in 8 bits, by precision."""
 
 
 def component_model(

@@ -19,7 +19,7 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 from onnxruntime.quantization.calibrate import create_calibrator, save_tensors_data
 
 from gfnet_export.calibration import Inputs
-from gfnet_export.onnx_precision import action_nodes
+from gfnet_export.onnx_precision import policy_nodes
 from gfnet_export.quiet import quietly
 
 Method = Literal["entropy", "percentile"]
@@ -39,7 +39,7 @@ def quantize(
     """A model in 8 bits, but for the layers that hurt.
 
     If the outputs' noise is above :data:`NOISE_LIMIT`, each layer is quantised alone, and the worst ones stay in
-    float: as few as it takes, a quarter of all at most.  The policy's last layer stays in float always.
+    float: as few as it takes, a quarter of all at most.  The policy's stay in float always.
 
     Args:
         model: in fp32, shapes inferred.
@@ -50,9 +50,11 @@ def quantize(
     Returns:
         The model, and the names of the layers that stayed in float.
     """
-    keep = set(action_nodes(model))
+    keep = set(policy_nodes(model))
     layers = [node.name for node in model.graph.node if node.op_type in LAYERS and node.name not in keep]
     always = [node.name for node in model.graph.node if node.op_type in LAYERS and node.name in keep]
+    if not layers:
+        return model, tuple(_layer_name(model, name) for name in always)
     judges = [samples[i] for i in np.linspace(0, len(samples) - 1, min(len(samples), _JUDGES)).astype(int)]
     with _Quantizer(model, samples, method, keep) as quantizer:
         expected = _outputs(model, judges)

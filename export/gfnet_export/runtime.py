@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -34,6 +35,8 @@ _OPTIMISATIONS = {
     "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
     "off": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
 }
+_OLDEST_FOR_VECTORS = (1, 22)
+"""The first ONNX Runtime that loads ``MatMulNBits`` with 8 bits; ``setup.cfg`` asks for it."""
 _DTYPES = {"float32": "tensor(float)", "uint8": "tensor(uint8)"}
 
 
@@ -165,6 +168,7 @@ def open_session(
     *,
     optimisation: Optimisation = "all",
     spinning: bool = True,
+    exact_int8: bool = False,
 ) -> ort.InferenceSession:
     """An ONNX Runtime session set for the latency of one image.
 
@@ -174,6 +178,8 @@ def open_session(
         optimisation: of the graph.  Anything below ``all`` leaves the blocked layout away and is more than twice as
             slow.
         spinning: whether threads wait for work without sleeping.
+        exact_int8: on x86 processors without VNNI, products of an ``int8`` bundle that cannot saturate, which is
+            slower; others compute the same without it.
 
     Raises:
         BundleError: ONNX Runtime cannot load the file, or has no such provider.
@@ -184,6 +190,8 @@ def open_session(
     options.graph_optimization_level = _OPTIMISATIONS[optimisation]
     if not spinning:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if exact_int8:
+        options.add_session_config_entry("session.x64quantprecision", "1")
     options.log_severity_level = 3
     available = [name for name in get_args(Provider) if _PROVIDERS[name] in ort.get_available_providers()]
     if provider not in available:
@@ -212,11 +220,13 @@ def open_bundle_sessions(
         open_file: makes a session of a file; a benchmark puts a stopwatch here.
 
     Raises:
-        BundleError: it is of another format, or a file is not what the manifest says or reads from elsewhere.
+        BundleError: it is of another format, needs a newer ONNX Runtime, or a file is not what the manifest says or
+            reads from elsewhere.
     """
     if bundle.manifest.format != "onnx":
         way = "`gfnet predict` interprets it, or export it with `onnx`"
         raise BundleError(f"{bundle.folder}: not for ONNX Runtime, but {bundle.manifest.format}; {way}")
+    _check_version(bundle)
     sessions = {}
     for graph in bundle.manifest.subgraphs:
         refuse_external_data(bundle.path_of(graph))
@@ -230,23 +240,41 @@ def open_bundle_sessions(
     return sessions
 
 
+def _check_version(bundle: Bundle) -> None:
+    found = re.match(r"(\d+)\.(\d+)", ort.__version__)
+    too_old = found is not None and (int(found[1]), int(found[2])) < _OLDEST_FOR_VECTORS
+    if too_old and bundle.manifest.precision in ("int8-heads", "int8-vectors"):
+        oldest = ".".join(map(str, _OLDEST_FOR_VECTORS))
+        raise BundleError(
+            f"{bundle.folder}: {bundle.manifest.precision} needs onnxruntime {oldest} or newer, and this is "
+            f"{ort.__version__}; install a newer one, or export the network in another precision"
+        )
+
+
 def bundle_predictor(
     bundle: Bundle | str | Path,
     *,
     threads: int = 1,
     provider: Provider = "cpu",
+    exact_int8: bool = False,
 ) -> Predictor:
     """A predictor that runs a bundle with ONNX Runtime; may be called from several threads at once.
 
     Args:
         threads: threads inside an operator.
         provider: what runs the operators.
+        exact_int8: see :func:`open_session`.
 
     Raises:
-        BundleError: the bundle is missing, altered, or of another format; there is no such provider.
+        BundleError: the bundle is missing, altered, or of another format; there is no such provider, or nothing for
+            ``exact_int8`` to do.
     """
     bundle = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
-    sessions = open_bundle_sessions(
-        bundle, threads=threads, open_file=lambda path, threads: open_session(path, threads, provider)
-    )
+    if exact_int8 and bundle.manifest.precision != "int8":
+        raise BundleError(f"{bundle.folder}: is {bundle.manifest.precision}; exact_int8 is for int8, leave it out")
+
+    def open_file(path: Path, threads: int) -> ort.InferenceSession:
+        return open_session(path, threads, provider, exact_int8=exact_int8)
+
+    sessions = open_bundle_sessions(bundle, threads=threads, open_file=open_file)
     return predictor_over(bundle.manifest, OnnxRunner(bundle.manifest, sessions))

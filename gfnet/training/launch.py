@@ -12,8 +12,9 @@ from typing import Any
 
 import torch
 
+from gfnet.backbones import create_encoder
 from gfnet.checkpoint import Checkpoint, TrainingState, load_checkpoint
-from gfnet.config import ModelConfig
+from gfnet.config import ModelConfig, model_config
 from gfnet.data import Split, open_dataset
 from gfnet.data.classes import pair_split
 from gfnet.distributed import current_ranks, gather, on_all_ranks, process_group, restarts
@@ -21,6 +22,7 @@ from gfnet.errors import ConfigError, DataError, TrainingError
 from gfnet.model import GFNet, default_device
 from gfnet.training.run_folder import RunFolder
 from gfnet.training.settings import (
+    DEFAULT_NETWORK,
     STARTS,
     Options,
     RunConfig,
@@ -211,15 +213,27 @@ def _resolve(out: Path, options: Options) -> tuple[RunConfig, tuple[Split, Split
     check_options(options)
     if not options.get("data"):
         raise ConfigError("no data given; pass --data DIR, a folder with train/ and val/, or shards")
+    start = _starting_point(out, options)
+    if start is None:
+        _check_backbone(options)
     splits = _open_data(options)
     network = None
-    start = _starting_point(out, options)
     if start is not None:
         checkpoint = load_checkpoint(start)
         splits, network = _paired(splits, checkpoint, start, options), checkpoint.model.config
     elif options.get("classes"):
         raise ConfigError("--classes maps to the classes of a network that training starts from; pass --init with it")
     return resolve(options, len(splits[0].classes), network), splits
+
+
+def _check_backbone(options: Options) -> None:
+    """Build an encoder, before data is looked through that may be large.
+
+    Raises:
+        ConfigError: the backbone is none, or cannot see patches of that size.
+    """
+    network = model_config(**{**DEFAULT_NETWORK, **(options.get("model") or {})})
+    create_encoder(network.arch, 2, network.patch_size, drop_path=network.drop_path)
 
 
 def _starting_point(out: Path, options: Options) -> Path | None:

@@ -18,6 +18,7 @@ from gfnet_export.onnx_precision import (
     action_nodes,
     large_heads,
     large_vectors,
+    policy_nodes,
     quantize_vectors,
     to_fp16,
 )
@@ -112,12 +113,20 @@ def test_heads_of_8_bits_answer_almost_alike_and_nothing_else_changes():
     assert max(found["feature_map"], found["new_memory"]) < 1e-5
 
 
-def test_layers_on_one_vector_are_the_heads_and_the_policy_s_and_gates():
-    policy = convert(components_of(small_network())[1])
-    assert len(large_vectors(policy)) == 3
-    assert large_heads(policy) == []
-    assert [node.op_type for node in policy.graph.node].count("Gemm") == 4  # the last one gives the action
-    assert not set(action_nodes(policy)) & set(large_vectors(policy))
+@pytest.mark.parametrize("layout", ["split", "fused"])
+def test_the_policy_s_layers_are_never_in_8_bits(layout):
+    whole = convert(components_of(small_network(WIDE), layout)[1])
+    policy = policy_nodes(whole)
+    layers = [node.name for node in whole.graph.node if node.op_type == "Gemm"]
+    assert len([name for name in layers if name in policy]) == 4  # the last one gives the action
+    assert set(action_nodes(whole)) <= set(policy)
+    assert not set(policy) & set(large_vectors(whole))
+    assert len(large_vectors(whole)) == (layout == "fused")  # the step's classifier
+    if layout == "split":
+        assert policy == [node.name for node in whole.graph.node]
+
+
+def test_layers_on_one_vector_are_the_heads_and_gates():
     gates = convert(gated(256, 128))
     assert len(large_vectors(gates)) == 2
     assert large_heads(gates) == []  # what depends on them is a map

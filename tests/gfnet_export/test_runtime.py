@@ -16,6 +16,7 @@ from gfnet.adaptive import classify
 from gfnet.errors import BundleError
 from gfnet.images import find_images
 from gfnet.inference import torch_predictor
+from gfnet_benchmark.contenders import Settings
 from gfnet_export import names
 from gfnet_export.bundle import Bundle
 from gfnet_export.onnx_bundle import export_onnx
@@ -219,6 +220,41 @@ def test_a_fused_bundle_decides_like_the_split_one(checkpoint, onnx_bundle, tmp_
 def test_a_provider_that_is_not_there_is_named_with_those_that_are(onnx_bundle):
     with pytest.raises(BundleError, match=r"no provider 'tpu'; it has .*cpu"):
         bundle_predictor(onnx_bundle, provider="tpu")
+
+
+@pytest.mark.parametrize("precision", ["int8-heads", "int8-vectors"])
+@pytest.mark.parametrize("old", ["1.20.1", "1.21.1", "1.9.0"])
+def test_an_onnxruntime_that_is_too_old_for_a_bundle_is_named(onnx_bundle, monkeypatch, precision, old):
+    monkeypatch.setattr(ort, "__version__", old)
+    bundle_predictor(onnx_bundle)  # fp32 runs on any
+    newer = Bundle(onnx_bundle.folder, onnx_bundle.manifest.model_copy(update={"precision": precision}))
+    with pytest.raises(BundleError, match=f"{precision} needs onnxruntime 1.22 or newer, and this is {old}; install"):
+        open_bundle_sessions(newer)
+
+
+@pytest.mark.parametrize("found", ["1.22.0", "1.32.0", "2.0.0", "1.23.0rc1", "nightly"])
+def test_an_onnxruntime_that_is_new_enough_is_let_through(onnx_bundle, monkeypatch, found):
+    monkeypatch.setattr(ort, "__version__", found)
+    manifest = onnx_bundle.manifest.model_copy(update={"precision": "int8-vectors"})
+    assert open_bundle_sessions(Bundle(onnx_bundle.folder, manifest))
+
+
+def exactness(session):
+    return session.get_session_options().get_session_config_entry("session.x64quantprecision")
+
+
+def test_exact_products_reach_the_session(onnx_bundle, checkpoint_file, scenes, monkeypatch):
+    bundle = Bundle(onnx_bundle.folder, onnx_bundle.manifest.model_copy(update={"precision": "int8"}))
+    sessions = bundle_predictor(bundle, exact_int8=True).runner.sessions.values()
+    assert [exactness(session) for session in sessions] == ["1"] * len(bundle.manifest.subgraphs)
+    assert exactness(Settings(exact_int8=True).open(bundle.path_of(bundle.manifest.subgraphs[0]))) == "1"
+    assert Settings(exact_int8=True).named()["int8"] == "exact"
+    with pytest.raises(RuntimeError):  # no such entry
+        exactness(next(iter(bundle_predictor(bundle).runner.sessions.values())))
+    line = one_line(gfnet("predict", onnx_bundle.folder, scenes / "val" / "star", "--exact-int8"))
+    assert "is fp32; exact_int8 is for int8, leave it out" in line
+    line = one_line(gfnet("predict", checkpoint_file, scenes / "val" / "star", "--exact-int8"))
+    assert "--exact-int8 is for ONNX bundles in int8" in line
 
 
 @pytest.mark.parametrize("change", [{"name": "picture"}, {"shape": (1, 3, 41, 41)}, {"dtype": "uint8"}])

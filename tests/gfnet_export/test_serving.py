@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gfnet.adaptive import classify
-from gfnet.errors import ImageError
+from gfnet.errors import ImageError, ServingError
 from gfnet.images import find_images, load_image
 from gfnet_export.runner import predictor_over
 from gfnet_export.runtime import OnnxRunner, bundle_predictor, open_bundle_sessions
@@ -231,7 +231,7 @@ def test_closing_waits_for_what_is_in_flight(runner):
     assert threading.active_count() == threads
 
 
-def test_leaving_by_an_error_cancels_what_is_in_flight(runner):
+def test_leaving_by_an_error_ends_what_is_in_flight_with_one_that_says_so(runner):
     async def serve():
         runner.gates[1].clear()
         with pytest.raises(KeyError):
@@ -243,16 +243,93 @@ def test_leaving_by_an_error_cancels_what_is_in_flight(runner):
         return await asyncio.gather(*tasks, return_exceptions=True)
 
     threads = threading.active_count()
-    assert [type(error) for error in asyncio.run(serve())] == [asyncio.CancelledError] * 3
+    ended = asyncio.run(serve())
+    assert [type(error) for error in ended] == [ServingError] * 3
+    assert {str(error) for error in ended} == {"the classifier was closed before this request was answered"}
     assert runner.calls == [(1, 0)]
     assert runner.free == runner.made
     assert threading.active_count() == threads
 
 
-@pytest.mark.parametrize("sizes", [{"workers": 0}, {"group": 0}])
+@pytest.mark.parametrize("sizes", [{"workers": 0}, {"group": 0}, {"most_waiting": 0}])
 def test_nobody_works_without_workers_or_groups(runner, sizes):
     with pytest.raises(ValueError, match="use 1 or more"):
         AsyncClassifier(runner, **sizes)
+
+
+def test_no_more_wait_than_may_and_an_answer_makes_room(runner):
+    async def serve():
+        runner.gates[1].clear()
+        async with AsyncClassifier(runner, most_waiting=3) as classifier:
+            taken = [asyncio.create_task(classifier(picture(i), NEVER)) for i in range(3)]
+            await turns()
+            more = await asyncio.gather(*(classifier(picture(0)) for _ in range(20_000)), return_exceptions=True)
+            runner.gates[1].set()
+            answers = await asyncio.gather(*taken)
+            return more, answers, await classifier(picture(4), NEVER)
+
+    more, answers, later = asyncio.run(serve())
+    assert {type(error) for error in more} == {ServingError}
+    assert {str(error) for error in more} == {"3 requests wait already; try again later, or allow most_waiting more"}
+    assert [trace.exit_step for trace in (*answers, later)] == [3] * 4
+    assert len(runner.calls) == 3 * 4
+
+
+def test_a_cancelled_request_gives_its_place_back_at_once(runner):
+    async def serve():
+        runner.gates[1].clear()
+        async with AsyncClassifier(runner, most_waiting=2) as classifier:
+            running = asyncio.create_task(classifier(picture(0), NEVER))
+            await reached(runner, 1)
+            for number in range(1, 50):  # while the worker is busy
+                waiting = asyncio.create_task(classifier(picture(number), NEVER))
+                await turns()
+                waiting.cancel()
+                await asyncio.gather(waiting, return_exceptions=True)
+                assert not any(classifier._waiting)  # the picture is not kept until its turn
+            last = asyncio.create_task(classifier(picture(50), NEVER))
+            await turns()
+            runner.gates[1].set()
+            await asyncio.gather(running, last)
+
+    asyncio.run(serve())
+    assert {number for _, number in runner.calls} == {0, 50}
+    assert runner.free == runner.made
+
+
+def test_it_can_be_opened_again_in_another_loop(runner):
+    classifier = AsyncClassifier(runner)
+
+    async def serve(number):
+        async with classifier:
+            return await classifier(picture(number), NEVER)
+
+    async def fail():
+        runner.gates[1].clear()
+        async with classifier:
+            asyncio.create_task(classifier(picture(9))).add_done_callback(lambda task: task.exception())
+            await reached(runner, 1)
+            asyncio.get_running_loop().call_later(0.05, runner.gates[1].set)
+            raise KeyError
+
+    threads = threading.active_count()
+    first = asyncio.run(serve(1))
+    runner.reached[1].clear()
+    with pytest.raises(KeyError):
+        asyncio.run(fail())
+    assert_same_traces([asyncio.run(serve(1))], [first])
+    assert threading.active_count() == threads
+    assert runner.free == runner.made
+
+
+def test_it_cannot_be_opened_twice_at_once(runner):
+    async def serve():
+        async with AsyncClassifier(runner) as classifier:
+            with pytest.raises(RuntimeError, match="open already; leave it first, or make another one"):
+                await classifier.__aenter__()
+            return await classifier(picture(0), NEVER)
+
+    assert asyncio.run(serve()).exit_step == 3
 
 
 def test_thresholds_of_another_number_are_refused_at_once(onnx_bundle):

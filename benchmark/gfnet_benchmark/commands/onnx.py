@@ -37,6 +37,7 @@ from gfnet.cli import classes_option, json_option, report_unreadable, threshold_
 @click.option(
     "--provider", type=click.Choice(["cpu", "coreml", "cuda", "xnnpack"]), default="cpu", help="What runs operators."
 )
+@click.option("--exact-int8", is_flag=True, help="int8 products that never saturate on x86 without VNNI; slower.")
 @click.option("--cold/--no-cold", default=True, help="Also time the first image of new processes.")
 @classes_option
 @threshold_options
@@ -52,6 +53,7 @@ def onnx(
     curve: bool,
     sweep: bool,
     provider: Any,
+    exact_int8: bool,
     cold: bool,
     class_map: str | None,
     all_steps: bool,
@@ -90,6 +92,7 @@ def onnx(
             curve=curve,
             threads=counts,
             provider=provider,
+            exact_int8=exact_int8,
             sweep=sweep,
             clock=time.perf_counter,
         )

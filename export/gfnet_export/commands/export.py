@@ -51,8 +51,8 @@ def export() -> None:
     type=click.Choice(["fp32", "fp16", "int8", "int8-heads", "int8-vectors"]),
     default="fp32",
     show_default=True,
-    help="int8 needs --calibration; int8-heads: the classifiers' weights alone; int8-vectors: squeeze-and-excite's "
-    "and the policy's too.",
+    help="int8 needs --calibration; int8-heads: in 8 bits the classifiers alone; int8-vectors: squeeze-and-excite "
+    "too. The policy keeps fp32 in all three.",
 )
 @click.option(
     "--opset", type=click.IntRange(18, 25), default=18, show_default=True, help="Version of ONNX's operators."

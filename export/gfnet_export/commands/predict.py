@@ -30,6 +30,7 @@ _DRAWN = "set of drawn pictures"
     show_default=True,
     help="What of ONNX Runtime runs an ONNX bundle.",
 )
+@click.option("--exact-int8", is_flag=True, help="Of an int8 bundle, on x86 without VNNI: never saturate; slower.")
 @click.option("--strict", is_flag=True, help="Stop at the first image that cannot be read.")
 @official_options
 @json_option
@@ -42,6 +43,7 @@ def predict(
     logits: bool,
     draw: Path | None,
     provider: Any,
+    exact_int8: bool,
     strict: bool,
     json_path: Path | None,
     **official: Any,
@@ -56,7 +58,7 @@ def predict(
     from gfnet.traces import label_of
     from gfnet_export.pictures import draw_seen, picture_name
 
-    predictor, files, limits = prepare(network, images, all_steps, thresholds, budget, official, provider, draw)
+    predictor, files, limits = prepare(network, images, all_steps, thresholds, budget, official, provider, draw, exact_int8)
     names = {str(file): picture_name(number, str(file)) for number, file in enumerate(files)}
     if draw is not None:
         check_files(draw, names.values(), _DRAWN, files)
@@ -91,6 +93,7 @@ def prepare(
     official: dict[str, Any],
     provider: Provider = "cpu",
     out: Path | None = None,
+    exact_int8: bool = False,
 ) -> tuple[Predictor, list[Path], Sequence[float] | None]:
     """The network, the image files, and when to stop.
 
@@ -105,7 +108,7 @@ def prepare(
     if out is not None:
         refuse_lying_in(out, [Path(image) for image in images if Path(image).is_dir()])
     files = find_images(images)
-    predictor = load_predictor(network, provider=provider, **official)
+    predictor = load_predictor(network, provider=provider, exact_int8=exact_int8, **official)
     limits = resolve_thresholds(
         predictor.points, predictor.runner.steps, all_steps=all_steps, thresholds=thresholds, budget=budget
     )

@@ -38,6 +38,24 @@ def train(scenes, out, *options):
     return gfnet("train", "--data", scenes, "--out", out, *options)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ("--arch", "coat_tiny"),
+            "arch 'coat_tiny' gives no feature map (it gives a list of 3); choose another backbone",
+        ),
+        (("--arch", "resnet51"), "arch 'resnet51' is neither an official backbone nor a timm model"),
+        (("--arch", "test_vit", "--patch-size", "20"), "arch 'test_vit' cannot see patches of 20 pixels"),
+    ],
+)
+@pytest.mark.parametrize("planned", [(), ("--dry-run",)])
+def test_a_backbone_is_refused_before_data_is_looked_at(tmp_path, options, message, planned):
+    line = one_line(train(tmp_path / "missing", tmp_path / "run", *options, *planned))
+    assert message in line
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.fixture(scope="module")
 def whole(scenes, tmp_path_factory):
     """A run that nobody interrupted."""
