@@ -58,7 +58,9 @@ def predict(
     from gfnet.traces import label_of
     from gfnet_export.pictures import draw_seen, picture_name
 
-    predictor, files, limits = prepare(network, images, all_steps, thresholds, budget, official, provider, draw, exact_int8)
+    predictor, files, limits = prepare(
+        network, images, all_steps, thresholds, budget, official, provider, draw, exact_int8
+    )
     names = {str(file): picture_name(number, str(file)) for number, file in enumerate(files)}
     if draw is not None:
         check_files(draw, names.values(), _DRAWN, files)
