@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gfnet.escaping import Lines, as_lines
 from gfnet_export.manifest import Manifest, preprocessing_of
 from gfnet_export.pictures import true_class
 from gfnet_export.squares import generated_squares, load_squares
@@ -38,7 +39,7 @@ def read_squares(
     return squares, known if len(known) == len(squares) else None, unreadable
 
 
-def verification_table(found: Verification) -> str:
+def verification_table(found: Verification) -> Lines:
     """Both tables and the gates that were not passed, as text."""
     lines = ["runtime            subgraph   output        largest       mean   relative    PSNR"]
     for item in found.differences:
@@ -60,4 +61,4 @@ def verification_table(found: Verification) -> str:
     gates = found.gates
     least = f"label {gates.same_label:.1%}, exit {gates.same_exit:.1%}, patch {gates.same_patch:.1%}"
     told = f"relative difference at most {gates.difference:g}; same {least} at least"
-    return "\n".join([*lines, f"the gates were: {told}" if found.failures else f"all gates passed: {told}"])
+    return as_lines([*lines, f"the gates were: {told}" if found.failures else f"all gates passed: {told}"])

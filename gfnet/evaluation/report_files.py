@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Iterator, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 from gfnet.errors import ConfigError
+from gfnet.escaping import csv_text
 from gfnet.evaluation.report import EvaluationReport
+from gfnet.extras import require
 from gfnet.files import write_text
 
 
@@ -17,12 +16,11 @@ def check_report(folder: Path) -> None:
     """Fail now rather than after the evaluation.
 
     Raises:
-        ConfigError: ``folder`` is a file, or the charts' library is missing.
+        GFNetError: ``folder`` is a file, or the charts' library is missing.
     """
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder}: is a file; choose a folder for the report")
-    if find_spec("matplotlib") is None:
-        raise ConfigError("--report draws charts with matplotlib, which is missing; run `pip install gfnet[report]`")
+    require("matplotlib")
 
 
 def write_report_files(folder: Path, report: EvaluationReport) -> list[Path]:
@@ -54,7 +52,7 @@ def write_report_files(folder: Path, report: EvaluationReport) -> list[Path]:
     written = []
     for name, (header, rows) in tables.items():
         written.append(folder / f"{name}.csv")
-        write_text(written[-1], _csv_text(header, rows))
+        write_text(written[-1], csv_text(header, rows))
     for name, draw in (
         ("curve", charts.accuracy_against_cost),
         ("calibration", charts.reliability),
@@ -62,15 +60,6 @@ def write_report_files(folder: Path, report: EvaluationReport) -> list[Path]:
         written.append(folder / f"{name}.png")
         charts.write_png(written[-1], draw, report)
     return written
-
-
-def _csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Comma-separated lines; an unknown value is an empty cell."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def _curve_header(steps: int) -> tuple[str, ...]:

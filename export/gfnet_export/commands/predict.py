@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gfnet.cli import json_option, official_options, report_unreadable, threshold_options, write_result
+from gfnet.cli import (
+    json_option,
+    needs_extra,
+    official_options,
+    refuse_unless,
+    report_unreadable,
+    threshold_options,
+    write_result,
+)
+from gfnet.console import say
 
 if TYPE_CHECKING:  # imported when a command runs: `gfnet --help` stays fast
     from gfnet.predictor import Predictor
@@ -24,9 +33,7 @@ if TYPE_CHECKING:  # imported when a command runs: `gfnet --help` stays fast
 @click.option(
     "--provider",
     type=click.Choice(["cpu", "coreml", "cuda", "xnnpack"]),
-    default="cpu",
-    show_default=True,
-    help="What of ONNX Runtime runs an ONNX bundle.",
+    help="What of ONNX Runtime runs an ONNX bundle.  [default: cpu]",
 )
 @click.option("--strict", is_flag=True, help="Stop at the first image that cannot be read.")
 @official_options
@@ -49,6 +56,8 @@ def predict(
     Stops early by the network's most accurate stored thresholds unless told otherwise.  Images that cannot
     be read are named and left out, and the exit code is 1.
     """
+    needs_extra("runtime")
+    refuse_unless(json_path, "with --json", "logits")
     from gfnet.files import atomic_file
     from gfnet.progress import Progress
     from gfnet.traces import label_of
@@ -68,9 +77,9 @@ def predict(
             results.append(trace.to_dict(predictor.labels, logits=logits))
             progress.advance()
     for line in lines:  # after the progress bar, which they would tear apart
-        click.echo(line)
+        say(line)
     if draw is not None:
-        click.echo(f"{draw}: {len(results)} pictures")
+        say(f"{draw}: {len(results)} pictures")
     write_result(json_path, results)
     report_unreadable(unreadable)
 
@@ -82,7 +91,7 @@ def prepare(
     thresholds: str | None,
     budget: str | None,
     official: dict[str, Any],
-    provider: Provider = "cpu",
+    provider: Provider | None = None,
 ) -> tuple[Predictor, list[Path], Sequence[float] | None]:
     """The network, the image files, and when to stop."""
     from gfnet.exits import resolve_thresholds

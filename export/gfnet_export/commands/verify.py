@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from gfnet.cli import json_option, official_options, report_unreadable, threshold_options, write_result
+from gfnet.console import say
 
 
 @click.command()
@@ -59,12 +60,12 @@ def verify(
         ) or (*[NEVER] * (opened.manifest.steps - 1), ALWAYS)
     squares, labels, unreadable = read_squares(opened.manifest, images, limit)
     found = run_verification(opened, load_checkpoint(against, **official), squares, thresholds=limits, labels=labels)
-    click.echo(verification_table(found))
+    say(verification_table(found))
     if retune and found.failures:
-        click.echo(f"{bundle}: the thresholds stay as they are, as not all gates are passed")
+        say(f"{bundle}: the thresholds stay as they are, as not all gates are passed")
     elif retune:
         changed = retune_bundle(opened, found.confidence, found.predicted, labels)
-        click.echo(f"{bundle}: {len(changed.manifest.budgets)} sets of thresholds, found on {len(squares)} images")
+        say(f"{bundle}: {len(changed.manifest.budgets)} sets of thresholds, found on {len(squares)} images")
     write_result(json_path, found.to_dict())
     if found.failures:
         sys.exit(1)

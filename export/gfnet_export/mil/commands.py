@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from gfnet.cli import json_option, write_result
+from gfnet.cli import json_option, needs_extra, write_result
+from gfnet.console import say
 
 _package = click.argument("package", type=click.Path(path_type=Path), metavar="MODEL.mlpackage")
 _function = click.option("--function", help="Of a package with several; its default one otherwise.")
@@ -15,6 +16,7 @@ _function = click.option("--function", help="Of a package with several; its defa
 @click.group()
 def mil() -> None:
     """Look into Core ML packages, and run them without a Mac."""
+    needs_extra("coreml")
 
 
 @mil.command()
@@ -62,7 +64,7 @@ def run(
             "shape": list(value.shape),
             **{key: float(getattr(value, key)()) for key in ("min", "max", "mean")},
         }
-        click.echo(f"{name}  {list(value.shape)}  from {value.min():.6g} to {value.max():.6g}, mean {value.mean():.6g}")
+        say(f"{name}  {list(value.shape)}  from {value.min():.6g} to {value.max():.6g}, mean {value.mean():.6g}")
         if out is not None:
             with atomic_file(out / f"{name}.npy") as temporary:
                 np.save(temporary, value)
@@ -83,15 +85,15 @@ def ops(package: Path, function: str | None, json_path: Path | None) -> None:
     opened = read_package(package)
     chosen = opened.function(function)
     rows = count_operations(chosen)
-    click.echo(
+    say(
         f"function {chosen.name} of {', '.join(opened.functions)}, {chosen.opset}, "
         f"specification {opened.specification_version}"
     )
-    click.echo("operation              count  parameters  results")
+    say("operation              count  parameters  results")
     for row in rows:
         shown = ", ".join(row.shapes[:3]) + (f" and {len(row.shapes) - 3} more" if len(row.shapes) > 3 else "")
         size = f"{row.parameter_bytes / 1e6:.2f} MB" if row.parameter_bytes else ""
-        click.echo(f"{row.type:<22} {row.count:>5}  {size:>10}  {'/'.join(row.dtypes)} {shown}")
+        say(f"{row.type:<22} {row.count:>5}  {size:>10}  {'/'.join(row.dtypes)} {shown}")
     write_result(json_path, [dataclasses.asdict(row) for row in rows])
 
 
@@ -109,8 +111,8 @@ def lint(package: Path, function: str | None, json_path: Path | None) -> None:
 
     findings = find(read_package(package).function(function))
     for finding in findings:
-        click.echo(f"{finding.rule}: {finding.operation}: {finding.reason}")
+        say(f"{finding.rule}: {finding.operation}: {finding.reason}")
     write_result(json_path, [dataclasses.asdict(finding) for finding in findings])
     if findings:
         sys.exit(1)
-    click.echo("nothing that is known to keep it off the Neural Engine")
+    say("nothing that is known to keep it off the Neural Engine")

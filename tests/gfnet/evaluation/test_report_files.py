@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import csv
+import sys
 
 import pytest
 from PIL import Image
 
-from gfnet.errors import ConfigError
-from gfnet.evaluation import evaluate_dataset, report_files
+from gfnet.errors import ConfigError, MissingPackageError
+from gfnet.evaluation import evaluate_dataset
 from gfnet.evaluation.report import report_evaluation
 from gfnet.evaluation.report_files import check_report, write_report_files
 
@@ -65,6 +66,6 @@ def test_a_report_that_cannot_be_written_is_refused_before_the_work(tmp_path, mo
     with pytest.raises(ConfigError, match="is a file"):
         check_report(tmp_path / "file")
     check_report(tmp_path / "new")
-    monkeypatch.setattr(report_files, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"pip install gfnet\[report\]"):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(MissingPackageError, match=r"gfnet\[report\]"):
         check_report(tmp_path / "new")
