@@ -48,6 +48,13 @@ class _Group(click.Group):
             return entry.load()
         return None
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **extra)
+        except BrokenPipeError:  # of the help, which click itself prints
+            console.reader_left()
+            raise click.exceptions.Exit(_READER_LEFT) from None
+
     def invoke(self, context: click.Context) -> Any:
         debug = context.params.get("debug", False)
         try:
@@ -84,10 +91,6 @@ class _Group(click.Group):
         except click.Abort:
             say("gfnet: interrupted", err=True)
             sys.exit(130)
-        except BrokenPipeError:
-            if not console.reader_left():
-                raise
-            sys.exit(_READER_LEFT)
         finally:
             console.finish()
         sys.exit(code if isinstance(code, int) else 0)
