@@ -27,7 +27,7 @@ COMMAND_GROUP = "gfnet.commands"
 _OWN_COMMANDS = ("calibrate", "evaluate", "pack", "prepare", "train")  # a module each in gfnet.commands
 
 _MENDABLE = (GFNetError, OSError)
-_READER_LEFT = 128 + signal.SIGPIPE  # what a shell calls a program that stopped because nobody read its output
+_READER_LEFT = 128 + signal.SIGPIPE  # where work ended because nobody read it (help, for one); 0 where it was all done
 _EXTRA = "gfnet.extra"  # in a context's meta, which all commands of an invocation share
 
 

@@ -43,7 +43,7 @@ _STAGES_OF = (
     ({1, 3}, "to stages 1 and 3", ("encoder_lr", "classifier_lr", "freeze_bn")),
     ({2}, "to stage 2", ("policy_lr", "reward")),
 )
-"""Options that some stages only look at."""
+"""Options of some stages alone; those of a whole recipe, whichever stages are run, go into --config or --set."""
 _NUMBERS = {"epochs": (4, int), "classifier_lr": (2, float)}
 
 
