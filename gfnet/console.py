@@ -26,12 +26,11 @@ def say(*text: str, err: bool = False) -> None:
     Args:
         err: on standard error, where everything goes that is not the answer.
     """
-    write(as_lines(text) + "\n", err=err)
+    write(as_lines(text) + "\n", sys.stderr if err else sys.stdout)
 
 
-def write(text: str, *, err: bool = False) -> None:
-    """Write text as it is, which must hold nothing that a terminal obeys (JSON, for one)."""
-    stream: TextIO | None = sys.stderr if err else sys.stdout
+def write(text: str, stream: TextIO | None) -> None:
+    """Write text as it is, which must hold nothing that a terminal obeys (JSON, for one), to one of the two."""
     if stream is None:  # started without it
         return
     encoding = getattr(stream, "encoding", None) or "utf-8"
@@ -44,7 +43,8 @@ def write(text: str, *, err: bool = False) -> None:
 
 def reader_left() -> bool:
     """Whether nobody reads standard output or standard error any more; what comes is then written nowhere."""
-    left = [stream for stream in (sys.stdout, sys.stderr) if stream is not None and _is_left(stream)]
+    streams = (sys.stdout, sys.stderr, sys.__stdout__)  # the last where the first is turned away
+    left = [stream for stream in streams if stream is not None and _is_left(stream)]
     for stream in left:
         _leave(stream)
     return bool(left)
@@ -60,12 +60,14 @@ def start() -> None:
 
 def finish() -> None:
     """Write what is left, so that the interpreter does not complain when it ends."""
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__):
+        if stream is None:
+            continue
         try:
             stream.flush()
         except OSError:
             _leave(stream)
-        except (AttributeError, ValueError):
+        except ValueError:  # closed
             continue
 
 

@@ -57,6 +57,7 @@ def test_what_others_wrote_to_a_closed_pipe_is_noticed(monkeypatch):
 
 
 def test_a_reader_that_is_there_has_not_left(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "__stdout__", None)
     read, write = os.pipe()
     with open(read) as _reader, open(write, "w") as pipe, open(tmp_path / "file", "w") as file:
         for stream in (pipe, file, io.StringIO(), None):
