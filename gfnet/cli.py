@@ -21,7 +21,10 @@ from typing import Any
 
 import click
 
+from gfnet import console
+from gfnet.console import say
 from gfnet.errors import ConfigError, GFNetError
+from gfnet.extras import missing_package
 from gfnet.files import check_output_file, check_writable, json_text, refuse_holding, write_text
 from gfnet.notices import notices_on_stderr
 
@@ -29,6 +32,8 @@ COMMAND_GROUP = "gfnet.commands"
 _OWN_COMMANDS = ("calibrate", "evaluate", "pack", "prepare", "train")  # a module each in gfnet.commands
 
 _MENDABLE = (GFNetError, OSError)
+_READER_LEFT = 128 + signal.SIGPIPE  # where work ended because nobody read it (help, for one); 0 where it was all done
+_EXTRA = "gfnet.extra"  # in a context's meta, which all commands of an invocation share
 
 
 class _Group(click.Group):
@@ -48,20 +53,37 @@ class _Group(click.Group):
             return entry.load()
         return None
 
-    def invoke(self, context: click.Context) -> Any:
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
         try:
-            with _stopped_by_sigterm(), notices_on_stderr():
+            return super().make_context(*args, **extra)
+        except BrokenPipeError:  # of the help, which click itself prints
+            console.reader_left()
+            raise click.exceptions.Exit(_READER_LEFT) from None
+
+    def invoke(self, context: click.Context) -> Any:
+        debug = context.params.get("debug", False)
+        try:
+            with console.warnings_hushed(debug), _stopped_by_sigterm(), notices_on_stderr():
                 return super().invoke(context)
+        except ModuleNotFoundError as error:
+            missing = missing_package(error.name or "", context.meta.get(_EXTRA))
+            if debug or missing is None:
+                raise
+            say(f"gfnet: {missing}", err=True)
+            context.exit(2)
         except (GFNetError, OSError, MemoryError, RuntimeError) as error:
-            if context.params.get("debug") or not (isinstance(error, _MENDABLE) or _is_out_of_memory(error)):
+            if isinstance(error, BrokenPipeError) and console.reader_left():
+                context.exit(_READER_LEFT)
+            if debug or not (isinstance(error, _MENDABLE) or _is_out_of_memory(error)):
                 raise
             if not getattr(error, "said_elsewhere", False):  # of many ranks one speaks
-                click.echo(f"gfnet: {_one_line(error)}", err=True)
+                say(f"gfnet: {_one_line(error)}", err=True)
             context.exit(2)
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Like click's, but a wrong option is one line too."""
         run: Any = super().main
+        console.start()
         try:
             code = run(*args, **{**extra, "standalone_mode": False})
         except click.exceptions.NoArgsIsHelpError as error:
@@ -69,11 +91,13 @@ class _Group(click.Group):
             sys.exit(2)
         except click.UsageError as error:
             command = error.ctx.command_path if error.ctx else "gfnet"
-            click.echo(f"gfnet: {_one_line(error)} (see `{command} --help`)", err=True)
+            say(f"gfnet: {_one_line(error)} (see `{command} --help`)", err=True)
             sys.exit(2)
         except click.Abort:
-            click.echo("gfnet: interrupted", err=True)
+            say("gfnet: interrupted", err=True)
             sys.exit(130)
+        finally:
+            console.finish()
         sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -93,7 +117,7 @@ def _one_line(error: BaseException) -> str:
         return " ".join(error.format_message().split())
     if _is_out_of_memory(error):
         return "out of memory; use a smaller --batch-size or image, or train with --accumulate"
-    return " ".join(str(error).split())
+    return str(error).strip()
 
 
 @click.group(name="gfnet", cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -223,6 +247,37 @@ def threshold_options(command):
     return command
 
 
+def needs_extra(extra: str) -> None:
+    """Say which extra this command is a part of, for the user who lacks a package of it."""
+    click.get_current_context().meta[_EXTRA] = extra
+
+
+def given(name: str) -> bool:
+    """Whether the user gave this parameter of the current command, rather than leave its default."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source not in (None, click.core.ParameterSource.DEFAULT, click.core.ParameterSource.DEFAULT_MAP)
+
+
+def refuse_unless(applies: Any, condition: str, *names: str) -> None:
+    """Refuse options that would be ignored.
+
+    Args:
+        applies: whether ``condition`` holds.
+        condition: what the options are for, as in "--precision int8".
+        names: the options' parameters.
+
+    Raises:
+        click.UsageError: it does not, and one of them was given.
+    """
+    if applies:
+        return
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        if parameter.name in names and given(parameter.name):
+            option = "/".join((*parameter.opts, *parameter.secondary_opts))
+            raise click.UsageError(f"{option} applies only {condition}; leave it out", context)
+
+
 @contextmanager
 def _stopped_by_sigterm() -> Iterator[None]:
     """Within, SIGTERM is an exception, so that what is half written is removed."""
@@ -264,7 +319,7 @@ def write_result(json_path: Path | None, result: Any) -> None:
         return
     text = json_text(result)
     if json_path == _STANDARD_OUTPUT:
-        click.echo(text, nl=False, file=click.get_current_context().meta[_JSON_STREAM])
+        console.write(text, click.get_current_context().meta[_JSON_STREAM])
     else:
         check_output_file(json_path)
         write_text(json_path, text)
@@ -282,9 +337,9 @@ def info(checkpoint: Path, arch: str | None, patch_size: int | None, steps: int 
 
     loaded = load_checkpoint(checkpoint, arch=arch, patch_size=patch_size, steps=steps)
     summary = describe_checkpoint(loaded, cumulative_macs(loaded.model))
-    click.echo(checkpoint_table(summary))
+    say(checkpoint_table(summary))
     if loaded.evaluation is not None:
-        click.echo("\n" + evaluation_table(loaded.evaluation, every_budget=True))
+        say("", evaluation_table(loaded.evaluation, every_budget=True))
     write_result(json_path, summary)
 
 
@@ -310,6 +365,7 @@ def convert(
 
     if not out.name.endswith((".safetensors", ".pth.tar")):
         raise ConfigError(f"{out}: name the new file .safetensors or .pth.tar")
+    refuse_unless(out.name.endswith(".pth.tar"), "to a new file in the official layout, .pth.tar", "prefix")
     loaded = load_checkpoint(checkpoint, arch=arch, patch_size=patch_size, steps=steps)
     if out.name.endswith(".safetensors"):
         save_checkpoint(out, loaded, half=half)
@@ -318,8 +374,8 @@ def convert(
     else:
         save_official(out, loaded, prefix=prefix)
         if loaded.labels is not None and loaded.model.config.num_classes != 1000:
-            click.echo("note: the official layout has no place for class names", err=True)
-    click.echo(f"{out}  {out.stat().st_size / 1e6:.1f} MB")
+            say("note: the official layout has no place for class names", err=True)
+    say(f"{out}  {out.stat().st_size / 1e6:.1f} MB")
     write_result(json_path, {"checkpoint": str(out), "bytes": out.stat().st_size})
 
 
@@ -339,7 +395,7 @@ def synth(
 
     config = SceneConfig() if size is None else SceneConfig(size=size)
     write_scenes(out, train=train, val=val, seed=seed, config=config, overwrite=overwrite)
-    click.echo(f"{out}: {train} training and {val} validation scenes of {len(CLASSES)} classes")
+    say(f"{out}: {train} training and {val} validation scenes of {len(CLASSES)} classes")
     write_result(
         json_path,
         {"out": str(out), "train": train, "val": val, "size": config.size, "seed": seed, "classes": list(CLASSES)},
@@ -350,6 +406,6 @@ def report_unreadable(messages: list[str]) -> None:
     """Name the images that could not be read, count them, and end with exit code 1 if there are any."""
     if messages:
         for message in messages:
-            click.echo(f"gfnet: skipped {message}", err=True)
-        click.echo(f"gfnet: {len(messages)} images could not be read and were left out", err=True)
+            say(f"gfnet: skipped {message}", err=True)
+        say(f"gfnet: {len(messages)} images could not be read and were left out", err=True)
         sys.exit(1)

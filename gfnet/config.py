@@ -213,3 +213,14 @@ RELEASED: Mapping[str, ModelConfig] = {
     )
 }
 """The fourteen networks that the authors released, by :attr:`ModelConfig.name`."""
+
+
+def refuse_told(**told: Any) -> None:
+    """Refuse options that complete an official checkpoint (``arch``, ``patch_size``, ``steps``) for any other network.
+
+    Raises:
+        ConfigError: one is not ``None``.
+    """
+    options = [f"--{name.replace('_', '-')}" for name, value in told.items() if value is not None]
+    if options:
+        raise ConfigError(f"says itself what network it is; leave out {' and '.join(options)}")

@@ -4,6 +4,8 @@ Every message says what was wrong, where, and what to do.  The command line turn
 :class:`GFNetError` into one line on standard error and exit code 2.
 """
 
+from gfnet.escaping import printable
+
 
 class GFNetError(Exception):
     """Base of every error that a user can mend."""
@@ -49,6 +51,10 @@ class ServingError(GFNetError):
     """A server takes no more requests for now, or ends before it has answered one."""
 
 
+class MissingPackageError(GFNetError):
+    """A third-party package is not installed; the message names the extra that brings it."""
+
+
 class MilError(GFNetError):
     """A Core ML package is damaged, or holds what the interpreter does not know."""
 
@@ -61,4 +67,4 @@ def one_line(text: object) -> str:
     shown = str(text)
     if len(shown) > _SHOWN_CHARACTERS:
         shown = shown[:_SHOWN_CHARACTERS] + " ..."
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in shown)
+    return printable(shown)

@@ -6,6 +6,9 @@ import sys
 import time
 from types import TracebackType
 
+from gfnet.console import say
+from gfnet.escaping import printable
+
 _LOG_INTERVAL_S = 10.0
 
 
@@ -29,7 +32,9 @@ class Progress:
         if sys.stderr.isatty() and not quiet:
             from tqdm import tqdm
 
-            self._bar = tqdm(total=total, initial=done, desc=title, unit=f" {unit}", dynamic_ncols=True, leave=False)
+            self._bar = tqdm(
+                total=total, initial=done, desc=printable(title), unit=f" {unit}", dynamic_ncols=True, leave=False
+            )
 
     def advance(self, units: int = 1, note: str = "") -> None:
         """Count ``units`` as done; ``note`` is shown beside the count (accuracy, loss)."""
@@ -38,7 +43,7 @@ class Progress:
         if self._bar is not None:
             self._bar.update(units)
             if note:
-                self._bar.set_postfix_str(note, refresh=False)
+                self._bar.set_postfix_str(printable(note), refresh=False)
         elif not self.quiet and time.monotonic() - self._last_line >= _LOG_INTERVAL_S:
             self._last_line = time.monotonic()
             self._line()
@@ -63,7 +68,7 @@ class Progress:
             rate = f", {per_second:.{0 if per_second >= 10 else 1}f} {self.unit}/s"
             if self.done < self.total:
                 rate += f", {_duration((self.total - self.done) / per_second)} left"
-        print(f"{self.title}: {self.done}/{self.total} {self.unit}{rate}{note}", file=sys.stderr, flush=True)
+        say(f"{self.title}: {self.done}/{self.total} {self.unit}{rate}{note}", err=True)
 
 
 def _duration(seconds: float) -> str:

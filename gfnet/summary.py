@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gfnet.checkpoint import Checkpoint
+from gfnet.escaping import Lines, as_lines
 from gfnet.evaluation.calibration import Calibration
 from gfnet.evaluation.datasets import DatasetEvaluation
 from gfnet.evaluation.metrics import calibration_error, reliability_bins
@@ -39,7 +40,7 @@ def describe_checkpoint(checkpoint: Checkpoint, macs: Sequence[float]) -> dict[s
     }
 
 
-def checkpoint_table(summary: dict[str, Any]) -> str:
+def checkpoint_table(summary: dict[str, Any]) -> Lines:
     """What :func:`describe_checkpoint` says, as lines of text; results have a table of their own."""
     labels = summary["labels"] or ["unknown"]
     shown = ", ".join(labels[:_SHOWN_LABELS]) + (", …" if len(labels) > _SHOWN_LABELS else "")
@@ -53,7 +54,7 @@ def checkpoint_table(summary: dict[str, Any]) -> str:
     }
     if summary["recipe"]:
         rows["recipe"] = ", ".join(f"{name} {value}" for name, value in summary["recipe"].items())
-    return "\n".join(f"{name:<21}{value}" for name, value in rows.items())
+    return as_lines(f"{name:<21}{value}" for name, value in rows.items())
 
 
 def evaluation_result(report: EvaluationReport) -> dict[str, Any]:
@@ -87,7 +88,7 @@ def _curve_result(curve: Curve) -> list[dict[str, Any]]:
     ]
 
 
-def evaluation_table(evaluation: Evaluation, *, every_budget: bool = False) -> str:
+def evaluation_table(evaluation: Evaluation, *, every_budget: bool = False) -> Lines:
     """Accuracy after every step and under budgets, as lines of text.
 
     Args:
@@ -97,10 +98,10 @@ def evaluation_table(evaluation: Evaluation, *, every_budget: bool = False) -> s
     for step, (macs, top1) in enumerate(zip(evaluation.macs, evaluation.anytime_top1, strict=True), start=1):
         lines.append(f"{step:4d}   {macs / 1e6:11.2f} M   {top1:5.2f} %")
     lines += ["", *_budget_lines(evaluation.budgeted, every_budget=every_budget)]
-    return "\n".join(lines)
+    return as_lines(lines)
 
 
-def report_table(report: EvaluationReport) -> str:
+def report_table(report: EvaluationReport) -> Lines:
     """The same of a whole report, with who stops where and what is confused."""
     lines = [_step_header(report)]
     for index, (macs, step) in enumerate(zip(report.macs, report.steps, strict=True)):
@@ -126,7 +127,7 @@ def report_table(report: EvaluationReport) -> str:
             for pair in report.confusions[:_SHOWN_CLASSES]
         )
         lines.append(f"  most confused: {pairs}")
-    return "\n".join(lines)
+    return as_lines(lines)
 
 
 def calibration_result(calibration: Calibration) -> dict[str, Any]:
@@ -147,7 +148,7 @@ def calibration_result(calibration: Calibration) -> dict[str, Any]:
     }
 
 
-def calibration_table(calibration: Calibration) -> str:
+def calibration_table(calibration: Calibration) -> Lines:
     """The same as lines of text."""
     before, after = calibration.before, calibration.after
     rows = zip(calibration.temperatures, _calibration_errors(before), _calibration_errors(after), strict=True)
@@ -158,7 +159,7 @@ def calibration_table(calibration: Calibration) -> str:
     points = list(zip(before.evaluation.budgeted, after.evaluation.budgeted, strict=True))
     for pair in points[:: max(1, -(-len(points) // _SHOWN_BUDGETS))]:
         lines.append("   ".join(f"{point.mean_macs / 1e6:8.2f} M {point.top1 or 0.0:7.2f} %" for point in pair))
-    return "\n".join(line.rstrip() for line in lines)
+    return as_lines(line.rstrip() for line in lines)
 
 
 def _calibration_errors(side: DatasetEvaluation) -> list[float]:

@@ -1,19 +1,22 @@
-"""The wheel holds what it should, and works where it was installed from nothing else."""
+"""The wheel holds what it should; a clean environment does what is promised, and names what it lacks."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-import sysconfig
 import venv
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from gfnet.measurement import write_result_file
 from gfnet.shipped import shipped_names
+from packaging_support import EXTRAS, Ran, commands, names_extra, run_without
+from result_support import result
 
 ROOT = Path(__file__).parents[1]
+FOLDERS = {"gfnet": "gfnet", "gfnet_export": "export/gfnet_export", "gfnet_benchmark": "benchmark/gfnet_benchmark"}
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +39,10 @@ def wheel(tmp_path_factory):
 def test_the_wheel_puts_three_packages_and_nothing_else_into_site_packages(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {
-        "gfnet",
-        "gfnet_export",
-        "gfnet_benchmark",
-    }
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == set(FOLDERS)
+    for package, folder in FOLDERS.items():
+        modules = {f"{package}/{path.relative_to(ROOT / folder)}" for path in (ROOT / folder).rglob("*.py")}
+        assert modules <= set(names)
     assert "gfnet_export/manifest.schema.json" in names
     assert "gfnet_export/gallery.html" in names
     assert "gfnet_benchmark/templates/report.html" in names
@@ -52,50 +54,68 @@ def test_the_wheel_puts_three_packages_and_nothing_else_into_site_packages(wheel
 
 
 @pytest.fixture
-def clean(wheel, tmp_path):
-    """The folder ``bin`` of an environment that holds the wheel and nothing else."""
+def every_command(onnx_bundle, coreml_bundle, tmp_path):
+    """Every command with the extra that it names where only ``runtime`` is installed."""
+    write_result_file(tmp_path / "result.json", result())
+    return commands(tmp_path, onnx_bundle.folder, coreml_bundle.folder, tmp_path / "result.json")
+
+
+def test_with_the_runtime_alone_each_command_works_or_names_the_extra_it_needs(every_command):
+    for (command, extra), ran in zip(
+        every_command.items(), run_without(EXTRAS["others"], list(every_command)), strict=True
+    ):
+        if extra is None:
+            assert ran.exit_code == 0, (command, ran)
+        else:
+            assert names_extra(ran) == extra, command
+
+
+def test_without_any_extra_the_runtime_is_named(every_command):
+    modules = [*EXTRAS["runtime"], *EXTRAS["others"]]
+    bundles = [command for command, extra in every_command.items() if extra is None and command[0] != "bench"]
+    predict, visualize, synth = run_without(modules, bundles)
+    assert names_extra(predict) == names_extra(visualize) == "runtime"
+    assert synth.exit_code == 0
+
+
+def test_help_needs_no_extra():
+    groups = {(), ("bench",), ("export",), ("mac",), ("mil",), ("prepare",)}
+    asked = [(*group, "--help") for group in sorted(groups)]
+    seen = []
+    while asked:
+        ran = run_without([*EXTRAS["runtime"], *EXTRAS["others"]], asked)
+        assert not [one for one in ran if one.exit_code], ran
+        seen += asked
+        listed = {
+            (*command[:-1], line.split()[0], "--help")
+            for command, one in zip(asked, ran, strict=True)
+            for line in one.stdout.partition("\nCommands:\n")[2].splitlines()
+            if line.startswith("  ") and line[2] != " "
+        }
+        asked = sorted(listed - set(seen))
+    assert len(seen) > 30
+
+
+@pytest.mark.slow
+def test_a_clean_environment_does_what_is_promised(wheel, every_command, tmp_path):
     environment = tmp_path / "venv"
     venv.create(environment, with_pip=False)
     python = environment / "bin" / "python"
-    # pip of this environment installs into the new one.
+    # pip of this environment installs into the new one; nothing else is lent to it.
     subprocess.run(
-        [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", wheel], check=True
+        [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", f"{wheel}[runtime]"], check=True
     )
-    return python.parent
 
+    def run(*command):
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env={"PATH": ""})
+        return Ran(done.returncode, done.stdout, done.stderr)
 
-def run_clean(command, tmp_path):
-    """Run a command that finds third-party packages in this environment: borrowed, not downloaded."""
-    borrowed = {"PYTHONPATH": sysconfig.get_paths()["purelib"], "PATH": ""}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=borrowed)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
-
-
-def test_every_module_imports_from_a_clean_environment(clean, tmp_path):
-    code = (
-        "import importlib, pkgutil, sys\n"
-        "count = 0\n"
-        "for top in ('gfnet', 'gfnet_export', 'gfnet_benchmark'):\n"
-        "    package = importlib.import_module(top)\n"
-        "    assert package.__file__.startswith(sys.prefix), package.__file__\n"
-        "    for module in pkgutil.walk_packages(package.__path__, top + '.'):\n"
-        "        importlib.import_module(module.name)\n"
-        "        count += 1\n"
-        "print(count)\n"
-    )
-    assert int(run_clean([clean / "python", "-c", code], tmp_path)) > 40
-
-
-def test_the_installed_command_runs(clean, tmp_path):
-    assert "0.1.0" in run_clean([clean / "gfnet", "--version"], tmp_path)
-
-
-def test_the_published_figures_come_along(clean, tmp_path):
-    code = (
-        "import sys\n"
-        "from gfnet_benchmark.published import FIGURES, REFERENCE, read_pieces\n"
-        "assert str(REFERENCE).startswith(sys.prefix), REFERENCE\n"
-        "print(sum(len(read_pieces(REFERENCE / source.latency)) for source in FIGURES.values()))\n"
-    )
-    assert int(run_clean([clean / "python", "-c", code], tmp_path)) == 5
+    code = "import sys, gfnet_benchmark.published as p; print(p.__file__.startswith(sys.prefix), p.REFERENCE.is_dir())"
+    assert run(python, "-c", code).stdout == "True True\n"
+    assert "0.1.0" in run(python.with_name("gfnet"), "--version").stdout
+    for command, extra in every_command.items():
+        ran = run(python.with_name("gfnet"), *command)
+        if extra is None:
+            assert ran.exit_code == 0, (command, ran)
+        else:
+            assert names_extra(ran) == extra, command

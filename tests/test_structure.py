@@ -101,6 +101,36 @@ def test_setup_cfg_lists_every_package():
     assert listed == DATA | {name for name, path in MODULES.items() if path.name == "__init__.py"}
 
 
+SAID_RAW = {
+    "gfnet.console": "is the door",
+    "gfnet.measurement": "prints the JSON Schema",
+    "gfnet_export.manifest": "prints the JSON Schema",
+}
+
+
+def test_what_commands_say_goes_through_one_door():
+    """Names of files and classes may hold what a terminal obeys; :func:`gfnet.console.say` escapes it."""
+    for name, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and name not in SAID_RAW:
+                raw = ast.unparse(node.func) in ("print", "click.echo", "click.secho", "echo", "secho")
+                assert not raw or isinstance(node.args[0], ast.Constant), f"{path}:{node.lineno}: use gfnet.console.say"
+
+
+def test_tables_are_lines_whose_breaks_are_meant():
+    for path in MODULES.values():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef) and node.name.endswith("_table"):
+                assert node.returns is not None, path
+                assert ast.unparse(node.returns) == "Lines", f"{path}: {node.name} must be made by as_lines"
+
+
+def test_csv_is_written_in_one_place():
+    for name, path in MODULES.items():
+        text = path.read_text()
+        assert name == "gfnet.escaping" or not ("csv.writer" in text or "DictWriter" in text), path
+
+
 def test_every_module_says_what_it_is():
     silent = [name for name, path in MODULES.items() if not ast.get_docstring(ast.parse(path.read_text()))]
     assert not silent

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gfnet.errors import DataError
+from gfnet.escaping import Lines
 from gfnet.measurement import Ratio, Result, Subject, cumulative_latency
 from gfnet_benchmark.curves import exits_text
 from gfnet_benchmark.reliability import doubts
@@ -59,7 +60,7 @@ def changes(old: Result, new: Result) -> tuple[Change, ...]:
     return tuple(found)
 
 
-def change_table(found: Sequence[Change], limit: float) -> str:
+def change_table(found: Sequence[Change], limit: float) -> Lines:
     """Changes as lines of text; those above ``limit`` are marked."""
     rows = [("ratio to the baseline of the same run", "old", "new", "new / old", "")]
     for change in found:
@@ -68,7 +69,7 @@ def change_table(found: Sequence[Change], limit: float) -> str:
     return aligned(rows)
 
 
-def comparison_table(results: Sequence[tuple[str, Result]]) -> str:
+def comparison_table(results: Sequence[tuple[str, Result]]) -> Lines:
     """Devices, units and precisions side by side, a row each."""
     steps = max(len(subject.stops) for _, result in results for subject in result.subjects)
     head = ("result", "subject", "device", "units", "threads", "precision")

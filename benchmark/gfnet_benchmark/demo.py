@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gfnet.checkpoint import Checkpoint, load_checkpoint
+from gfnet.console import say
 from gfnet.cost import encoder_macs
 from gfnet.data import FolderSplit, open_splits
 from gfnet.data.batches import Batches, PixelDataset
@@ -161,7 +161,7 @@ def run_demo(out: Path, *, seed: int = 0, overwrite: bool = False, config: DemoC
     write_report(out / "report.html", facts)
     summary = facts.to_dict()
     write_json(out / "demo.json", summary)
-    print(f"demo done in {steps.minutes:.1f} minutes", file=sys.stderr)
+    say(f"demo done in {steps.minutes:.1f} minutes", err=True)
     return summary
 
 
@@ -179,7 +179,7 @@ class _Announcer:
     def announce(self, what: str) -> None:
         """Begin the next step."""
         self.done += 1
-        print(f"[{self.done}/{self.total}] {what} ({self.minutes:.1f} min so far)", file=sys.stderr, flush=True)
+        say(f"[{self.done}/{self.total}] {what} ({self.minutes:.1f} min so far)", err=True)
 
 
 def _check_room(out: Path, run: RunFolder, overwrite: bool) -> None:

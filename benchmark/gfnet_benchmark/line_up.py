@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from gfnet.console import say
 from gfnet.errors import BundleError, DataError, ImageError
+from gfnet.extras import missing_package
 from gfnet.images import load_image
 from gfnet.shipped import shipped_network
 from gfnet_benchmark.contenders import Entry, Settings, network_name
@@ -106,9 +107,12 @@ def open_bundles(sources: Sequence[str], images: Sequence[Path], folder: Path) -
         else:
             try:
                 from gfnet_benchmark.named_networks import named_bundle
-            except ImportError:
+            except ModuleNotFoundError as error:
+                missing = missing_package(error.name or "", "onnx")
+                if missing is None:
+                    raise
                 raise BundleError(
-                    f"{source}: no such bundle folder; a network's name needs torch to export it"
+                    f"{source}: no such bundle folder; to export a network by its name {missing}"
                 ) from None
             photos = _readable(images, CALIBRATED_ON) if ":int8" in source else ()
             opened.append(named_bundle(source, folder, photos))
@@ -120,8 +124,11 @@ def _baselines(
 ) -> list[Entry]:
     try:
         from gfnet_benchmark.baselines import baseline_entry, default_baselines
-    except ImportError as error:  # there is nothing to make a baseline with; a file can be given all the same
-        print(f"gfnet: no baseline of our own: it needs gfnet[onnx] ({error})", file=sys.stderr)
+    except ModuleNotFoundError as error:  # there is nothing to make a baseline with; a file can be given all the same
+        missing = missing_package(error.name or "", "onnx")
+        if missing is None or curve:
+            raise
+        say(f"gfnet: no baseline of our own: {missing}", err=True)
         return [Entry(Path(spec).stem, Path(spec)) for spec in specs]
     known = {_spec_of(open_bundle(spec).manifest) for spec in specs if is_bundle(spec)}
     wanted = [*specs, *(spec for spec in default_baselines(bundles, curve=curve) if spec not in known)]

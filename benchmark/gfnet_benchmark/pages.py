@@ -21,4 +21,5 @@ def render(template: str, **values: Any) -> str:
     # Inside of a script element nothing ends it but this sequence.
     environment.filters["safe_json"] = lambda text: Markup(text.replace("<", "\\u003c"))
     environment.filters["ms"] = lambda value: f"{value:.3f}"
-    return environment.get_template(template).render(**values)
+    page = environment.get_template(template).render(**values)
+    return page.encode("utf-8", "backslashreplace").decode("utf-8")  # names of files need not be UTF-8

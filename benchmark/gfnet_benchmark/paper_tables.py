@@ -6,12 +6,13 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+from gfnet.escaping import Lines, as_lines
 from gfnet_benchmark.devices import DeviceCurve
 from gfnet_benchmark.paper import NOT_REPRODUCED, FigureFit, PieceFit, Ratio, exit_shares, mean_ratio
 from gfnet_benchmark.published import Marker
 
 
-def paper_table(figure: FigureFit, curves: Sequence[DeviceCurve] = ()) -> str:
+def paper_table(figure: FigureFit, curves: Sequence[DeviceCurve] = ()) -> Lines:
     """Lengths and exit rule of every piece, ratios of the figure and of every device, and what nobody can check."""
     source = figure.source
     width = max(len(fit.piece.network) for fit in figure.pieces)
@@ -32,7 +33,7 @@ def paper_table(figure: FigureFit, curves: Sequence[DeviceCurve] = ()) -> str:
     lines += ["", *_ratio_lines(figure.ratios, "published")]
     for curve in curves:
         lines += ["", *_device_lines(figure, curve)]
-    return "\n".join([*lines, "", "not reproduced here:", *(f"  {reason}" for reason in NOT_REPRODUCED)])
+    return as_lines([*lines, "", "not reproduced here:", *(f"  {reason}" for reason in NOT_REPRODUCED)])
 
 
 def paper_result(figure: FigureFit, curves: Sequence[DeviceCurve] = ()) -> dict[str, Any]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from gfnet.errors import DataError
+from gfnet.escaping import csv_text, markdown, printable
 from gfnet.files import write_bytes, write_text
 from gfnet.measurement import Result, read_result
 from gfnet_benchmark.agreement import agreements
@@ -124,15 +123,16 @@ def _page(results: Sequence[tuple[str, Result]], published: Sequence[Behind]) ->
 def _markdown(results: Sequence[tuple[str, Result]]) -> str:
     lines = []
     for label, result in results:
-        lines += [f"## {label}", ""]
+        lines += [f"## {markdown(label)}", ""]
         for rows, left in ((step_rows(result), 2), (whole_rows(result), 2), (match_rows(result), 2)):
             if len(rows) > 1:
                 rule = tuple("---" if index < left else "---:" for index in range(len(rows[0])))
-                cells = [[cell.replace("|", r"\|") for cell in row] for row in (rows[0], rule, *rows[1:])]
-                lines += ["| " + " | ".join(row) + " |" for row in cells] + [""]
-        lines += [f"{machine_text(result)}. {result.images} images, {result.rounds} rounds, {result.created}.", ""]
-        lines += [f"**Unreliable:** {reason}.  " for reason in doubts(result)]
-        lines += ["", "```", repeat_text(result), "```", ""]
+                cells = [[markdown(cell) for cell in row] for row in rows]
+                lines += ["| " + " | ".join(row) + " |" for row in (cells[0], rule, *cells[1:])] + [""]
+        about = f"{machine_text(result)}. {result.images} images, {result.rounds} rounds, {result.created}."
+        lines += [markdown(about), ""]
+        lines += [f"**Unreliable:** {markdown(reason)}.  " for reason in doubts(result)]
+        lines += ["", f"    {printable(repeat_text(result))}", ""]  # indented: no text of one line ends such a block
     agreed = agreements(results)
     if agreed:
         lines += [
@@ -142,7 +142,7 @@ def _markdown(results: Sequence[tuple[str, Result]]) -> str:
             "| --- | --- | ---: | ---: | ---: |",
         ]
         lines += [
-            f"| {one.first} | {one.second} | {one.images} | {one.same_label:.1f} | "
+            f"| {markdown(one.first)} | {markdown(one.second)} | {one.images} | {one.same_label:.1f} | "
             + ("other thresholds |" if one.same_exit is None else f"{one.same_exit:.1f} |")
             for one in agreed
         ]
@@ -158,9 +158,7 @@ _COLUMNS = (
 
 def _csv(results: Sequence[tuple[str, Result]]) -> str:
     """A row for everything that was timed."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, _COLUMNS, restval="", lineterminator="\n")
-    writer.writeheader()
+    rows = []
     for label, result in results:
         for subject in result.subjects:
             about = {
@@ -192,5 +190,5 @@ def _csv(results: Sequence[tuple[str, Result]]) -> str:
                     row["typical_ms"] = typical_ms
                 if top1 is not None:
                     row["top1"] = top1
-                writer.writerow(row)
-    return buffer.getvalue()
+                rows.append([row.get(name) for name in _COLUMNS])
+    return csv_text(_COLUMNS, rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gfnet.escaping import Lines, as_lines, printable
 from gfnet.measurement import Loop, Match, Ratio, Result, Stop, Subject, Timing
 from gfnet_benchmark.break_even import shares_to_beat
 from gfnet_benchmark.curves import exits_text
@@ -12,22 +13,23 @@ from gfnet_benchmark.reliability import doubts, measured_over_modelled
 _OF = "of the baseline [95 %]"
 
 
-def result_table(result: Result) -> str:
+def result_table(result: Result) -> Lines:
     """Everything that a person wants to know of a run, in sections."""
     sections = [
         _table(step_rows(result), left=2),
-        "\n".join([aligned(whole_rows(result), left=2), *_gaps(result)]),
+        as_lines([aligned(whole_rows(result), left=2), *_gaps(result)]),
         _table(match_rows(result), left=2),
         _table(_break_even(result)),
         _table(_cold(result)),
         _table(_settings(result), left=3),
         _about(result),
     ]
-    return "\n\n".join(section for section in sections if section)
+    return as_lines([part for section in sections if section for part in ("", section)][1:])
 
 
-def aligned(rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
+def aligned(rows: Sequence[Sequence[str]], *, left: int = 1) -> Lines:
     """Rows of cells in columns; the first ``left`` are flush left, the others flush right."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
@@ -36,7 +38,7 @@ def aligned(rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
             for index, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
+    return as_lines(lines)
 
 
 def ratio_text(ratio: Ratio | None) -> str:
@@ -44,8 +46,8 @@ def ratio_text(ratio: Ratio | None) -> str:
     return "" if ratio is None else f"{ratio.value:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]"
 
 
-def _table(rows: Sequence[tuple[str, ...]], *, left: int = 1) -> str:
-    return aligned(rows, left=left) if len(rows) > 1 else ""
+def _table(rows: Sequence[tuple[str, ...]], *, left: int = 1) -> Lines:
+    return aligned(rows, left=left) if len(rows) > 1 else Lines()
 
 
 def step_rows(result: Result) -> list[tuple[str, ...]]:
@@ -190,7 +192,7 @@ def runtime_text(subject: Subject) -> str:
     return f"{runtime.name} {runtime.version}, {runtime.compute_units}{threads}{settings}"
 
 
-def _about(result: Result) -> str:
+def _about(result: Result) -> Lines:
     lines = [machine_text(result), *dict.fromkeys(runtime_text(subject) for subject in result.subjects)]
     lines.append(
         f"{result.images} images, {result.rounds} rounds after {result.warmup_rounds} of warm-up, interleaved, "
@@ -199,7 +201,7 @@ def _about(result: Result) -> str:
         + ("" if result.harness_us is None else f"; measuring adds {result.harness_us:.2f} us to a call")
     )
     lines += [f"UNRELIABLE: {reason}" for reason in doubts(result)]
-    return "\n".join(lines)
+    return as_lines(lines)
 
 
 def repeat_text(result: Result) -> str:

@@ -21,6 +21,7 @@ from torch.profiler import ProfilerActivity, profile, record_function
 from gfnet.config import ModelConfig
 from gfnet.data import open_splits
 from gfnet.data.batches import Batch, PixelDataset, TrainingBatches
+from gfnet.escaping import Lines, as_lines
 from gfnet.model import GFNet, default_device
 from gfnet.patches import patch_origins
 from gfnet.training.learner import Learner
@@ -160,7 +161,7 @@ def profile_shares(learner: Learner, batch: Batch) -> dict[str, float]:
     return {part: value / max(total_us, measured) for part, value in spent.items()}
 
 
-def timing_table(timing: TrainTiming) -> str:
+def timing_table(timing: TrainTiming) -> Lines:
     """A timing as lines of text."""
     lines = [
         f"{timing.network}, stage {timing.stage}, batch {timing.batch_size}, {timing.device}, "
@@ -170,7 +171,7 @@ def timing_table(timing: TrainTiming) -> str:
     ]
     shares = sorted(timing.shares.items(), key=lambda item: -item[1])
     lines.append("  " + ", ".join(f"{part} {100 * share:.1f} %" for part, share in shares))
-    return "\n".join(lines)
+    return as_lines(lines)
 
 
 def _learner(config: ModelConfig, stage: int, device: torch.device, amp: Amp) -> Learner:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from gfnet.coverage import Coverage
-from gfnet.errors import GFNetError
+from gfnet.extras import require
 from gfnet.files import atomic_folder
 from gfnet.heatmap import draw_heatmap
 from gfnet.predictor import Predictor
@@ -163,10 +163,9 @@ def render_page(gallery: Gallery) -> str:
 
 
 def _template() -> jinja2.Template:
-    try:
-        import jinja2
-    except ImportError as error:
-        raise GFNetError("jinja2, which writes the page, is not installed; `pip install gfnet[report]`") from error
+    require("jinja2")
+    import jinja2
+
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from gfnet.data.classes import label_photos
+from gfnet.escaping import Lines, as_lines
 from gfnet_export.manifest import Manifest, preprocessing_of
 from gfnet_export.squares import generated_squares, load_squares
 from gfnet_export.verification import Verification
@@ -37,11 +38,11 @@ def read_squares(
     return squares, label_photos(files, manifest.labels, manifest.num_classes, class_map), unreadable
 
 
-def verification_table(found: Verification) -> str:
+def verification_table(found: Verification) -> Lines:
     """What differs, both tables and the gates that were not passed, as text."""
     if found.other_values:
         altered = [f"{finding.runtime} {finding.what}" for finding in found.failures]
-        return f"not the same network: {'; '.join([*found.other_values, *altered])}"
+        return as_lines([f"not the same network: {'; '.join([*found.other_values, *altered])}"])
     lines = ["runtime            subgraph   output        largest       mean   relative    PSNR"]
     for item in found.differences:
         psnr = f"{item.psnr:4.0f} dB" if math.isfinite(item.psnr) else "  equal"
@@ -69,4 +70,4 @@ def verification_table(found: Verification) -> str:
     near = f", patches within {gates.shift} px" if gates.shift else ""
     told = f"relative difference at most {gates.difference:g}; same {least} at least{near}"
     ends = {"passed": "all gates passed", "failed": "failed; the gates were", "undecided": "undecided; the gates were"}
-    return "\n".join([*lines, f"{ends[found.outcome]}: {told}"])
+    return as_lines([*lines, f"{ends[found.outcome]}: {told}"])

@@ -127,6 +127,7 @@ def _official_config(
     steps: int | None,
 ) -> ModelConfig:
     """What the file says of its network, completed by the caller, then by the shapes of its tensors."""
+    asked = {"arch": arch, "patch-size": patch_size, "steps": steps}
     told = _first(content.get("model_name"), arch)
     arch = _recognise_arch(path, components["model_state_dict"]) if told is None else told
     if not isinstance(arch, str) or arch not in OFFICIAL_ARCHS:
@@ -145,6 +146,11 @@ def _official_config(
             f"{path}: patch_size or flops is damaged ({one_line(error)}); copy the file again"
         ) from error
     steps = len(flops) or steps or released[0].steps
+    for (option, value), found in zip(asked.items(), (arch, patch_size, steps), strict=True):
+        if value not in (None, found):
+            raise CheckpointError(
+                f"{path}: says itself that its {option} is {found}, not {value}; leave out --{option}"
+            )
     head = next((v for k, v in components["fc"].items() if k in ("fc.weight", "fc_2.weight")), None)
     num_classes = int(head.shape[0]) if isinstance(head, Tensor) and head.ndim == 2 else None
     return model_config(arch, patch_size, steps, num_classes=num_classes)

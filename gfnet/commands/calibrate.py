@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from gfnet.cli import OutputFile, classes_option, json_option, report_unreadable, write_result
+from gfnet.console import say
 
 
 @click.command()
@@ -51,8 +52,8 @@ def calibrate(
     calibrated, calibration = calibrate_checkpoint(
         loaded, data, split=split, images=images, solver=solver, batch_size=batch_size, class_map=class_map
     )
-    click.echo(calibration_table(calibration))
+    say(calibration_table(calibration))
     save_checkpoint(out, calibrated)
-    click.echo(f"saved {out}")
+    say(f"saved {out}")
     write_result(json_path, calibration_result(calibration))
     report_unreadable(calibration.unreadable)

@@ -7,7 +7,17 @@ from typing import Any
 
 import click
 
-from gfnet.cli import OutputFile, classes_option, json_option, official_options, report_unreadable, write_result
+from gfnet.cli import (
+    OutputFile,
+    classes_option,
+    given,
+    json_option,
+    official_options,
+    refuse_unless,
+    report_unreadable,
+    write_result,
+)
+from gfnet.console import say
 
 
 @click.command()
@@ -99,6 +109,10 @@ def evaluate(
     from gfnet.model import default_device
     from gfnet.summary import evaluation_result, report_table
 
+    refuse_unless(patches == "random", "with --patches random", "seed")
+    refuse_unless(thresholds != "saved", "where thresholds are searched for", "solver", "search_split", "search_images")
+    if given("solver") and thresholds == "auto":
+        thresholds = "search"
     if save is not None and patches != "policy":
         raise click.UsageError(f"--save keeps what the network achieves by itself; not with --patches {patches}")
     multiply_adds = None if budget is None else parse_budget(budget)
@@ -138,11 +152,11 @@ def evaluate(
         search=measured.search,
         step_ms=step_ms,
     )
-    click.echo(report_table(report))
+    say(report_table(report))
     write_result(json_path, evaluation_result(report))
     if report_dir is not None:
         write_report_files(report_dir, report)
-        click.echo(f"wrote the report to {report_dir}")
+        say(f"wrote the report to {report_dir}")
     if save is not None:
         save_checkpoint(save, dataclasses.replace(loaded, evaluation=evaluation))
     report_unreadable(measured.unreadable)

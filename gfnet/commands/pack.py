@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from gfnet.cli import OutputFolder, json_option, report_unreadable, write_result
+from gfnet.console import say
 
 
 @click.command()
@@ -43,7 +44,7 @@ def pack(
         strict=strict,
     )
     for split in splits:
-        click.echo(
+        say(
             f"{out}: {split.images} {split.name} images of {len(classes)} classes, shards: {split.shards}, "
             f"{split.bytes / 1e6:.1f} MB"
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gfnet.cli import OutputFolder, json_option, report_unreadable, write_result
+from gfnet.console import say
 
 if TYPE_CHECKING:
     from gfnet.data.preparing import Prepared
@@ -90,7 +91,7 @@ def _report(
 
     classes, splits = prepared
     for split in splits:
-        click.echo(f"{out}: {split.images} {split.name} images of {split.classes} classes")
+        say(f"{out}: {split.images} {split.name} images of {split.classes} classes")
     write_result(
         json_path,
         {

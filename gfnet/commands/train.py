@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from gfnet.cli import classes_option, json_option, write_result
+from gfnet.cli import classes_option, json_option, refuse_unless, write_result
+from gfnet.console import say
 
 # Where each option goes in the run's configuration.
 _PLACES = {
@@ -38,6 +39,12 @@ _PLACES = {
         )
     },
 }
+_STAGES_OF = (
+    ({0}, "to stage 0", ("initial_lr",)),
+    ({1, 3}, "to stages 1 and 3", ("encoder_lr", "classifier_lr", "freeze_bn")),
+    ({2}, "to stage 2", ("policy_lr", "reward")),
+)
+"""Options of some stages alone; those of a whole recipe, whichever stages are run, go into --config or --set."""
 _NUMBERS = {"epochs": (4, int), "classifier_lr": (2, float)}
 
 
@@ -114,23 +121,27 @@ def train(
     """
     from gfnet.training.interruption import Stopped
     from gfnet.training.launch import launch, plan
-    from gfnet.training.settings import merge, parse_assignment, read_options
+    from gfnet.training.settings import merge, parse_assignment, parse_stages, read_options
 
     options = merge(
         read_options(config) if config else {},
         *(parse_assignment(assignment) for assignment in assignments),
         *(_nested(_PLACES[name], _value(name, value)) for name, value in given.items() if value is not None),
     )
+    stages = set(parse_stages(options.get("stages", "all")))
+    for needed, told, names in _STAGES_OF:
+        refuse_unless(stages & needed, told, *names)
+    refuse_unless(not dry_run, "to a run that is started", "resume")
     if dry_run:
         resolved = plan(out, options)
-        click.echo(resolved.to_yaml(), nl=False)
+        say(*resolved.to_yaml().splitlines())
         write_result(json_path, resolved.to_dict())
         return
     try:
         checkpoint, reports = launch(out, options, resume=resume, overwrite=overwrite)
     except Stopped as stop:
         if os.environ.get("RANK", "0") == "0":  # all ranks stop together
-            click.echo(f"gfnet: stopped by {stop}; go on with `gfnet train --resume --out {out}`", err=True)
+            say(f"gfnet: stopped by {stop}; go on with `gfnet train --resume --out {out}`", err=True)
         sys.exit(stop.exit_code)
     if not reports:
         return
@@ -139,11 +150,11 @@ def train(
     from gfnet.training.run_folder import RunFolder
 
     assert checkpoint.evaluation is not None
-    click.echo(evaluation_table(checkpoint.evaluation))
+    say(evaluation_table(checkpoint.evaluation))
     skipped = skipped_batches(RunFolder(out).metrics)
     for epoch in skipped:
-        click.echo(f"stage {epoch['stage']}, epoch {epoch['epoch']}: batches skipped: {epoch['skipped']}")
-    click.echo(f"saved {out / 'model.safetensors'}")
+        say(f"stage {epoch['stage']}, epoch {epoch['epoch']}: batches skipped: {epoch['skipped']}")
+    say(f"saved {out / 'model.safetensors'}")
     write_result(json_path, {**describe_checkpoint(checkpoint, checkpoint.evaluation.macs), "skipped": skipped})
 
 

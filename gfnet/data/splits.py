@@ -263,6 +263,8 @@ def open_named_split(data: str | Path, name: str, val_data: str | Path | None = 
     """
     data = Path(data)
     if name == "val" and val_data is not None:
+        if data.is_dir() and ((data / name).is_dir() or _in_shards(data, name)):
+            raise DataError(f"{data}: has a validation split itself; leave out --val-data")
         return _open_shards(Path(val_data), name)
     if not _in_shards(data, name):
         if name == "val" and _in_shards(data, "train"):

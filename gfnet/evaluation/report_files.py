@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Iterator, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
-from gfnet.errors import ConfigError
+from gfnet.escaping import csv_text
 from gfnet.evaluation.report import EvaluationReport
+from gfnet.extras import require
 from gfnet.files import check_files, record_files, write_text
 
 _KIND = "evaluation report"
@@ -21,12 +19,11 @@ def check_report(folder: Path) -> None:
     """Fail now rather than after the evaluation.
 
     Raises:
-        GFNetError: ``folder`` is a file, or has files of a report's names that no report wrote.
-        ConfigError: the charts' library is missing.
+        GFNetError: ``folder`` is a file, or has files of a report's names that no report wrote; the charts' library
+            is missing.
     """
     check_files(folder, _FILES, _KIND)
-    if find_spec("matplotlib") is None:
-        raise ConfigError("--report draws charts with matplotlib, which is missing; run `pip install gfnet[report]`")
+    require("matplotlib")
 
 
 def write_report_files(folder: Path, report: EvaluationReport) -> list[Path]:
@@ -61,7 +58,7 @@ def write_report_files(folder: Path, report: EvaluationReport) -> list[Path]:
     written = []
     for name, (header, rows) in tables.items():
         written.append(folder / f"{name}.csv")
-        write_text(written[-1], _csv_text(header, rows))
+        write_text(written[-1], csv_text(header, rows))
     for name, draw in (
         ("curve", charts.accuracy_against_cost),
         ("calibration", charts.reliability),
@@ -69,15 +66,6 @@ def write_report_files(folder: Path, report: EvaluationReport) -> list[Path]:
         written.append(folder / f"{name}.png")
         charts.write_png(written[-1], draw, report)
     return written
-
-
-def _csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Comma-separated lines; an unknown value is an empty cell."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def _curve_header(steps: int) -> tuple[str, ...]:

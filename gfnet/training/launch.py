@@ -15,6 +15,7 @@ import torch
 from gfnet.backbones import create_encoder
 from gfnet.checkpoint import Checkpoint, TrainingState, load_checkpoint
 from gfnet.config import ModelConfig, model_config
+from gfnet.console import say
 from gfnet.data import Split, open_dataset
 from gfnet.data.classes import pair_split
 from gfnet.distributed import current_ranks, gather, on_all_ranks, process_group, restarts
@@ -87,7 +88,7 @@ def launch(out: Path, options: Options, *, resume: bool = False, overwrite: bool
         _check_alike(start)
         if start.state is not None and start.state.values["finished"] and folder.result.is_file():
             if ranks.is_first:
-                print(f"gfnet: {out}: finished already", file=sys.stderr)
+                say(f"gfnet: {out}: finished already", err=True)
             return load_checkpoint(folder.result), ranks.is_first
         trainer = on_all_ranks(lambda: _make_trainer(start, folder))
         if start.state is None:
@@ -153,6 +154,10 @@ def _stored_options(folder: RunFolder, options: Options) -> Options:
     if missing:
         raise ConfigError(f"{folder.config}: says nothing about {missing[0]}; restore the file, or use --overwrite")
     check_options(stored)
+    for name in STARTS:
+        if options.get(name) not in (None, stored.get(name)):
+            began = stored.get(name) or "nothing"
+            raise ConfigError(f"{name} is {began} in the run in {folder.path}, not {options[name]}; leave it out")
     for section in ("model", "recipe"):
         refuse_changes(options.get(section) or {}, stored[section], section, f"the run in {folder.path}")
     if options.get("stages") is not None:
@@ -264,7 +269,7 @@ def _starting_model(config: RunConfig, folder: RunFolder) -> GFNet:
     if config.stages[0] == 0 and not config.recipe.epochs[0] and both_encoders_given(config.to_dict()):
         notes.append("stage 0 takes no epochs, since both encoders come from files; --epochs says otherwise")
     for note in notes if folder.writes else ():
-        print(f"gfnet: {note}", file=sys.stderr)
+        say(f"gfnet: {note}", err=True)
     return model
 
 

@@ -6,7 +6,6 @@ import json
 import math
 import os
 import shutil
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gfnet.checkpoint import Checkpoint, TrainingState, load_checkpoint, save_checkpoint
+from gfnet.console import say
 from gfnet.errors import CheckpointError, TrainingError
 from gfnet.files import atomic_file, check_files, has_record, record_files, remove_stale, write_text
 from gfnet.locks import LockedError, lock_file
@@ -171,7 +171,7 @@ class RunFolder:
                 problems.append(str(error))
                 continue
             if problems and self.writes:
-                print(f"gfnet: {problems[0]}; going on from {path.name}", file=sys.stderr)
+                say(f"gfnet: {problems[0]}; going on from {path.name}", err=True)
                 with suppress(FileNotFoundError):
                     os.replace(self.last, self.path / "damaged.safetensors")  # else the next save makes it `previous`
             return loaded

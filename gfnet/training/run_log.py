@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from gfnet.console import say
 from gfnet.training.learner import IterationResult, Learner
 from gfnet.training.position import Position
 from gfnet.training.run_folder import RunFolder
@@ -95,7 +96,7 @@ class RunLog:
         except Exception as error:
             if what not in self._complained:
                 self._complained.add(what)
-                print(f"gfnet: {what} could not be written ({error}); training goes on", file=sys.stderr)
+                say(f"gfnet: {what} could not be written ({error}); training goes on", err=True)
 
     def __enter__(self) -> RunLog:
         return self

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -20,6 +19,7 @@ import torch
 from timm.layers import convert_sync_batchnorm
 
 from gfnet.checkpoint import Checkpoint, TrainingState
+from gfnet.console import say
 from gfnet.cost import cumulative_macs, encoder_macs
 from gfnet.data import Split
 from gfnet.data.batches import Batch, PixelDataset, TrainingBatches
@@ -130,7 +130,7 @@ class Trainer:
             if self.ranks.is_first:
                 place = f"stage {position.stage}, epoch {position.epoch + 1}, after iteration {position.iteration}"
                 done = position.stage > self.stages[-1]
-                print(f"gfnet: goes on {'with the evaluation' if done else f'in {place}'}", file=sys.stderr)
+                say(f"gfnet: goes on {'with the evaluation' if done else f'in {place}'}", err=True)
             self.folder.truncate_metrics(state.values["metrics_bytes"])
             self.folder.remove_leftovers()
         with self.interruption, RunLog(self.folder, position.iteration) as self._log:
@@ -247,7 +247,7 @@ class Trainer:
             )
         if self.ranks.is_first:
             told = f"number {position.skipped}, {position.epoch_skipped} of the epoch's {batches}"
-            print(f"gfnet: {what}; batch skipped ({told})", file=sys.stderr)
+            say(f"gfnet: {what}; batch skipped ({told})", err=True)
 
     def _validate(self, position: Position, learner: Learner) -> None:
         """Accuracy on the validation split, as far as this stage has trained the network."""
@@ -267,7 +267,7 @@ class Trainer:
         self._log.validation(position, top1)
         if self.ranks.is_first:
             shown = " ".join(f"{value:.1f}" for value in top1)
-            print(f"stage {position.stage}, epoch {position.epoch + 1}: validation top-1 {shown} %", file=sys.stderr)
+            say(f"stage {position.stage}, epoch {position.epoch + 1}: validation top-1 {shown} %", err=True)
         mean = sum(top1) / len(top1)
         if position.best is None or mean > position.best:
             position.best = mean
@@ -298,7 +298,7 @@ class Trainer:
         for message in messages:
             if message not in self.unreadable:
                 self.unreadable[message] = None
-                print(f"gfnet: skipped {message}", file=sys.stderr)
+                say(f"gfnet: skipped {message}", err=True)
 
     def _save_is_due(self, position: Position) -> bool:
         every = self.execution.save_every

@@ -1,19 +1,22 @@
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
 import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from gfnet.checkpoint import load_checkpoint
+from gfnet.checkpoint import load_checkpoint, save_checkpoint
 from gfnet.files import RECORD
 from network_support import READABLE, UNREADABLE, gfnet, one_line
 
@@ -414,3 +417,173 @@ def test_sigterm_leaves_nothing_half_written(place):
     assert process.returncode == 143, errors
     assert "gfnet: stopped by SIGTERM; nothing half-written is left" in errors
     assert sorted(path.name for path in place.iterdir()) == before
+
+
+UNUSED = {
+    "arch of an own checkpoint": (("info", "{checkpoint}", "--arch", "resnet50"), "leave out --arch"),
+    "steps and arch": (
+        ("evaluate", "{checkpoint}", "--data", "{scenes}", "--steps", "5", "--arch", "resnet50"),
+        "leave out --arch and --steps",
+    ),
+    "patch size of a shipped network": (("info", "groceries", "--patch-size", "96"), "leave out --patch-size"),
+    "arch of a bundle": (("predict", "{bundle}", "{scenes}/val", "--arch", "resnet50"), "leave out --arch"),
+    "arch on export": (
+        ("export", "onnx", "{checkpoint}", "--out", "{tmp}/x", "--arch", "resnet50"),
+        "leave out --arch",
+    ),
+    "arch on verify": (("verify", "{bundle}", "--against", "{checkpoint}", "--steps", "3"), "leave out --steps"),
+    "provider of a checkpoint": (("predict", "{checkpoint}", "{scenes}/val", "--provider", "cpu"), "ONNX bundles"),
+    "logits without JSON": (
+        ("predict", "{checkpoint}", "{scenes}/val", "--logits"),
+        "--logits applies only with --json",
+    ),
+    "ranges in float32": (
+        ("export", "onnx", "{checkpoint}", "--out", "{tmp}/x", "--ranges", "entropy"),
+        "--ranges applies only to --precision int8",
+    ),
+    "calibration limit in float16": (
+        ("export", "onnx", "{checkpoint}", "--out", "{tmp}/x", "--precision", "fp16", "--calibration-limit", "9"),
+        "--calibration-limit applies only to --precision int8",
+    ),
+    "calibration of weights": (
+        ("export", "coreml", "{checkpoint}", "--out", "{tmp}/x", "--compress", "int8", "--calibration", "{scenes}/val"),
+        "--calibration applies only to --compress w8a8",
+    ),
+    "seed without random patches": (
+        ("evaluate", "{checkpoint}", "--data", "{scenes}", "--seed", "3"),
+        "--seed applies only with --patches random",
+    ),
+    "solver of saved thresholds": (
+        ("evaluate", "{checkpoint}", "--data", "{scenes}", "--thresholds", "saved", "--solver", "geometric"),
+        "--solver applies only where thresholds are searched for",
+    ),
+    "search of saved thresholds": (
+        ("evaluate", "{checkpoint}", "--data", "{scenes}", "--thresholds", "saved", "--search-images", "5"),
+        "--search-images applies only where",
+    ),
+    "validation shards of a folder that has val": (
+        ("evaluate", "{checkpoint}", "--data", "{scenes}", "--val-data", "{tmp}/val.tar"),
+        "leave out --val-data",
+    ),
+    "prefix of our own layout": (
+        ("convert", "{checkpoint}", "{tmp}/x.safetensors", "--no-prefix"),
+        "--prefix/--no-prefix applies only to a new file in the official layout",
+    ),
+    "policy's rate in stage 1": (
+        ("train", "--data", "{scenes}", "--out", "{tmp}/run", "--stage", "1", "--policy-lr", "1e-3"),
+        "--policy-lr applies only to stage 2",
+    ),
+    "first rate in stage 3": (
+        ("train", "--data", "{scenes}", "--out", "{tmp}/run", "--stage", "3", "--initial-lr", "0.1"),
+        "--initial-lr applies only to stage 0",
+    ),
+    "norms in stage 2": (
+        ("train", "--data", "{scenes}", "--out", "{tmp}/run", "--set", "stages=2", "--no-freeze-bn"),
+        "--freeze-bn/--no-freeze-bn applies only to stages 1 and 3",
+    ),
+    "resuming a dry run": (("train", "--data", "{scenes}", "--out", "{tmp}/run", "--dry-run", "--resume"), "--resume"),
+    "more processes than rounds": (
+        ("bench", "onnx", "{bundle}", "--images", "{scenes}/val", "--rounds", "2", "--processes", "3"),
+        "--processes applies only up to the number of --rounds",
+    ),
+    "photos for nothing": (("bench", "core", "--images", "{scenes}/val"), "--images applies only with --checkpoint"),
+    "workers for nothing": (("bench", "train", "--workers", "2"), "--workers applies only with --data"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), UNUSED.values(), ids=UNUSED.keys())
+def test_an_option_that_would_be_ignored_is_refused(arguments, message, checkpoint_file, onnx_bundle, scenes, tmp_path):
+    places = {"checkpoint": checkpoint_file, "scenes": scenes, "bundle": onnx_bundle.folder, "tmp": tmp_path}
+    result = gfnet(*(argument.format(**places) for argument in arguments))
+    assert message in one_line(result)
+    assert not list(tmp_path.iterdir())
+
+
+def test_asking_for_the_usual_solver_asks_for_a_search(checkpoint_file, scenes):
+    asked = ("evaluate", checkpoint_file, "--data", scenes)
+    assert "geometric thresholds, from: train" in gfnet(*asked, "--solver", "geometric").output
+    assert "stored with the network" in gfnet(*asked).output
+
+
+HOSTILE = "\x1b[31mred\ngfnet: \u202eall is well"
+
+
+def test_names_of_files_do_not_act_on_the_terminal(checkpoint_file, scenes, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    shutil.copy(next((scenes / "val" / "star").iterdir()), folder / f"{HOSTILE}.png")
+    (folder / f"{HOSTILE}2.png").write_text("no picture")
+    (folder / os.fsdecode(b"caf\xe9.png")).write_text("no picture")
+    result = gfnet("predict", checkpoint_file, folder, "--json", tmp_path / "out.json")
+    assert result.exit_code == 1
+    assert len(result.stdout.splitlines()) == 1
+    assert r"\x1b[31mred\ngfnet: \u202eall is well.png" in result.stdout
+    assert [line for line in result.stderr.splitlines() if r"caf\udce9.png" in line]
+    assert not {"\x1b", "\u202e"} & set(result.output)
+    assert json.loads((tmp_path / "out.json").read_text())[0]["image"] == str(folder / f"{HOSTILE}.png")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("info", "{bad}"),
+        ("predict", "{bad}", "x.png"),
+        ("synth", "o", "--train", "{bad}"),
+        ("{bad}",),
+        ("info", "--{bad}"),
+    ],
+)
+def test_what_was_typed_does_not_act_on_the_terminal(arguments):
+    told = one_line(gfnet(*(argument.format(bad=HOSTILE) for argument in arguments)))
+    assert not {"\x1b", "\u202e"} & set(told)
+
+
+def test_class_names_do_not_act_on_the_terminal(checkpoint, tmp_path):
+    labels = (HOSTILE, *(checkpoint.labels or ())[1:])
+    save_checkpoint(tmp_path / "hostile.safetensors", dataclasses.replace(checkpoint, labels=labels))
+    result = gfnet("info", tmp_path / "hostile.safetensors")
+    assert result.exit_code == 0
+    assert r"10 (\x1b[31mred\ngfnet: \u202eall is well, " in result.stdout
+
+
+def test_a_reader_that_leaves_is_no_error(checkpoint_file, scenes, tmp_path):
+    read, write = os.pipe()
+    os.close(read)
+    told = tmp_path / "out.json"
+    with open(write, "w") as nobody:
+        done = subprocess.run(
+            [GFNET, "predict", checkpoint_file, scenes / "val", "--json", told],
+            stdout=nobody,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0
+    assert [line for line in done.stderr.splitlines() if not line.startswith("predict: ")] == []
+    assert len(json.loads(told.read_text())) == 40
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("train", "--help"), ("--version",)])
+def test_a_reader_that_leaves_help_is_no_error(arguments):
+    read, write = os.pipe()
+    os.close(read)
+    with open(write, "w") as nobody:
+        done = subprocess.run([GFNET, *arguments], stdout=nobody, stderr=subprocess.PIPE, check=False)
+    assert done.stderr == b""
+    assert done.returncode == 141
+
+
+def test_an_import_of_our_own_that_fails_is_no_missing_package(checkpoint_file, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gfnet.cost", None)
+    with pytest.raises(ModuleNotFoundError):
+        gfnet("info", checkpoint_file)
+
+
+def test_libraries_warn_nobody_but_a_debugger(checkpoint_file, monkeypatch):
+    def warn(*_arguments):
+        warnings.warn("overflow in exp", RuntimeWarning, stacklevel=1)
+        return (1.0, 2.0, 3.0)
+
+    monkeypatch.setattr("gfnet.cost.cumulative_macs", warn)
+    assert gfnet("info", checkpoint_file).stderr == ""
+    assert "RuntimeWarning" in gfnet("--debug", "info", checkpoint_file).stderr

@@ -165,6 +165,29 @@ def test_markdown_has_the_same_tables(files, tmp_path):
         assert len({line.count("|") for line in table.splitlines()}) == 1
 
 
+def test_what_a_result_says_cannot_break_out_of_markdown(tmp_path):
+    name = "<script>|`x`| # [a](b)"
+    said = result(network(name), classifier(), unreliable=(name,), command=f"gfnet {name}")
+    write_report(tmp_path / "report.md", [(name, said)], "md")
+    text = (tmp_path / "report.md").read_text()
+    code = [line for line in text.splitlines() if line.startswith("    ")]
+    prose = [line for line in text.splitlines() if line not in code]
+    assert code == [f"    gfnet {name}"]
+    assert not [line for line in prose if "<script" in line or "](" in line.replace(r"\](", "")]
+    assert all(line.replace(r"\`", "").count("`") == 0 for line in prose)
+    rows = [line.replace(r"\|", "").count("|") for line in prose if line.startswith("| ") and "script" in line]
+    assert rows
+    assert set(rows) <= {line.count("|") for line in prose if line.startswith("| ---")}
+
+
+def test_csv_has_no_formula(tmp_path):
+    write_report(tmp_path / "report.csv", [("=label", result(network("@name"), classifier()))], "csv")
+    rows = list(csv.DictReader((tmp_path / "report.csv").open()))
+    assert rows[0]["result"] == "'=label"
+    assert rows[0]["subject"] == "'@name"
+    assert float(rows[0]["mean_ms"]) > 0
+
+
 def test_csv_has_a_row_for_everything_that_was_timed(files, tmp_path):
     out = tmp_path / "rows.csv"
     assert gfnet("bench", "report", *files, "--out", out).exit_code == 0

@@ -254,7 +254,7 @@ def test_a_bundle_is_visualized_without_torch_and_matplotlib(onnx_bundle, scenes
 
 def test_a_missing_jinja2_is_one_clear_line(checkpoint_file, odd_images, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    with pytest.raises(GFNetError, match=r"pip install gfnet\[report\]"):
+    with pytest.raises(GFNetError, match=r"jinja2, which is not installed; run `pip install \"gfnet\[re"):
         run(checkpoint_file, odd_images, "--out", tmp_path / "out")
     assert not list(tmp_path.iterdir())
 

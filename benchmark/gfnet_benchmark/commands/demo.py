@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from gfnet.cli import json_option, write_result
+from gfnet.cli import json_option, needs_extra, write_result
+from gfnet.console import say
 
 
 @click.command()
@@ -16,8 +17,9 @@ from gfnet.cli import json_option, write_result
 @json_option
 def demo(out: Path, seed: int, overwrite: bool, json_path: Path | None) -> None:
     """The whole job on generated scenes: train, evaluate, export, predict, measure, and one page about it."""
+    needs_extra("all")
     from gfnet_benchmark.demo import run_demo
 
     summary = run_demo(out, seed=seed, overwrite=overwrite)
-    click.echo(f"open {out / 'report.html'}")
+    say(f"open {out / 'report.html'}")
     write_result(json_path, summary)

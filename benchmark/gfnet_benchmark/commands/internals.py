@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from gfnet.cli import classes_option, json_option, write_result
+from gfnet.cli import classes_option, json_option, needs_extra, refuse_unless, write_result
+from gfnet.console import say
 
 
 @click.command()
@@ -19,6 +20,8 @@ from gfnet.cli import classes_option, json_option, write_result
 @json_option
 def core(checkpoint: Path | None, bundle: Path | None, images: Path | None, json_path: Path | None) -> None:
     """The core's hot paths: cropping, threshold search, adaptive evaluation, start of `gfnet predict`, overhead."""
+    needs_extra("all")
+    refuse_unless(checkpoint or bundle, "with --checkpoint or --bundle", "images")
     from gfnet.errors import DataError
     from gfnet.images import every_nth, find_images
     from gfnet_benchmark import core_bench
@@ -44,7 +47,7 @@ def core(checkpoint: Path | None, bundle: Path | None, images: Path | None, json
         results["overhead"] = core_bench.bench_overhead(open_bundle(bundle), files[0])
     for name, figures in results.items():
         for key, value in figures.items():
-            click.echo(f"{name:<18} {key:<28} {value:10.3f}")
+            say(f"{name:<18} {key:<28} {value:10.3f}")
     write_result(json_path, results)
 
 
@@ -76,6 +79,7 @@ def bench_train(
     json_path: Path | None,
 ) -> None:
     """Training iterations on images in memory: images a second, memory, and where the time goes."""
+    refuse_unless(data, "with --data", "workers")
     import torch
 
     from gfnet.config import model_config
@@ -88,12 +92,12 @@ def bench_train(
     results = []
     for stage in stages:
         timing = bench_stage(config, stage, batch_size=batch_size, rounds=rounds, amp=amp, compiled=compiled)
-        click.echo(timing_table(timing))
+        say(timing_table(timing))
         results.append(timing.to_dict())
     loading = None
     if data is not None:
         loading = bench_loading(data, config, batch_size=batch_size, workers=workers)
-        click.echo(f"decoding and augmenting: {loading:.1f} images/s with {workers} workers")
+        say(f"decoding and augmenting: {loading:.1f} images/s with {workers} workers")
     write_result(json_path, {"stages": results, "loading_images_per_second": loading})
 
 
@@ -122,7 +126,7 @@ def solvers(
     loaded = load_checkpoint(checkpoint)
     loaded.model.to(default_device())
     result = bench_solvers(loaded, data / search_split, data / report_split, resamples=resamples, class_map=class_map)
-    click.echo(f"{result['search_images']} images searched in {result['seconds']:.2f} s, {result['images']} compared")
+    say(f"{result['search_images']} images searched in {result['seconds']:.2f} s, {result['images']} compared")
     for name in ("mean_gain", "largest_gain", "largest_loss"):
-        click.echo(f"{name.replace('_', ' '):<14} {result[name]:6.2f} ± {result[name + '_error']:.2f} points of top-1")
+        say(f"{name.replace('_', ' '):<14} {result[name]:6.2f} ± {result[name + '_error']:.2f} points of top-1")
     write_result(json_path, result)

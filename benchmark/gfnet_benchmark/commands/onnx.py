@@ -8,7 +8,17 @@ from typing import Any
 
 import click
 
-from gfnet.cli import classes_option, json_option, report_unreadable, threshold_options, write_result
+from gfnet.cli import (
+    classes_option,
+    given,
+    json_option,
+    needs_extra,
+    refuse_unless,
+    report_unreadable,
+    threshold_options,
+    write_result,
+)
+from gfnet.console import say
 
 
 @click.command()
@@ -67,6 +77,8 @@ def onnx(
     with :PRECISION and +fused behind it in that form. Thresholds, unless given, are those of each
     bundle's most accurate budget.
     """
+    needs_extra("bench")
+    refuse_unless(processes <= rounds, f"up to the number of --rounds, which is {rounds}", "processes")
     import tempfile
     import time
 
@@ -106,7 +118,7 @@ def onnx(
             command=_command(),
             class_map=class_map,
         )
-    click.echo(result_table(result))
+    say(result_table(result))
     write_result(json_path, result.model_dump(mode="json"))
     report_unreadable(list(result.unreadable))
 
@@ -117,7 +129,7 @@ def _command() -> str:
     words = ["gfnet", "bench", "onnx"]
     for parameter in context.command.params:
         value = context.params[parameter.name or ""]
-        if parameter.name == "json_path" or context.get_parameter_source(parameter.name or "") == _DEFAULT:
+        if parameter.name == "json_path" or not given(parameter.name or ""):
             continue
         for one in value if isinstance(value, tuple) else (value,):
             told = Path(str(one)).resolve().name if Path(str(one)).exists() else str(one)
@@ -128,6 +140,3 @@ def _command() -> str:
             else:
                 words += [parameter.opts[0], told]
     return shlex.join((*words, "--json", "RESULT.json"))
-
-
-_DEFAULT = click.core.ParameterSource.DEFAULT

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from gfnet.cli import OutputFile, json_option, write_result
+from gfnet.console import say
 
 
 @click.command()
@@ -25,17 +26,13 @@ def paper(results: tuple[Path, ...], figure: str, out: Path | None, json_path: P
 
     RESULT.json: measured runs of released networks, as `gfnet bench onnx --json` writes them.
     """
-    from gfnet.errors import GFNetError
     from gfnet.measurement import read_result
     from gfnet_benchmark.devices import device_curve, devices_from
     from gfnet_benchmark.paper import count_macs, fit_figure
     from gfnet_benchmark.paper_tables import paper_result, paper_table
 
     devices = [device for path in results for device in devices_from(read_result(path))]
-    try:
-        fitted = fit_figure(figure, count_macs(figure))
-    except ImportError as error:
-        raise GFNetError(f"counting multiply-adds needs gfnet[train] ({error})") from error
+    fitted = fit_figure(figure, count_macs(figure))
     shown = {fit.piece.network for fit in fitted.pieces}
     # Of a run of many networks, those of another figure are not missed; a run of none of this one's is an error.
     curves = [
@@ -45,5 +42,5 @@ def paper(results: tuple[Path, ...], figure: str, out: Path | None, json_path: P
         from gfnet_benchmark.paper_charts import write_chart
 
         write_chart(out, fitted, curves)
-    click.echo(paper_table(fitted, curves))
+    say(paper_table(fitted, curves))
     write_result(json_path, paper_result(fitted, curves))

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from gfnet.cli import OutputFile, json_option, write_result
+from gfnet.cli import OutputFile, json_option, needs_extra, refuse_unless, write_result
+from gfnet.console import say
 
 _RESULTS = click.argument("results", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="RESULT.json...")
 
@@ -32,9 +33,9 @@ def ingest(results: tuple[Path, ...], folder: Path, json_path: Path | None) -> N
 
     kept = keep(results, folder)
     for target, result, new in kept:
-        click.echo(f"{target}{'' if new else '  (was there)'}")
+        say(f"{target}{'' if new else '  (was there)'}")
         for reason in doubts(result):
-            click.echo(f"  UNRELIABLE: {reason}")
+            say(f"  UNRELIABLE: {reason}")
     write_result(
         json_path,
         [{"file": str(target), "new": new, "unreliable": doubts(result)} for target, result, new in kept],
@@ -60,24 +61,24 @@ def compare(results: tuple[Path, ...], fail_above: float | None, json_path: Path
     if fail_above is not None and len(results) != 2:
         raise DataError(f"--fail-above compares two results, OLD and NEW, not {len(results)}")
     labelled = read_labelled(results)
-    click.echo(comparison_table(labelled))
+    say(comparison_table(labelled))
     for label, result in labelled:
         for reason in doubts(result):
-            click.echo(f"{label} is unreliable: {reason}")
+            say(f"{label} is unreliable: {reason}")
     answer: dict[str, Any] = {"results": {label: result.model_dump(mode="json") for label, result in labelled}}
     slower = []
     if fail_above is not None:
         (_, old), (_, new) = labelled
         found = changes(old, new)
         slower = [change for change in found if change.factor > fail_above]
-        click.echo("\n" + change_table(found, fail_above))
+        say("", change_table(found, fail_above))
         answer["changes"] = [
             {"what": one.what, "old": one.old.value, "new": one.new.value, "factor": one.factor} for one in found
         ]
     write_result(json_path, answer)
     if slower:
         worst = max(slower, key=lambda change: change.factor)
-        click.echo(f"gfnet: {worst.what} is {worst.factor:.2f} times as slow as before, to its baseline", err=True)
+        say(f"gfnet: {worst.what} is {worst.factor:.2f} times as slow as before, to its baseline", err=True)
         sys.exit(1)
 
 
@@ -114,7 +115,7 @@ def schedule(devices: tuple[str, ...], networks: tuple[Path, ...], target_ms: fl
     candidates = open_candidates(networks, devices)
     for device in devices:
         for reason in doubts(read_result(split_source(device)[0])):
-            click.echo(f"{device} is unreliable: {reason}", err=True)
+            say(f"{device} is unreliable: {reason}", err=True)
     best, own = best_schedule(candidates, target_ms)
     rows = [("network", "top-1 %", "mean ms", "exits %", "thresholds", "")]
     for candidate, found in zip(candidates, own, strict=True):
@@ -123,12 +124,12 @@ def schedule(devices: tuple[str, ...], networks: tuple[Path, ...], target_ms: fl
         else:
             figures = (f"{found.top1:.2f}", f"{found.mean_ms:.3f}", exits_text(found.exit_distribution))
             rows.append((candidate.name, *figures, thresholds_text(found.thresholds), "best" if found is best else ""))
-    click.echo(aligned(rows))
+    say(aligned(rows))
     given = ",".join(f"{max(value, 0):.9g}" for value in best.thresholds[:-1])
     if given:
         never = all(value > 1 for value in best.thresholds[:-1])
         told = "--all-steps" if never else f"--thresholds {given}"
-        click.echo(f"\ngfnet predict {best.candidate.name} {told} PHOTO")
+        say("", f"gfnet predict {best.candidate.name} {told} PHOTO")
     write_result(
         json_path,
         {
@@ -158,6 +159,7 @@ def report(
     results: tuple[Path, ...], out: Path, form: Any, curve: bool, published: bool, json_path: Path | None
 ) -> None:
     """One self-contained page about one or several results; or Markdown, CSV, a picture."""
+    needs_extra("report")
     from gfnet.errors import DataError
     from gfnet_benchmark.published import published_behind
     from gfnet_benchmark.report import read_labelled, write_curve, write_report
@@ -166,6 +168,7 @@ def report(
     form = form or {"htm": "html"}.get(suffix, suffix)
     if form not in ("html", "md", "csv", "png"):
         raise DataError(f"{out}: no format is called {suffix!r}; name it .html, .md, .csv or .png, or pass --format")
+    refuse_unless(form in ("html", "png"), "to .html and .png", "published")
     labelled = read_labelled(results)
     behind = published_behind() if published else ()
     if curve and form != "png":
@@ -174,5 +177,5 @@ def report(
         write_curve(out, labelled, behind)
     else:
         write_report(out, labelled, form, behind)
-    click.echo(f"wrote {out}")
+    say(f"wrote {out}")
     write_result(json_path, {"out": str(out), "format": form, "results": [str(path) for path in results]})

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gfnet.cli import OutputFolder, json_option, official_options, report_unreadable, write_result
+from gfnet.cli import (
+    OutputFolder,
+    json_option,
+    needs_extra,
+    official_options,
+    refuse_unless,
+    report_unreadable,
+    write_result,
+)
+from gfnet.console import say
 
 if TYPE_CHECKING:  # imported when a command runs: `gfnet --help` stays fast
     import numpy as np
@@ -90,11 +99,13 @@ def onnx(
     **official: Any,
 ) -> None:
     """ONNX files, batch 1, fixed shapes."""
+    needs_extra("onnx")
+    refuse_unless(precision == "int8", "to --precision int8", "calibration", "calibration_limit", "method")
     from gfnet.checkpoint import load_checkpoint
     from gfnet_export.onnx_bundle import export_onnx
 
     loaded = load_checkpoint(checkpoint, **official)
-    squares, unreadable = _calibration_squares(loaded, calibration, calibration_limit, needed=precision == "int8")
+    squares, unreadable = _calibration_squares(loaded, calibration, calibration_limit)
     bundle = export_onnx(
         loaded,
         out,
@@ -159,11 +170,13 @@ def coreml(
     **official: Any,
 ) -> None:
     """Core ML packages, batch 1, fixed shapes."""
+    needs_extra("coreml")
+    refuse_unless(compression == "w8a8", "to --compress w8a8", "calibration", "calibration_limit")
     from gfnet.checkpoint import load_checkpoint
     from gfnet_export.coreml_bundle import export_coreml
 
     loaded = load_checkpoint(checkpoint, **official)
-    squares, unreadable = _calibration_squares(loaded, calibration, calibration_limit, needed=compression == "w8a8")
+    squares, unreadable = _calibration_squares(loaded, calibration, calibration_limit)
     bundle = export_coreml(
         loaded,
         out,
@@ -179,18 +192,14 @@ def coreml(
     report_unreadable(unreadable)
 
 
-def _calibration_squares(
-    checkpoint: Checkpoint, images: Path | None, limit: int, *, needed: bool
-) -> tuple[list[np.ndarray], list[str]]:
-    """Photos as the network gets them, and a message for each that cannot be read; none where none are needed."""
+def _calibration_squares(checkpoint: Checkpoint, images: Path | None, limit: int) -> tuple[list[np.ndarray], list[str]]:
+    """Photos as the network gets them, and a message for each that cannot be read; none without photos."""
     from gfnet.errors import DataError
     from gfnet.images import Preprocessing
     from gfnet_export.squares import load_squares
 
     if images is None:
         return [], []
-    if not needed:
-        raise click.UsageError("--calibration is for 8-bit activations; leave it out")
     squares, _, unreadable = load_squares(Preprocessing.of(checkpoint.model.config), images, limit)
     if not squares:
         raise DataError(f"{images}: none of {len(unreadable)} images could be read; the first: {unreadable[0]}")
@@ -203,10 +212,10 @@ def _report(bundle: Bundle, json_path: Path | None) -> None:
         graphs = [graph for graph in manifest.subgraphs if graph.path == path]
         size = sum((bundle.folder / name).stat().st_size for name in graphs[0].sha256)
         steps = ",".join(str(step) for graph in graphs for step in graph.steps)
-        click.echo(f"{path:<22} {size / 1e6:7.2f} MB   {graphs[0].role} of step {steps}")
-    click.echo(f"{bundle.folder}: {bundle.bytes / 1e6:.2f} MB, {len(manifest.budgets)} sets of thresholds")
+        say(f"{path:<22} {size / 1e6:7.2f} MB   {graphs[0].role} of step {steps}")
+    say(f"{bundle.folder}: {bundle.bytes / 1e6:.2f} MB, {len(manifest.budgets)} sets of thresholds")
     if manifest.budgets and (manifest.precision.startswith("int8") or manifest.compression != "none"):
-        click.echo("the thresholds are the checkpoint's; `gfnet verify --retune` finds them on the bundle")
+        say("the thresholds are the checkpoint's; `gfnet verify --retune` finds them on the bundle")
     write_result(
         json_path,
         {"bundle": str(bundle.folder), "bytes": bundle.bytes, "manifest": bundle.manifest.model_dump(mode="json")},

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gfnet.cli import OutputFolder, json_option, write_result
+from gfnet.console import say
+from gfnet.escaping import Lines, as_lines
 
 if TYPE_CHECKING:  # imported when a command runs: `gfnet --help` stays fast
     from gfnet_export.macos import DeviceShare, PlannedOperation
@@ -40,7 +42,7 @@ def plan(package: Path, units: Any, function: str | None, json_path: Path | None
 
     operations = compute_plan(package, function, units)
     shares = shares_by_device(operations)
-    click.echo(plan_table(operations, shares))
+    say(plan_table(operations, shares))
     write_result(
         json_path,
         {
@@ -63,11 +65,11 @@ def compile_(package: Path, out: Path, overwrite: bool, json_path: Path | None) 
 
     compiled = compile_package(package, out, overwrite=overwrite)
     size = sum(file.stat().st_size for file in compiled.rglob("*") if file.is_file())
-    click.echo(f"{compiled}  {size / 1e6:.2f} MB")
+    say(f"{compiled}  {size / 1e6:.2f} MB")
     write_result(json_path, {"package": str(package), "compiled": str(compiled), "bytes": size})
 
 
-def plan_table(operations: Sequence[PlannedOperation], shares: Sequence[DeviceShare]) -> str:
+def plan_table(operations: Sequence[PlannedOperation], shares: Sequence[DeviceShare]) -> Lines:
     """A line for each operation, then one for each device."""
     width = max((len(operation.type) for operation in operations), default=0)
     lines = [f"{'operation':<{max(width, 9)}}    cost  device         could also run on"]
@@ -81,7 +83,7 @@ def plan_table(operations: Sequence[PlannedOperation], shares: Sequence[DeviceSh
             f"{share.device or 'unknown':<13}  {share.operations:>4} operations, {_percent(share.operation_share)} of "
             f"them, {_percent(share.cost_share)} of the cost"
         )
-    return "\n".join(lines)
+    return as_lines(lines)
 
 
 def _percent(share: float | None) -> str:

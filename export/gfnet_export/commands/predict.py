@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gfnet.cli import json_option, official_options, report_unreadable, threshold_options, write_result
+from gfnet.cli import (
+    json_option,
+    needs_extra,
+    official_options,
+    refuse_unless,
+    report_unreadable,
+    threshold_options,
+    write_result,
+)
+from gfnet.console import say
 
 if TYPE_CHECKING:  # imported when a command runs: `gfnet --help` stays fast
     from gfnet.predictor import Predictor
@@ -26,9 +35,7 @@ _DRAWN = "set of drawn pictures"
 @click.option(
     "--provider",
     type=click.Choice(["cpu", "coreml", "cuda", "xnnpack"]),
-    default="cpu",
-    show_default=True,
-    help="What of ONNX Runtime runs an ONNX bundle.",
+    help="What of ONNX Runtime runs an ONNX bundle.  [default: cpu]",
 )
 @click.option("--exact-int8", is_flag=True, help="Of an int8 bundle, on x86 without VNNI: never saturate; slower.")
 @click.option("--strict", is_flag=True, help="Stop at the first image that cannot be read.")
@@ -53,6 +60,8 @@ def predict(
     Stops early by the network's most accurate stored thresholds unless told otherwise.  Images that cannot
     be read are named and left out, and the exit code is 1.
     """
+    needs_extra("runtime")
+    refuse_unless(json_path, "with --json", "logits")
     from gfnet.files import atomic_file, check_files, record_files
     from gfnet.progress import Progress
     from gfnet.traces import label_of
@@ -79,9 +88,9 @@ def predict(
             results.append(trace.to_dict(predictor.labels, logits=logits))
             progress.advance()
     for line in lines:  # after the progress bar, which they would tear apart
-        click.echo(line)
+        say(line)
     if draw is not None:
-        click.echo(f"{draw}: {len(results)} pictures")
+        say(f"{draw}: {len(results)} pictures")
     write_result(json_path, results)
     report_unreadable(unreadable)
 
@@ -93,7 +102,7 @@ def prepare(
     thresholds: str | None,
     budget: str | None,
     official: dict[str, Any],
-    provider: Provider = "cpu",
+    provider: Provider | None = None,
     out: Path | None = None,
     exact_int8: bool = False,
 ) -> tuple[Predictor, list[Path], Sequence[float] | None]:

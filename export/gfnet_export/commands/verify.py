@@ -7,14 +7,8 @@ from typing import Any
 
 import click
 
-from gfnet.cli import (
-    classes_option,
-    json_option,
-    official_options,
-    report_unreadable,
-    threshold_options,
-    write_result,
-)
+from gfnet.cli import classes_option, json_option, official_options, report_unreadable, threshold_options, write_result
+from gfnet.console import say
 
 
 @click.command()
@@ -74,12 +68,12 @@ def verify(
     checkpoint = load_checkpoint(against, **official)
     squares, labels, unreadable = read_squares(expected_manifest(opened, checkpoint), images, limit, class_map)
     found = run_verification(opened, checkpoint, squares, thresholds=limits, labels=labels)
-    click.echo(verification_table(found))
+    say(verification_table(found))
     if retune and found.outcome == "failed":
-        click.echo(f"{bundle}: the thresholds stay as they are, as not all gates are passed")
+        say(f"{bundle}: the thresholds stay as they are, as not all gates are passed")
     elif retune and found.confidence is not None and found.predicted is not None:
         changed = retune_bundle(opened, found.confidence, found.predicted, labels)
-        click.echo(f"{bundle}: {len(changed.manifest.budgets)} sets of thresholds, found on {len(squares)} images")
+        say(f"{bundle}: {len(changed.manifest.budgets)} sets of thresholds, found on {len(squares)} images")
     write_result(json_path, found.to_dict())
     if found.outcome == "failed":
         sys.exit(1)

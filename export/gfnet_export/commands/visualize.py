@@ -7,7 +7,16 @@ from typing import Any
 
 import click
 
-from gfnet.cli import OutputFolder, json_option, official_options, report_unreadable, threshold_options, write_result
+from gfnet.cli import (
+    OutputFolder,
+    json_option,
+    needs_extra,
+    official_options,
+    report_unreadable,
+    threshold_options,
+    write_result,
+)
+from gfnet.console import say
 from gfnet_export.commands.predict import prepare
 
 
@@ -37,12 +46,13 @@ def visualize(
     IMAGE is a file or a folder; open OUT/index.html afterwards.  Thresholds and unreadable images are treated
     as `gfnet predict` does.  Answers are marked right or wrong where a photo's folder is called like a class.
     """
+    needs_extra("runtime")
     from gfnet_export.gallery import PAGE, make_gallery
 
     predictor, files, limits = prepare(network, images, all_steps, thresholds, budget, official, out=out)
     gallery = make_gallery(predictor, files, out, limits, network=network, strict=strict, overwrite=overwrite)
     for step, count in enumerate(gallery.exits, 1):
-        click.echo(f"stopped at step {step}  {count:6d} images")
-    click.echo(f"{out / PAGE}: {len(gallery.cards)} pictures")
+        say(f"stopped at step {step}  {count:6d} images")
+    say(f"{out / PAGE}: {len(gallery.cards)} pictures")
     write_result(json_path, gallery.to_dict())
     report_unreadable(list(gallery.unreadable))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gfnet.cli import json_option, write_result
+from gfnet.cli import json_option, needs_extra, write_result
+from gfnet.console import say
 
 if TYPE_CHECKING:
     from gfnet_export.mil.models import OtherModel
@@ -21,6 +22,7 @@ _function = click.option("--function", help="Of a package with several; its defa
 @click.group()
 def mil() -> None:
     """Look into Core ML packages, and run them without a Mac."""
+    needs_extra("coreml")
 
 
 @mil.command()
@@ -45,7 +47,7 @@ def run(
     """
     import numpy as np
 
-    from gfnet.errors import MilError, one_line
+    from gfnet.errors import MilError
     from gfnet.files import atomic_file, check_files, record_files
     from gfnet_export.mil.interpreter import Interpreter
     from gfnet_export.mil.package import read_package
@@ -70,7 +72,7 @@ def run(
     interpreter = Interpreter(program, rounding=rounding)
     outputs = interpreter(arrays)
     if interpreter.overflow is not None:
-        click.echo(f"warning: {interpreter.overflow}", err=True)
+        say(f"warning: {interpreter.overflow}", err=True)
     if out is not None:
         record_files(out, files.values(), _OUTPUTS)
     summary = {}
@@ -82,7 +84,7 @@ def run(
             **{key: number if math.isfinite(number) else None for key, number in found.items()},
         }
         shown = "from {min:.6g} to {max:.6g}, mean {mean:.6g}".format(**found) if found else "empty"
-        click.echo(f"{one_line(name)}  {list(value.shape)}  {shown}")
+        say(f"{name}  {list(value.shape)}  {shown}")
         if out is not None:
             with atomic_file(out / files[name]) as temporary:
                 np.save(temporary, value)
@@ -94,7 +96,7 @@ def _list_known(context: click.Context, _parameter: click.Parameter, wanted: boo
     if wanted:
         from gfnet_export.mil.ops import OPS
 
-        click.echo("\n".join(sorted(OPS)))
+        say(*sorted(OPS))
         context.exit()
 
 
@@ -114,7 +116,6 @@ def ops(package: Path, function: str | None, json_path: Path | None) -> None:
     """Count a package's operations: types, shapes, bytes of parameters; say if it cannot be run here, and why."""
     import dataclasses
 
-    from gfnet.errors import one_line
     from gfnet_export.mil.interpreter import obstacles_of
     from gfnet_export.mil.lint import count_operations
     from gfnet_export.mil.models import OtherModelError
@@ -126,34 +127,30 @@ def ops(package: Path, function: str | None, json_path: Path | None) -> None:
         if function is not None or not (error.model.layers or error.model.stages):
             raise
         _show_model(error.model)
-        click.echo("`gfnet mil run` cannot run it: it is not an ML program")
+        say("`gfnet mil run` cannot run it: it is not an ML program")
         write_result(json_path, dataclasses.asdict(error.model))
         return
     chosen = opened.function(function)
     rows = count_operations(chosen)
-    click.echo(
-        one_line(
-            f"function {chosen.name} of {', '.join(opened.functions)}, {chosen.opset}, "
-            f"specification {opened.specification_version}"
-        )
+    say(
+        f"function {chosen.name} of {', '.join(opened.functions)}, {chosen.opset}, "
+        f"specification {opened.specification_version}"
     )
-    click.echo("operation              count  parameters  results")
+    say("operation              count  parameters  results")
     for row in rows:
         shown = ", ".join(row.shapes[:3]) + (f" and {len(row.shapes) - 3} more" if len(row.shapes) > 3 else "")
         size = f"{row.parameter_bytes / 1e6:.2f} MB" if row.parameter_bytes else ""
-        click.echo(one_line(f"{row.type:<22} {row.count:>5}  {size:>10}  {'/'.join(row.dtypes)} {shown}"))
+        say(f"{row.type:<22} {row.count:>5}  {size:>10}  {'/'.join(row.dtypes)} {shown}")
     for obstacle in obstacles_of(chosen):
-        click.echo(f"`gfnet mil run` cannot run it: {obstacle}")
+        say(f"`gfnet mil run` cannot run it: {obstacle}")
     write_result(json_path, [dataclasses.asdict(row) for row in rows])
 
 
 def _show_model(model: OtherModel, indent: str = "") -> None:
     """Print what a model is, and the stages of a pipeline below it."""
-    from gfnet.errors import one_line
-
-    click.echo(f"{indent}{model.words}")
+    say(f"{indent}{model.words}")
     for kind, count in model.layers.items():
-        click.echo(f"{indent}{one_line(kind):<22} {count:>5}")
+        say(f"{indent}{kind:<22} {count:>5}")
     for stage in model.stages:
         _show_model(stage, indent + "  ")
 
@@ -167,7 +164,6 @@ def lint(package: Path, function: str | None, json_path: Path | None) -> None:
     import dataclasses
     import sys
 
-    from gfnet.errors import one_line
     from gfnet_export.mil.interpreter import obstacles_of
     from gfnet_export.mil.lint import lint as find
     from gfnet_export.mil.package import read_package
@@ -175,10 +171,10 @@ def lint(package: Path, function: str | None, json_path: Path | None) -> None:
     chosen = read_package(package).function(function)
     findings = find(chosen)
     for finding in findings:
-        click.echo(f"{finding.rule}: {one_line(finding.operation)}: {finding.reason}")
+        say(f"{finding.rule}: {finding.operation}: {finding.reason}")
     for obstacle in obstacles_of(chosen):
-        click.echo(f"note: `gfnet mil run` cannot run it: {obstacle}", err=True)
+        say(f"note: `gfnet mil run` cannot run it: {obstacle}", err=True)
     write_result(json_path, [dataclasses.asdict(finding) for finding in findings])
     if findings:
         sys.exit(1)
-    click.echo("nothing that is known to keep it off the Neural Engine")
+    say("nothing that is known to keep it off the Neural Engine")

@@ -126,6 +126,22 @@ def test_a_stage_1_file_has_an_untrained_policy(tmp_path):
         load_checkpoint(path, arch="regnety_600m")
 
 
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ({"arch": "resnet50"}, "its arch is regnety_600m, not resnet50; leave out --arch"),
+        ({"patch_size": 128}, "its patch-size is 96, not 128; leave out --patch-size"),
+        ({"steps": 3}, "its steps is 4, not 3; leave out --steps"),
+    ],
+)
+def test_a_file_that_says_what_it_is_is_believed(told, message, tmp_path):
+    content = released_content() | {"model_name": "regnety_600m", "patch_size": 96, "flops": [1.0, 2.0, 3.0, 4.0]}
+    path = save(tmp_path / "released.pth.tar", content)
+    assert load_checkpoint(path, arch="regnety_600m", patch_size=96, steps=4).model.config.steps == 4
+    with pytest.raises(CheckpointError, match=message):
+        load_checkpoint(path, **told)
+
+
 def test_steps_are_the_released_ones_unless_they_are_given(tmp_path):
     content = released_content()
     del content["flops"]

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
+import sys
 
 import pytest
 from PIL import Image
 
-from gfnet.errors import ConfigError, GFNetError
-from gfnet.evaluation import evaluate_dataset, report_files
+from gfnet.errors import GFNetError, MissingPackageError
+from gfnet.evaluation import evaluate_dataset
 from gfnet.evaluation.report import report_evaluation
 from gfnet.evaluation.report_files import check_report, write_report_files
 from gfnet.files import RECORD
@@ -66,6 +68,17 @@ def test_a_report_that_cannot_be_written_is_refused_before_the_work(tmp_path, mo
     with pytest.raises(GFNetError, match="is a file"):
         check_report(tmp_path / "file")
     check_report(tmp_path / "new")
-    monkeypatch.setattr(report_files, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"pip install gfnet\[report\]"):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(MissingPackageError, match=r"gfnet\[report\]"):
         check_report(tmp_path / "new")
+
+
+def test_a_class_called_like_a_formula_is_text_in_every_table(report, tmp_path):
+    name = '=HYPERLINK("https://example.org")'
+    classes = tuple(dataclasses.replace(row, label=name) for row in report.classes)
+    for path in write_report_files(tmp_path, dataclasses.replace(report, classes=classes)):
+        if path.suffix == ".csv":
+            with path.open(newline="") as stream:
+                cells = [cell for row in csv.reader(stream) for cell in row]
+            assert not [cell for cell in cells if cell.startswith("=")]
+            assert (f"'{name}" in cells) == (path.stem in ("classes", "confusion"))

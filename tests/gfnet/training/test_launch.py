@@ -29,7 +29,17 @@ from gfnet.training.run_folder import RunFolder
 from network_support import gfnet, one_line
 
 NETWORK = ("--arch", "test_resnet", "--patch-size", "40", "--image-size", "96", "--crop-ratio", "1")
-OPTIONS = (*NETWORK, "--batch-size", "16", "--augmentation", "crop", "--initial-lr", "0.05", "--epochs", "2,1,2,1")
+OPTIONS = (
+    *NETWORK,
+    "--batch-size",
+    "16",
+    "--augmentation",
+    "crop",
+    "--set",
+    "recipe.initial_lr=0.05",
+    "--epochs",
+    "2,1,2,1",
+)
 ITERATIONS = 6 * 4
 TIMES = {"images_per_second", "memory_mb"}
 

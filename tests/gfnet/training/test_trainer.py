@@ -18,7 +18,7 @@ from network_support import gfnet, one_line
 
 OPTIONS = (
     *("--arch", "test_resnet", "--patch-size", "40", "--image-size", "96", "--crop-ratio", "1"),
-    *("--batch-size", "16", "--augmentation", "flip", "--initial-lr", "0.05"),
+    *("--batch-size", "16", "--augmentation", "flip", "--set", "recipe.initial_lr=0.05"),
 )
 
 
