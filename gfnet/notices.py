@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from gfnet.console import say
 from gfnet.errors import one_line
 
 _LOGGER = logging.getLogger("gfnet")
@@ -48,4 +48,4 @@ class _OnceOnStderr(logging.Handler):
         text = " ".join(record.getMessage().split())
         if text not in self.said and os.environ.get("RANK", "0") == "0":
             self.said.add(text)
-            print(f"gfnet: {text}", file=sys.stderr, flush=True)
+            say(f"gfnet: {text}", err=True)

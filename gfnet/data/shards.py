@@ -296,7 +296,7 @@ def load_index(shard: str | Path) -> ShardIndex | None:
     stamp = _stamp(shard)
     try:
         with open_regular(_index_path(shard)) as stream:
-            table = _read_table(stream)
+            table = _read_labels(stream)
     except (OSError, ValueError, EOFError, GFNetError):
         return None  # absent, or damaged: it is only a copy of what the shard says
     if table is None or table[0].tolist() != [_INDEX_VERSION, *stamp, len(table) - 2]:
@@ -309,7 +309,7 @@ def load_index(shard: str | Path) -> ShardIndex | None:
     return ShardIndex(samples, passed_over, tuple(offset for offset in named if 0 <= offset < stamp[0]))
 
 
-def _read_table(stream: Any) -> np.ndarray | None:
+def _read_labels(stream: Any) -> np.ndarray | None:
     """The table int64 [2 + N,4] in an ``.npy`` file, whose head must not claim more than the file holds."""
     if np.lib.format.read_magic(stream) != (1, 0):
         return None
