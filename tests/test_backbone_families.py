@@ -13,7 +13,7 @@ import pytest
 import timm
 from timm.models import list_models, list_modules
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 TABLE = (ROOT / "docs" / "backbones.md").read_text()
 ROW = re.compile(
     r"\| (\w+) \| `?([\w.]*)`? \| (\d*) \| (works|trains|exports|refused|crashes torch|untried) \| (.*) \|"
