@@ -43,8 +43,8 @@ lint: install
 	$(BIN)/mypy
 
 schema: install
-	$(BIN)/python -m gfnet_export.manifest > export/gfnet_export/manifest.schema.json
-	$(BIN)/python -m gfnet.measurement > gfnet/result.schema.json
+	$(BIN)/python -m gfnet_export.bundle.manifest > export/gfnet_export/bundle/manifest.schema.json
+	$(BIN)/python -m gfnet.results.schema > gfnet/results/result.schema.json
 
 format: install
 	$(BIN)/ruff check --fix .

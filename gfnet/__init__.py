@@ -11,16 +11,16 @@ from typing import Any
 _PUBLIC = {
     "RELEASED": "gfnet.config",
     "Checkpoint": "gfnet.checkpoint",
-    "GFNet": "gfnet.model",
+    "GFNet": "gfnet.network.model",
     "GFNetError": "gfnet.errors",
     "ModelConfig": "gfnet.config",
-    "Predictor": "gfnet.predictor",
-    "Trace": "gfnet.traces",
+    "Predictor": "gfnet.inference.predictor",
+    "Trace": "gfnet.inference.traces",
     "load_checkpoint": "gfnet.checkpoint",
     "model_config": "gfnet.config",
     "save_checkpoint": "gfnet.checkpoint",
     "save_official": "gfnet.checkpoint",
-    "torch_predictor": "gfnet.inference",
+    "torch_predictor": "gfnet.checkpoint.predictor",
 }
 
 __all__ = sorted(_PUBLIC)

@@ -21,15 +21,24 @@ from typing import Any
 
 import click
 
-from gfnet import console
-from gfnet.console import say
+from gfnet.console import output as console
+from gfnet.console.notices import notices_on_stderr
+from gfnet.console.output import say
 from gfnet.errors import ConfigError, GFNetError
 from gfnet.extras import missing_package
-from gfnet.files import check_output_file, check_writable, json_text, refuse_holding, write_text
-from gfnet.notices import notices_on_stderr
+from gfnet.files.writing import check_output_file, check_writable, json_text, refuse_holding, write_text
 
 COMMAND_GROUP = "gfnet.commands"
-_OWN_COMMANDS = ("calibrate", "evaluate", "pack", "prepare", "train")  # a module each in gfnet.commands
+_OWN_COMMANDS = (
+    "calibrate",
+    "convert",
+    "evaluate",
+    "info",
+    "pack",
+    "prepare",
+    "synth",
+    "train",
+)  # a module each in gfnet.commands
 
 _MENDABLE = (GFNetError, OSError)
 _READER_LEFT = 128 + signal.SIGPIPE  # where work ended because nobody read it (help, for one); 0 where it was all done
@@ -237,7 +246,7 @@ def official_options(command):
 
 
 def threshold_options(command):
-    """Options that say when images may stop; resolved by :func:`gfnet.exits.resolve_thresholds`."""
+    """Options that say when images may stop; resolved by :func:`gfnet.inference.exits.resolve_thresholds`."""
     for option in (
         click.option("--budget", help="Average multiply-adds per image, e.g. 60M; thresholds come with the network."),
         click.option("--thresholds", help="Exit thresholds of steps 1 .. T-1, e.g. 0.8,0.7."),
@@ -323,83 +332,6 @@ def write_result(json_path: Path | None, result: Any) -> None:
     else:
         check_output_file(json_path)
         write_text(json_path, text)
-
-
-@main.command()
-@click.argument("checkpoint", type=click.Path(path_type=Path))
-@official_options
-@json_option
-def info(checkpoint: Path, arch: str | None, patch_size: int | None, steps: int | None, json_path: Path | None) -> None:
-    """Say what a checkpoint holds: network, cost of each step, stored results."""
-    from gfnet.checkpoint import load_checkpoint
-    from gfnet.cost import cumulative_macs
-    from gfnet.summary import checkpoint_table, describe_checkpoint, evaluation_table
-
-    loaded = load_checkpoint(checkpoint, arch=arch, patch_size=patch_size, steps=steps)
-    summary = describe_checkpoint(loaded, cumulative_macs(loaded.model))
-    say(checkpoint_table(summary))
-    if loaded.evaluation is not None:
-        say("", evaluation_table(loaded.evaluation, every_budget=True))
-    write_result(json_path, summary)
-
-
-@main.command()
-@click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.argument("out", type=OutputFile())
-@click.option("--prefix/--no-prefix", default=True, help="Write `module.` before encoder keys, as released files do.")
-@click.option("--half", is_flag=True, help="Store weights as float16: half the size, read as float32 again.")
-@official_options
-@json_option
-def convert(
-    checkpoint: Path,
-    out: Path,
-    prefix: bool,
-    half: bool,
-    arch: str | None,
-    patch_size: int | None,
-    steps: int | None,
-    json_path: Path | None,
-) -> None:
-    """Rewrite a checkpoint: OUT ending in .safetensors, or in .pth.tar for the official layout."""
-    from gfnet.checkpoint import load_checkpoint, save_checkpoint, save_official
-
-    if not out.name.endswith((".safetensors", ".pth.tar")):
-        raise ConfigError(f"{out}: name the new file .safetensors or .pth.tar")
-    refuse_unless(out.name.endswith(".pth.tar"), "to a new file in the official layout, .pth.tar", "prefix")
-    loaded = load_checkpoint(checkpoint, arch=arch, patch_size=patch_size, steps=steps)
-    if out.name.endswith(".safetensors"):
-        save_checkpoint(out, loaded, half=half)
-    elif half:
-        raise ConfigError(f"{out}: the official layout is float32; --half needs a file named .safetensors")
-    else:
-        save_official(out, loaded, prefix=prefix)
-        if loaded.labels is not None and loaded.model.config.num_classes != 1000:
-            say("note: the official layout has no place for class names", err=True)
-    say(f"{out}  {out.stat().st_size / 1e6:.1f} MB")
-    write_result(json_path, {"checkpoint": str(out), "bytes": out.stat().st_size})
-
-
-@main.command()
-@click.argument("out", type=OutputFolder())
-@click.option("--train", type=int, default=4000, show_default=True, help="Number of training scenes.")
-@click.option("--val", type=int, default=1000, show_default=True, help="Number of validation scenes.")
-@click.option("--size", type=int, default=None, help="Side of the square scenes, pixels.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same pixels.")
-@click.option("--overwrite", is_flag=True, help="Replace OUT if this command wrote it.")
-@json_option
-def synth(
-    out: Path, train: int, val: int, size: int | None, seed: int, overwrite: bool, json_path: Path | None
-) -> None:
-    """Generate cluttered scenes, ten classes, as an image folder OUT/{train,val}/<class>."""
-    from gfnet.synth import CLASSES, SceneConfig, write_scenes
-
-    config = SceneConfig() if size is None else SceneConfig(size=size)
-    write_scenes(out, train=train, val=val, seed=seed, config=config, overwrite=overwrite)
-    say(f"{out}: {train} training and {val} validation scenes of {len(CLASSES)} classes")
-    write_result(
-        json_path,
-        {"out": str(out), "train": train, "val": val, "size": config.size, "seed": seed, "classes": list(CLASSES)},
-    )
 
 
 def report_unreadable(messages: list[str]) -> None:

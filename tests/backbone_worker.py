@@ -17,11 +17,11 @@ import torch
 from gfnet.checkpoint import Checkpoint
 from gfnet.config import model_config
 from gfnet.errors import ConfigError, GFNetError
-from gfnet.model import GFNet
+from gfnet.network.model import GFNet
 from gfnet.training.objectives import make_objective, prepare_model
 from gfnet.training.recipe import Recipe
-from gfnet_export.onnx_bundle import export_onnx
-from gfnet_export.verification import verify
+from gfnet_export.onnx.bundle import export_onnx
+from gfnet_export.verify.verification import verify
 
 CLASSES, STEPS, BATCH = 10, 2, 4
 

@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from gfnet.checkpoint import load_checkpoint
-from gfnet.digests import UNKNOWN, with_own_digest
 from gfnet.errors import CheckpointError
-from gfnet.model import GFNet
-from gfnet.results import BudgetPoint, Evaluation
+from gfnet.files.digests import UNKNOWN, with_own_digest
+from gfnet.inference.budgets import BudgetPoint, Evaluation
+from gfnet.network.model import GFNet
 
 EVALUATION = Evaluation(
     images=50,

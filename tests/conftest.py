@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from gfnet.checkpoint import Checkpoint, save_checkpoint
-from gfnet.synth import SceneConfig, write_scenes
-from gfnet_export.bundle import Bundle
-from gfnet_export.coreml_bundle import export_coreml
-from gfnet_export.onnx_bundle import export_onnx
+from gfnet.data.synth import SceneConfig, write_scenes
+from gfnet_export.bundle.reader import Bundle
+from gfnet_export.coreml.bundle import export_coreml
+from gfnet_export.onnx.bundle import export_onnx
 from golden_support import RELEASED_NAMES, GoldenRun, golden_run
 from network_support import small_checkpoint, write_odd_images
 

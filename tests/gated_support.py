@@ -7,9 +7,9 @@ import onnxruntime as ort
 import torch
 from torch import Tensor, nn
 
-from gfnet_export import names
+from gfnet_export.bundle import tensor_names as names
+from gfnet_export.bundle.manifest import TensorSpec
 from gfnet_export.components import Component
-from gfnet_export.manifest import TensorSpec
 
 
 class Gated(nn.Module):

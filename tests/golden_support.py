@@ -14,10 +14,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gfnet.backbones import family_of
 from gfnet.config import RELEASED, ModelConfig
 from gfnet.evaluation import run_all_steps
-from gfnet.model import GFNet
+from gfnet.network.backbones import family_of
+from gfnet.network.model import GFNet
 from golden import recipe
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from gfnet.digests import UNKNOWN, with_own_digest
-from gfnet_export.bundle import MANIFEST
+from gfnet.files.digests import UNKNOWN, with_own_digest
+from gfnet_export.bundle.reader import MANIFEST
 
 Mutate = Callable[[dict[str, Any], random.Random], bytes]
 

@@ -13,12 +13,12 @@ from PIL import Image
 from gfnet.checkpoint import Checkpoint
 from gfnet.cli import main
 from gfnet.config import ModelConfig, model_config
-from gfnet.cost import cumulative_macs
 from gfnet.data import open_split
 from gfnet.data.batches import Batches, PixelDataset
+from gfnet.data.synth import CLASSES
 from gfnet.evaluation import evaluate, find_thresholds, predict_all_steps
-from gfnet.model import GFNet
-from gfnet.synth import CLASSES
+from gfnet.network.cost import cumulative_macs
+from gfnet.network.model import GFNet
 
 SMALL = model_config("test_resnet", 40, 3, num_classes=len(CLASSES), image_size=96, crop_ratio=1.0)
 """A cascade of three steps; 40 pixels give the policy a 2 x 2 map."""

@@ -18,7 +18,7 @@ from gfnet.config import model_config
 from gfnet.data import FolderSplit
 from gfnet.data.batches import Batch, PixelDataset, TrainingBatches
 from gfnet.distributed import current_ranks, gather, process_group
-from gfnet.model import GFNet
+from gfnet.network.model import GFNet
 from gfnet.training.learner import IterationResult, Learner
 from gfnet.training.recipe import PPORecipe, Recipe
 

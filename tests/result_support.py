@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gfnet.measurement import (
+from gfnet.results.schema import (
     Answer,
     Cold,
     Conditions,

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gfnet.adaptive import classify
 from gfnet.checkpoint import Checkpoint
-from gfnet_export import runtime
-from gfnet_export.onnx_bundle import export_onnx
-from gfnet_export.runtime import bundle_predictor
+from gfnet.inference.adaptive import classify
+from gfnet_export.onnx.bundle import export_onnx
+from gfnet_export.runtime import onnx_runtime as runtime
+from gfnet_export.runtime.onnx_runtime import bundle_predictor
 from network_support import SMALL, small_network
 
 ROOT = Path(__file__).parents[1]
@@ -31,8 +31,8 @@ RUN = """
 import sys
 import numpy as np
 from importlib.util import find_spec
-from gfnet.adaptive import classify
-from gfnet_export.runtime import bundle_predictor
+from gfnet.inference.adaptive import classify
+from gfnet_export.runtime.onnx_runtime import bundle_predictor
 assert find_spec("torch") is None
 pixels = np.load(sys.argv[1])
 logits = {}

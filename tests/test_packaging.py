@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gfnet.measurement import write_result_file
+from gfnet.results.schema import write_result_file
 from gfnet.shipped import shipped_names
 from packaging_support import EXTRAS, Ran, commands, names_extra, run_without
 from result_support import result
@@ -43,10 +43,10 @@ def test_the_wheel_puts_three_packages_and_nothing_else_into_site_packages(wheel
     for package, folder in FOLDERS.items():
         modules = {f"{package}/{path.relative_to(ROOT / folder)}" for path in (ROOT / folder).rglob("*.py")}
         assert modules <= set(names)
-    assert "gfnet_export/manifest.schema.json" in names
-    assert "gfnet_export/gallery.html" in names
+    assert "gfnet_export/bundle/manifest.schema.json" in names
+    assert "gfnet/pictures/gallery.html" in names
     assert "gfnet_benchmark/templates/report.html" in names
-    assert "gfnet/result.schema.json" in names
+    assert "gfnet/results/result.schema.json" in names
     for name in shipped_names():
         assert {f"gfnet/networks/{name}.safetensors", f"gfnet/networks/{name}.md"} <= set(names)
     assert "gfnet_benchmark/reference/fig5a_mobilenetv3.csv" in names
@@ -110,7 +110,10 @@ def test_a_clean_environment_does_what_is_promised(wheel, every_command, tmp_pat
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env={"PATH": ""})
         return Ran(done.returncode, done.stdout, done.stderr)
 
-    code = "import sys, gfnet_benchmark.published as p; print(p.__file__.startswith(sys.prefix), p.REFERENCE.is_dir())"
+    code = (
+        "import sys, gfnet_benchmark.paper.published as p; "
+        "print(p.__file__.startswith(sys.prefix), p.REFERENCE.is_dir())"
+    )
     assert run(python, "-c", code).stdout == "True True\n"
     assert "0.1.0" in run(python.with_name("gfnet"), "--version").stdout
     for command, extra in every_command.items():

@@ -16,15 +16,15 @@ import pytest
 
 from gfnet.checkpoint import Checkpoint
 from gfnet.config import RELEASED
-from gfnet.files import write_text
-from gfnet_export.bundle import Bundle
-from gfnet_export.coreml_bundle import export_coreml
-from gfnet_export.gates import GATES
-from gfnet_export.manifest import preprocessing_of
+from gfnet.files.writing import write_text
+from gfnet_export.bundle.manifest import preprocessing_of
+from gfnet_export.bundle.reader import Bundle
+from gfnet_export.coreml.bundle import export_coreml
 from gfnet_export.mil.package import read_package
-from gfnet_export.onnx_bundle import export_onnx
+from gfnet_export.onnx.bundle import export_onnx
 from gfnet_export.squares import generated_squares
-from gfnet_export.verification import verify
+from gfnet_export.verify.gates import GATES
+from gfnet_export.verify.verification import verify
 from golden_support import recipe_model
 
 README = Path(__file__).parents[1] / "export" / "README.md"

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from gfnet.adaptive import classify
-from gfnet_export.manifest import Manifest
-from gfnet_export.runner import BundleRunner, Session
+from gfnet.inference.adaptive import classify
+from gfnet_export.bundle.manifest import Manifest
+from gfnet_export.runtime.runner import BundleRunner, Session
 
 Inputs = dict[str, np.ndarray]
 """One run's inputs by name, as the manifest describes them."""

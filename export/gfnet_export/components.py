@@ -13,12 +13,12 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
-from gfnet.backbones import Encoder
-from gfnet.classifier import CascadeClassifier
 from gfnet.config import ModelConfig
-from gfnet.model import GFNet, State
-from gfnet_export import names
-from gfnet_export.manifest import Layout, Role, TensorSpec
+from gfnet.network.backbones import Encoder
+from gfnet.network.classifier import CascadeClassifier
+from gfnet.network.model import GFNet, State
+from gfnet_export.bundle import tensor_names as names
+from gfnet_export.bundle.manifest import Layout, Role, TensorSpec
 
 
 @dataclass(frozen=True)

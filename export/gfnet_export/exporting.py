@@ -15,13 +15,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from gfnet.checkpoint import Checkpoint
-from gfnet.cost import cumulative_macs
+from gfnet.console.progress import Progress
 from gfnet.errors import ExportError
-from gfnet.files import atomic_folder
-from gfnet.progress import Progress
-from gfnet_export.bundle import Bundle, open_bundle, sha256_of, write_manifest
-from gfnet_export.components import Component, components_of
-from gfnet_export.manifest import (
+from gfnet.files.writing import atomic_folder
+from gfnet.network.cost import cumulative_macs
+from gfnet_export.bundle.manifest import (
     Budget,
     Calibration,
     Compression,
@@ -34,6 +32,8 @@ from gfnet_export.manifest import (
     Subgraph,
     problems_of,
 )
+from gfnet_export.bundle.reader import Bundle, open_bundle, sha256_of, write_manifest
+from gfnet_export.components import Component, components_of
 
 
 @dataclass(frozen=True)

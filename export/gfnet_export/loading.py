@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from gfnet.config import refuse_told
 from gfnet.errors import BundleError, ConfigError, GFNetError
 from gfnet.extras import require
-from gfnet.predictor import Predictor
+from gfnet.inference.predictor import Predictor
 from gfnet.shipped import checkpoint_path
-from gfnet_export.bundle import is_bundle, open_bundle
+from gfnet_export.bundle.reader import is_bundle, open_bundle
 
 if TYPE_CHECKING:  # onnxruntime is not needed for a checkpoint
-    from gfnet_export.runtime import Provider
+    from gfnet_export.runtime.onnx_runtime import Provider
 
 
 def load_predictor(
@@ -31,7 +31,7 @@ def load_predictor(
 
     Args:
         provider: what of ONNX Runtime runs an ONNX bundle, its CPU code if left out; other networks take none.
-        exact_int8: of an ``int8`` one, see :func:`gfnet_export.runtime.open_session`.
+        exact_int8: of an ``int8`` one, see :func:`gfnet_export.runtime.onnx_runtime.open_session`.
         arch: completes an official checkpoint that does not say what it is; likewise the others.
 
     Raises:
@@ -49,7 +49,7 @@ def load_predictor(
             from gfnet_export.mil.session import mil_predictor
 
             return mil_predictor(bundle)
-        from gfnet_export.runtime import bundle_predictor
+        from gfnet_export.runtime.onnx_runtime import bundle_predictor
 
         return bundle_predictor(bundle, provider=provider or "cpu", exact_int8=exact_int8)
     if exact_int8:
@@ -61,8 +61,8 @@ def load_predictor(
         raise GFNetError(f"{source}: no manifest.json in this folder; give a bundle or a checkpoint file")
     # torch only now: a bundle must run where it is not installed.
     from gfnet.checkpoint import load_checkpoint
-    from gfnet.inference import torch_predictor
-    from gfnet.model import default_device
+    from gfnet.checkpoint.predictor import torch_predictor
+    from gfnet.network.model import default_device
 
     checkpoint = load_checkpoint(source, arch=arch, patch_size=patch_size, steps=steps)
     checkpoint.model.to(default_device())

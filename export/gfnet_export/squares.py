@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from gfnet.console.progress import Progress
+from gfnet.data.synth import CLASSES, SceneConfig, draw_scene
 from gfnet.errors import ImageError
-from gfnet.images import Preprocessing, every_nth, find_images, load_image
-from gfnet.progress import Progress
-from gfnet.synth import CLASSES, SceneConfig, draw_scene
+from gfnet.inference.images import Preprocessing, every_nth, find_images, load_image
 
 _SCENES = 60
 

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gfnet.backbones.encoder import same_key
 from gfnet.checkpoint.state_dicts import is_plain
 from gfnet.config import ModelConfig
 from gfnet.errors import CheckpointError, ConfigError, one_line
-from gfnet.model import GFNet
-from gfnet.results import Evaluation
+from gfnet.inference.budgets import Evaluation
+from gfnet.network.backbones.encoder import same_key
+from gfnet.network.model import GFNet
 
 _SHOWN_KEYS = 3
 

@@ -16,10 +16,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from gfnet.config import ModelConfig
-from gfnet.digests import UNKNOWN
 from gfnet.errors import CheckpointError, ConfigError, one_line
+from gfnet.files.digests import UNKNOWN
+from gfnet.inference.budgets import Evaluation
 from gfnet.limits import LONGEST_LABEL
-from gfnet.results import Evaluation
 
 FORMAT_VERSION: Literal[1] = 1
 Component = Literal["global_encoder", "local_encoder", "classifier", "policy"]
@@ -35,7 +35,7 @@ class _Facts(BaseModel):
     """What has a type of its own.
 
     Attributes:
-        digest: of the whole file; see :mod:`gfnet.digests`.
+        digest: of the whole file; see :mod:`gfnet.files.digests`.
         sha256: of the weights alone, in files of older releases.
     """
 
@@ -80,7 +80,7 @@ class Header:
 
 
 def header_text(header: Header) -> str:
-    """A header as JSON, with :data:`gfnet.digests.UNKNOWN` for its digest, before anything else that could be alike.
+    """A header as JSON, its digest still unknown and before anything else that could be alike.
 
     Raises:
         CheckpointError: it holds what no reader would take.

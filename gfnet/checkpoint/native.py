@@ -20,9 +20,9 @@ from torch import Tensor
 
 from gfnet.checkpoint.contents import Checkpoint, labels_for, load_network
 from gfnet.checkpoint.header import Component, Header, header_text, read_header
-from gfnet.digests import own_digest, with_own_digest
 from gfnet.errors import CheckpointError, one_line
-from gfnet.files import atomic_file
+from gfnet.files.digests import own_digest, with_own_digest
+from gfnet.files.writing import atomic_file
 
 _METADATA_KEY = "gfnet"
 _STATE_PREFIX = "training."

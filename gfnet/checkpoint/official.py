@@ -17,17 +17,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gfnet.backbones import create_encoder, family_of
-from gfnet.backbones.encoder import same_key
 from gfnet.checkpoint.contents import Checkpoint, labels_for, load_network
 from gfnet.checkpoint.state_dicts import is_plain, read_pickle, unwrapped
 from gfnet.config import OFFICIAL_ARCHS, RELEASED, ModelConfig, model_config
-from gfnet.cost import cumulative_macs
 from gfnet.errors import CheckpointError, one_line
-from gfnet.files import atomic_file
+from gfnet.files.writing import atomic_file
+from gfnet.inference.budgets import BudgetPoint, Evaluation
 from gfnet.limits import MOST_BUDGETS
-from gfnet.model import GFNet
-from gfnet.results import BudgetPoint, Evaluation
+from gfnet.network.backbones import create_encoder, family_of
+from gfnet.network.backbones.encoder import same_key
+from gfnet.network.cost import cumulative_macs
+from gfnet.network.model import GFNet
 
 _PREFIX = "module."  # nn.DataParallel's
 _ENCODERS = ("model_prime_state_dict", "model_state_dict")

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from gfnet.cli import OutputFile, classes_option, json_option, report_unreadable, write_result
-from gfnet.console import say
+from gfnet.console.output import say
 
 
 @click.command()
@@ -40,10 +40,10 @@ def calibrate(
     thresholds are those of another split.
     """
     from gfnet.checkpoint import load_checkpoint, save_checkpoint
+    from gfnet.commands.summary import calibration_result, calibration_table
     from gfnet.errors import ConfigError
     from gfnet.evaluation.calibration import calibrate_checkpoint
-    from gfnet.model import default_device
-    from gfnet.summary import calibration_result, calibration_table
+    from gfnet.network.model import default_device
 
     if out.suffix != ".safetensors":
         raise ConfigError(f"{out}: name the new file .safetensors")

@@ -17,7 +17,7 @@ from gfnet.cli import (
     report_unreadable,
     write_result,
 )
-from gfnet.console import say
+from gfnet.console.output import say
 
 
 @click.command()
@@ -100,14 +100,14 @@ def evaluate(
     import dataclasses
 
     from gfnet.checkpoint import load_checkpoint, save_checkpoint
+    from gfnet.commands.summary import evaluation_result, report_table
     from gfnet.distributed import process_group
     from gfnet.evaluation import evaluate_dataset
     from gfnet.evaluation.report import report_evaluation
     from gfnet.evaluation.report_files import check_report, write_report_files
-    from gfnet.exits import choose_point, default_point, parse_budget
-    from gfnet.measurement import cumulative_latency, read_network
-    from gfnet.model import default_device
-    from gfnet.summary import evaluation_result, report_table
+    from gfnet.inference.exits import choose_point, default_point, parse_budget
+    from gfnet.network.model import default_device
+    from gfnet.results.schema import cumulative_latency, read_network
 
     refuse_unless(patches == "random", "with --patches random", "seed")
     refuse_unless(thresholds != "saved", "where thresholds are searched for", "solver", "search_split", "search_images")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from gfnet.cli import OutputFolder, json_option, report_unreadable, write_result
-from gfnet.console import say
+from gfnet.console.output import say
 
 
 @click.command()

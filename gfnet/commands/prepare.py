@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gfnet.cli import OutputFolder, json_option, report_unreadable, write_result
-from gfnet.console import say
+from gfnet.console.output import say
 
 if TYPE_CHECKING:
     from gfnet.data.preparing import Prepared

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from gfnet.cli import classes_option, json_option, refuse_unless, write_result
-from gfnet.console import say
+from gfnet.console.output import say
 
 # Where each option goes in the run's configuration.
 _PLACES = {
@@ -145,7 +145,7 @@ def train(
         sys.exit(stop.exit_code)
     if not reports:
         return
-    from gfnet.summary import describe_checkpoint, evaluation_table
+    from gfnet.commands.summary import describe_checkpoint, evaluation_table
     from gfnet.training.curves import skipped_batches
     from gfnet.training.run_folder import RunFolder
 

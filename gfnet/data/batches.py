@@ -19,7 +19,7 @@ from gfnet.config import Augmentation, ModelConfig
 from gfnet.data.splits import Split
 from gfnet.distributed import Ranks
 from gfnet.errors import DataError, ImageError
-from gfnet.images import Preprocessing
+from gfnet.inference.images import Preprocessing
 
 _INTERPOLATION = {"bilinear": InterpolationMode.BILINEAR, "bicubic": InterpolationMode.BICUBIC}
 

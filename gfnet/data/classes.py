@@ -13,12 +13,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from gfnet.console.notices import notice, some_of
 from gfnet.data.class_names import code_points, composed, first_difference
 from gfnet.data.splits import RenumberedSplit, Split
 from gfnet.errors import ConfigError, DataError, one_line
-from gfnet.listing import readable_name
-from gfnet.notices import notice, some_of
-from gfnet.reading import read_json
+from gfnet.files.listing import readable_name
+from gfnet.files.reading import read_json
 
 BY_NAME, BY_NUMBER = "by-name", "by-number"
 

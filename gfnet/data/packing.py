@@ -17,12 +17,12 @@ from typing import BinaryIO
 
 import numpy as np
 
+from gfnet.console.progress import Progress
 from gfnet.data.shards import CLASSES_FILE, index_shard, save_index
 from gfnet.data.splits import FolderSplit, open_split, open_splits
 from gfnet.errors import ConfigError, DataError, ImageError
-from gfnet.files import atomic_folder, write_json
-from gfnet.images import load_image
-from gfnet.progress import Progress
+from gfnet.files.writing import atomic_folder, write_json
+from gfnet.inference.images import load_image
 
 SPLITS = ("train", "val")
 DEFAULT_SHARD_MB = 256.0
@@ -70,7 +70,7 @@ def pack_folder(
         shard_mb: begin a new shard before it grows beyond this many megabytes; 256 by default.
         shard_images: begin a new shard after this many images instead.
         seed: of the order, any non-negative integer.
-        overwrite: replace ``out`` if it is an earlier result of this; see :func:`gfnet.files.check_folder`.
+        overwrite: replace ``out`` if it is an earlier result of this; see :func:`gfnet.files.writing.check_folder`.
         strict: raise at the first image that cannot be read.
 
     Returns:

@@ -15,8 +15,8 @@ import numpy as np
 from gfnet.data.image_folders import WrittenSplit, write_image_folder
 from gfnet.data.splits import FolderSplit, open_split, open_splits
 from gfnet.errors import ConfigError, DataError, one_line
-from gfnet.images import SUFFIXES
-from gfnet.reading import read_bytes
+from gfnet.files.reading import read_bytes
+from gfnet.inference.images import SUFFIXES
 
 Prepared = tuple[tuple[str, ...], tuple[WrittenSplit, ...]]
 """Class names, and what was written of each split."""

@@ -29,12 +29,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from gfnet.console.notices import notice, some_of
+from gfnet.console.progress import Progress
 from gfnet.errors import DataError, GFNetError, ImageError, one_line
-from gfnet.files import atomic_file
-from gfnet.images import SUFFIXES, load_image
-from gfnet.notices import notice, some_of
-from gfnet.progress import Progress
-from gfnet.reading import open_regular, read_json
+from gfnet.files.reading import open_regular, read_json
+from gfnet.files.writing import atomic_file
+from gfnet.inference.images import SUFFIXES, load_image
 
 CLASSES_FILE = "classes.json"
 """Class names, a list in the order of the labels, beside the shards."""

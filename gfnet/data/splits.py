@@ -10,12 +10,12 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
+from gfnet.console.notices import notice, some_of
 from gfnet.data.class_names import check_same_classes
 from gfnet.data.shards import ShardSet, find_shards, open_shards
 from gfnet.errors import DataError, one_line
-from gfnet.images import SUFFIXES, load_image, tell_passed_over
-from gfnet.listing import Found, list_files, list_folders, readable_name
-from gfnet.notices import notice, some_of
+from gfnet.files.listing import Found, list_files, list_folders, readable_name
+from gfnet.inference.images import SUFFIXES, load_image, tell_passed_over
 
 
 class Split(Protocol):
@@ -156,8 +156,8 @@ class RenumberedSplit:
 def open_split(root: str | Path) -> FolderSplit:
     """List a folder of class folders, in the order of torchvision's ``ImageFolder``.
 
-    A class is called like its folder, see :func:`gfnet.listing.readable_name`.  What lies outside the class folders or
-    is not called like a picture is passed over, and told.
+    A class is called like its folder, see :func:`gfnet.files.listing.readable_name`.  What lies outside the class
+    folders or is not called like a picture is passed over, and told.
 
     Raises:
         DataError: it does not exist, holds no class folder, a class folder holds no image, or one file lies in two.

@@ -19,15 +19,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gfnet.checkpoint import Checkpoint
-from gfnet.classifier import CascadeClassifier
+from gfnet.console.progress import Progress
 from gfnet.data.batches import Batches, PixelDataset
 from gfnet.data.classes import pair_split
 from gfnet.errors import ConfigError, DataError
 from gfnet.evaluation.datasets import DatasetEvaluation, Solver, evaluate_dataset, open_parts
 from gfnet.evaluation.predictions import run_all_steps
-from gfnet.images import every_nth
-from gfnet.model import GFNet
-from gfnet.progress import Progress
+from gfnet.inference.images import every_nth
+from gfnet.network.classifier import CascadeClassifier
+from gfnet.network.model import GFNet
 
 _BOUNDS = (1e-2, 1e2)  # of 1 / temperature, for answers that are all right or no better than chance
 _HALVINGS = 50

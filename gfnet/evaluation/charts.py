@@ -8,10 +8,10 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from gfnet.chart_style import ACCENT, INK, QUIET, STYLE
-from gfnet.drawing import step_colour
 from gfnet.evaluation.report import EvaluationReport
-from gfnet.files import atomic_file
+from gfnet.files.writing import atomic_file
+from gfnet.pictures.chart_style import ACCENT, INK, QUIET, STYLE
+from gfnet.pictures.drawing import step_colour
 
 _COLOURS = {"geometric": ACCENT, "saved": ACCENT, "optimal": "#d97706"}
 _DPI = 144

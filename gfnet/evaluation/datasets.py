@@ -10,16 +10,16 @@ from typing import Literal
 
 import numpy as np
 
-from gfnet.cost import cumulative_macs
 from gfnet.data import Split, open_named_split
 from gfnet.data.batches import PixelDataset
 from gfnet.data.classes import pair_split, with_classes
 from gfnet.errors import BudgetError, DataError
 from gfnet.evaluation.predictions import Patches, Predictions, patch_actions, predict_all_steps, predict_split
 from gfnet.evaluation.thresholds import evaluate, find_optimal_thresholds, find_thresholds
-from gfnet.images import every_nth
-from gfnet.model import GFNet
-from gfnet.results import Evaluation
+from gfnet.inference.budgets import Evaluation
+from gfnet.inference.images import every_nth
+from gfnet.network.cost import cumulative_macs
+from gfnet.network.model import GFNet
 
 Solver = Literal["geometric", "optimal"]
 SEARCH_SPLIT = "train"

@@ -1,6 +1,6 @@
 """Thresholds that use the labels: the most accurate exits under an average budget.
 
-The papers' rule (:mod:`gfnet.exits`) lets every step go a fixed share of the images and never looks at
+The papers' rule (:mod:`gfnet.inference.exits`) lets every step go a fixed share of the images and never looks at
 labels.  Here the thresholds themselves are what is optimised: with the images that reach a step sorted by
 confidence, the ones that gain nothing from a further step should stop.
 
@@ -32,7 +32,7 @@ import numpy as np
 
 from gfnet.errors import BudgetError
 from gfnet.evaluation.metrics import isotonic_accuracy
-from gfnet.exits import ALWAYS, NEVER, exit_steps
+from gfnet.inference.exits import ALWAYS, NEVER, exit_steps
 
 CANDIDATES = 256
 """Thresholds that are tried for a step, at equal shares of the images; more gain nothing on other images."""

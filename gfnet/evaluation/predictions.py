@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gfnet.console.progress import Progress
 from gfnet.data.batches import Batches, PixelDataset
 from gfnet.distributed import current_ranks, gather, on_all_ranks
 from gfnet.errors import DataError, NetworkError
-from gfnet.finite import check_finite
-from gfnet.model import GFNet
-from gfnet.progress import Progress
+from gfnet.inference.finite import check_finite
+from gfnet.network.model import GFNet
 
 TOP_K = 5
 """An answer is nearly right if the truth is among so many classes."""
@@ -120,7 +120,7 @@ def run_all_steps(
 
 
 def _check_finite(values: Tensor, source: str, kind: str, before: int) -> None:
-    """:func:`gfnet.finite.check_finite` of a batch, whose images are numbered from ``before`` + 1 on."""
+    """:func:`gfnet.inference.finite.check_finite` of a batch, whose images are numbered from ``before`` + 1 on."""
     images = [f"image {before + place}" for place in range(1, len(values) + 1)]
     check_finite(values.float().cpu().numpy(), source, kind, images)
 

@@ -17,8 +17,8 @@ from gfnet.evaluation.metrics import (
     reliability_bins,
 )
 from gfnet.evaluation.predictions import Predictions
-from gfnet.exits import exit_steps
-from gfnet.results import BudgetPoint, Evaluation
+from gfnet.inference.budgets import BudgetPoint, Evaluation
+from gfnet.inference.exits import exit_steps
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import torch
 
 from gfnet.evaluation.optimal import optimal_thresholds
 from gfnet.evaluation.predictions import Predictions
-from gfnet.exits import exit_steps, mean_cost, measure_thresholds, search_thresholds
-from gfnet.results import Evaluation
+from gfnet.inference.budgets import Evaluation
+from gfnet.inference.exits import exit_steps, mean_cost, measure_thresholds, search_thresholds
 
 BUDGETS = 39
 """Number of exit distributions that are searched: q = 0.05, 0.10 .. 1.95 (official ``inference.py``)."""

@@ -6,10 +6,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from gfnet.chart_style import INK, STYLE
-from gfnet.drawing import step_colour
 from gfnet.errors import TrainingError
-from gfnet.reading import parse_json, read_bytes
+from gfnet.files.reading import parse_json, read_bytes
+from gfnet.pictures.chart_style import INK, STYLE
+from gfnet.pictures.drawing import step_colour
 
 _LARGEST_METRICS = 1024**3  # bytes
 

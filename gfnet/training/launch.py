@@ -12,15 +12,15 @@ from typing import Any
 
 import torch
 
-from gfnet.backbones import create_encoder
 from gfnet.checkpoint import Checkpoint, TrainingState, load_checkpoint
 from gfnet.config import ModelConfig, model_config
-from gfnet.console import say
+from gfnet.console.output import say
 from gfnet.data import Split, open_dataset
 from gfnet.data.classes import pair_split
 from gfnet.distributed import current_ranks, gather, on_all_ranks, process_group, restarts
 from gfnet.errors import ConfigError, DataError, TrainingError
-from gfnet.model import GFNet, default_device
+from gfnet.network.backbones import create_encoder
+from gfnet.network.model import GFNet, default_device
 from gfnet.training.run_folder import RunFolder
 from gfnet.training.settings import (
     DEFAULT_NETWORK,

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gfnet.classifier import CascadeClassifier
 from gfnet.errors import ConfigError
-from gfnet.model import GFNet
-from gfnet.policy import action_log_prob, sample_action
+from gfnet.network.classifier import CascadeClassifier
+from gfnet.network.model import GFNet
+from gfnet.network.policy import action_log_prob, sample_action
 from gfnet.training.ppo import Rollout, ppo_loss
 from gfnet.training.precision import at_least_float32, propose_exactly
 from gfnet.training.recipe import PPORecipe, Recipe

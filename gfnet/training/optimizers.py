@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 from torch.optim import SGD, Adam, Optimizer
 
-from gfnet.model import GFNet
+from gfnet.network.model import GFNet
 from gfnet.training.recipe import Recipe
 
 _WARM_UP = 0.05  # share of stage 0

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gfnet.distributed import sum_over_ranks
-from gfnet.policy import ACTION_ENTROPY, Policy, action_log_prob
+from gfnet.network.policy import ACTION_ENTROPY, Policy, action_log_prob
 from gfnet.training.precision import at_least_float32
 from gfnet.training.recipe import PPORecipe
 

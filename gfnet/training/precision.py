@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from gfnet.model import GFNet, State
+from gfnet.network.model import GFNet, State
 
 Amp = Literal["off", "bf16", "fp16"]
 _DTYPES = {"off": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from gfnet.checkpoint import Checkpoint, TrainingState, load_checkpoint, save_checkpoint
-from gfnet.console import say
+from gfnet.console.output import say
 from gfnet.errors import CheckpointError, TrainingError
-from gfnet.files import atomic_file, check_files, has_record, record_files, remove_stale, write_text
-from gfnet.locks import LockedError, lock_file
+from gfnet.files.locks import LockedError, lock_file
+from gfnet.files.writing import atomic_file, check_files, has_record, record_files, remove_stale, write_text
 from gfnet.training.curves import draw_curves, read_metrics
 from gfnet.training.position import load_state
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from gfnet.console import say
+from gfnet.console.output import say
 from gfnet.training.learner import IterationResult, Learner
 from gfnet.training.position import Position
 from gfnet.training.run_folder import RunFolder

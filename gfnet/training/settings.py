@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from gfnet.config import ModelConfig, model_config
 from gfnet.errors import ConfigError
-from gfnet.reading import read_bytes
+from gfnet.files.reading import read_bytes
 from gfnet.training.precision import Amp
 from gfnet.training.recipe import STAGES, PPORecipe, Recipe, recipe_for
 

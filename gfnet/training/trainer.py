@@ -19,8 +19,8 @@ import torch
 from timm.layers import convert_sync_batchnorm
 
 from gfnet.checkpoint import Checkpoint, TrainingState
-from gfnet.console import say
-from gfnet.cost import cumulative_macs, encoder_macs
+from gfnet.console.output import say
+from gfnet.console.progress import Progress
 from gfnet.data import Split
 from gfnet.data.batches import Batch, PixelDataset, TrainingBatches
 from gfnet.distributed import current_ranks, synchronise_buffers
@@ -35,9 +35,9 @@ from gfnet.evaluation import (
     predict_encoders,
     predict_split,
 )
-from gfnet.model import GFNet
-from gfnet.progress import Progress
-from gfnet.results import Evaluation
+from gfnet.inference.budgets import Evaluation
+from gfnet.network.cost import cumulative_macs, encoder_macs
+from gfnet.network.model import GFNet
 from gfnet.training.interruption import Interruption, Stopped
 from gfnet.training.learner import IterationResult, Learner
 from gfnet.training.objectives import cascade_and_heads, prepare_model

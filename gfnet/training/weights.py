@@ -9,10 +9,10 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from gfnet.backbones import Encoder, family_of
 from gfnet.checkpoint import load_checkpoint
 from gfnet.checkpoint.state_dicts import is_plain, read_pickle, unwrapped
 from gfnet.errors import CheckpointError, one_line
+from gfnet.network.backbones import Encoder, family_of
 
 _WRAPPERS = ("state_dict", "model", "model_state_dict", "state_dict_ema")
 _PREFIXES = ("module.", "net.", "model.")  # of what a backbone is put into

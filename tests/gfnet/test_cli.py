@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from gfnet.checkpoint import load_checkpoint, save_checkpoint
-from gfnet.files import RECORD
+from gfnet.files.writing import RECORD
 from network_support import READABLE, UNREADABLE, gfnet, one_line
 
 GFNET = Path(sys.executable).with_name("gfnet")
@@ -574,7 +574,7 @@ def test_a_reader_that_leaves_help_is_no_error(arguments):
 
 
 def test_an_import_of_our_own_that_fails_is_no_missing_package(checkpoint_file, monkeypatch):
-    monkeypatch.setitem(sys.modules, "gfnet.cost", None)
+    monkeypatch.setitem(sys.modules, "gfnet.network.cost", None)
     with pytest.raises(ModuleNotFoundError):
         gfnet("info", checkpoint_file)
 
@@ -584,6 +584,6 @@ def test_libraries_warn_nobody_but_a_debugger(checkpoint_file, monkeypatch):
         warnings.warn("overflow in exp", RuntimeWarning, stacklevel=1)
         return (1.0, 2.0, 3.0)
 
-    monkeypatch.setattr("gfnet.cost.cumulative_macs", warn)
+    monkeypatch.setattr("gfnet.network.cost.cumulative_macs", warn)
     assert gfnet("info", checkpoint_file).stderr == ""
     assert "RuntimeWarning" in gfnet("--debug", "info", checkpoint_file).stderr

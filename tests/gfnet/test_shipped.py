@@ -8,7 +8,7 @@ from gfnet import shipped
 from gfnet.checkpoint import load_checkpoint, save_checkpoint
 from gfnet.errors import CheckpointError
 from gfnet.shipped import shipped_names, shipped_network
-from gfnet_benchmark.line_up import open_bundles
+from gfnet_benchmark.measure.selection import open_bundles
 from network_support import gfnet, one_line
 
 MEGABYTE = 1024 * 1024

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from gfnet.config import RELEASED, model_config
-from gfnet.model import GFNet
-from gfnet_export import names
+from gfnet.network.model import GFNet
+from gfnet_export.bundle import tensor_names as names
 from gfnet_export.components import baseline_component, components_of
 from network_support import SMALL, recurrent, small_network
 

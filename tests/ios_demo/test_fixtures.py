@@ -9,10 +9,10 @@ import sys
 import numpy as np
 import pytest
 
-from gfnet.exits import choose_point
-from gfnet.geometry import patch_origins
-from gfnet_export.bundle import MANIFEST
-from gfnet_export.manifest import Manifest, budget_points
+from gfnet.inference.exits import choose_point
+from gfnet.inference.geometry import patch_origins
+from gfnet_export.bundle.manifest import Manifest, budget_points
+from gfnet_export.bundle.reader import MANIFEST
 from swift_support import PACKAGE
 
 FIXTURES = PACKAGE / "Tests" / "GFNetKitTests" / "Fixtures"

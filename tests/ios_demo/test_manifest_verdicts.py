@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from gfnet.digests import UNKNOWN
 from gfnet.errors import BundleError
-from gfnet_export.bundle import MANIFEST, open_bundle
+from gfnet.files.digests import UNKNOWN
+from gfnet_export.bundle.reader import MANIFEST, open_bundle
 from manifest_support import MUTATIONS, sealed
 from swift_support import PACKAGE, built
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from gfnet.cli import json_option, needs_extra, write_result
-from gfnet.console import say
+from gfnet.console.output import say
 
 
 @click.command()
@@ -18,7 +18,7 @@ from gfnet.console import say
 def demo(out: Path, seed: int, overwrite: bool, json_path: Path | None) -> None:
     """The whole job on generated scenes: train, evaluate, export, predict, measure, and one page about it."""
     needs_extra("all")
-    from gfnet_benchmark.demo import run_demo
+    from gfnet_benchmark.demo.run import run_demo
 
     summary = run_demo(out, seed=seed, overwrite=overwrite)
     say(f"open {out / 'report.html'}")

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from gfnet.cli import classes_option, json_option, needs_extra, refuse_unless, write_result
-from gfnet.console import say
+from gfnet.console.output import say
 
 
 @click.command()
@@ -23,9 +23,9 @@ def core(checkpoint: Path | None, bundle: Path | None, images: Path | None, json
     needs_extra("all")
     refuse_unless(checkpoint or bundle, "with --checkpoint or --bundle", "images")
     from gfnet.errors import DataError
-    from gfnet.images import every_nth, find_images
-    from gfnet_benchmark import core_bench
-    from gfnet_export.bundle import open_bundle
+    from gfnet.inference.images import every_nth, find_images
+    from gfnet_benchmark.internals import core as core_bench
+    from gfnet_export.bundle.reader import open_bundle
 
     if (checkpoint or bundle) and images is None:
         raise DataError("--checkpoint and --bundle need photos; pass --images")
@@ -84,7 +84,7 @@ def bench_train(
 
     from gfnet.config import model_config
     from gfnet.training.launch import keep_freed_memory
-    from gfnet_benchmark.train_bench import bench_loading, bench_stage, timing_table
+    from gfnet_benchmark.internals.training import bench_loading, bench_stage, timing_table
 
     torch.set_num_threads(threads)
     keep_freed_memory()
@@ -120,8 +120,8 @@ def solvers(
 ) -> None:
     """Optimal thresholds against the papers' rule: accuracy at the same average cost."""
     from gfnet.checkpoint import load_checkpoint
-    from gfnet.model import default_device
-    from gfnet_benchmark.solver_bench import bench_solvers
+    from gfnet.network.model import default_device
+    from gfnet_benchmark.internals.solvers import bench_solvers
 
     loaded = load_checkpoint(checkpoint)
     loaded.model.to(default_device())

@@ -18,7 +18,7 @@ from gfnet.cli import (
     threshold_options,
     write_result,
 )
-from gfnet.console import say
+from gfnet.console.output import say
 
 
 @click.command()
@@ -83,12 +83,12 @@ def onnx(
     import time
 
     from gfnet.data.classes import label_photos
-    from gfnet.images import every_nth, find_images
-    from gfnet_benchmark.cold import measure_cold
-    from gfnet_benchmark.line_up import line_up, open_bundles, thread_counts
-    from gfnet_benchmark.measuring import Stopping
-    from gfnet_benchmark.onnx_bench import bench_onnx
-    from gfnet_benchmark.tables import result_table
+    from gfnet.inference.images import every_nth, find_images
+    from gfnet_benchmark.measure.cold_start import measure_cold
+    from gfnet_benchmark.measure.images import Stopping
+    from gfnet_benchmark.measure.run import bench_onnx
+    from gfnet_benchmark.measure.selection import line_up, open_bundles, thread_counts
+    from gfnet_benchmark.report.tables import result_table
 
     counts = thread_counts(threads)
     files = every_nth(find_images([images]), limit)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from gfnet.cli import OutputFile, json_option, write_result
-from gfnet.console import say
+from gfnet.console.output import say
 
 
 @click.command()
@@ -26,10 +26,10 @@ def paper(results: tuple[Path, ...], figure: str, out: Path | None, json_path: P
 
     RESULT.json: measured runs of released networks, as `gfnet bench onnx --json` writes them.
     """
-    from gfnet.measurement import read_result
-    from gfnet_benchmark.devices import device_curve, devices_from
-    from gfnet_benchmark.paper import count_macs, fit_figure
-    from gfnet_benchmark.paper_tables import paper_result, paper_table
+    from gfnet.results.schema import read_result
+    from gfnet_benchmark.paper.devices import device_curve, devices_from
+    from gfnet_benchmark.paper.recovery import count_macs, fit_figure
+    from gfnet_benchmark.paper.tables import paper_result, paper_table
 
     devices = [device for path in results for device in devices_from(read_result(path))]
     fitted = fit_figure(figure, count_macs(figure))
@@ -39,7 +39,7 @@ def paper(results: tuple[Path, ...], figure: str, out: Path | None, json_path: P
         device_curve(fitted, device) for device in devices if len(devices) == 1 or shown & set(device.cumulative_ms)
     ]
     if out is not None:
-        from gfnet_benchmark.paper_charts import write_chart
+        from gfnet_benchmark.paper.charts import write_chart
 
         write_chart(out, fitted, curves)
     say(paper_table(fitted, curves))

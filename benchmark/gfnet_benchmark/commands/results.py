@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from gfnet.cli import OutputFile, json_option, needs_extra, refuse_unless, write_result
-from gfnet.console import say
+from gfnet.console.output import say
 
 _RESULTS = click.argument("results", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="RESULT.json...")
 
@@ -28,8 +28,8 @@ _RESULTS = click.argument("results", type=click.Path(path_type=Path), nargs=-1, 
 @json_option
 def ingest(results: tuple[Path, ...], folder: Path, json_path: Path | None) -> None:
     """Check results, a phone's for instance, and keep them; all of them or none."""
-    from gfnet_benchmark.keeping import keep
-    from gfnet_benchmark.reliability import doubts
+    from gfnet_benchmark.results.doubts import doubts
+    from gfnet_benchmark.results.recording import keep
 
     kept = keep(results, folder)
     for target, result, new in kept:
@@ -54,9 +54,9 @@ def ingest(results: tuple[Path, ...], folder: Path, json_path: Path | None) -> N
 def compare(results: tuple[Path, ...], fail_above: float | None, json_path: Path | None) -> None:
     """Devices, units and precisions side by side; or whether something became slower."""
     from gfnet.errors import DataError
-    from gfnet_benchmark.comparing import change_table, changes, comparison_table
-    from gfnet_benchmark.reliability import doubts
-    from gfnet_benchmark.report import read_labelled
+    from gfnet_benchmark.report.comparing import change_table, changes, comparison_table
+    from gfnet_benchmark.report.formats import read_labelled
+    from gfnet_benchmark.results.doubts import doubts
 
     if fail_above is not None and len(results) != 2:
         raise DataError(f"--fail-above compares two results, OLD and NEW, not {len(results)}")
@@ -105,12 +105,12 @@ def compare(results: tuple[Path, ...], fail_above: float | None, json_path: Path
 @json_option
 def schedule(devices: tuple[str, ...], networks: tuple[Path, ...], target_ms: float, json_path: Path | None) -> None:
     """Thresholds, and of several networks the one, that are most accurate within a mean latency on a device."""
-    from gfnet.measurement import read_result, split_source
-    from gfnet_benchmark.candidates import open_candidates
-    from gfnet_benchmark.curves import exits_text, thresholds_text
-    from gfnet_benchmark.reliability import doubts
-    from gfnet_benchmark.scheduling import best_schedule
-    from gfnet_benchmark.tables import aligned
+    from gfnet.results.schema import read_result, split_source
+    from gfnet_benchmark.report.tables import aligned
+    from gfnet_benchmark.results.candidates import open_candidates
+    from gfnet_benchmark.results.curves import exits_text, thresholds_text
+    from gfnet_benchmark.results.doubts import doubts
+    from gfnet_benchmark.results.scheduling import best_schedule
 
     candidates = open_candidates(networks, devices)
     for device in devices:
@@ -161,8 +161,8 @@ def report(
     """One self-contained page about one or several results; or Markdown, CSV, a picture."""
     needs_extra("report")
     from gfnet.errors import DataError
-    from gfnet_benchmark.published import published_behind
-    from gfnet_benchmark.report import read_labelled, write_curve, write_report
+    from gfnet_benchmark.paper.published import published_behind
+    from gfnet_benchmark.report.formats import read_labelled, write_curve, write_report
 
     suffix = out.suffix.removeprefix(".").lower()
     form = form or {"htm": "html"}.get(suffix, suffix)

@@ -17,13 +17,13 @@ from gfnet.cli import (
     report_unreadable,
     write_result,
 )
-from gfnet.console import say
+from gfnet.console.output import say
 
 if TYPE_CHECKING:  # imported when a command runs: `gfnet --help` stays fast
     import numpy as np
 
     from gfnet.checkpoint import Checkpoint
-    from gfnet_export.bundle import Bundle
+    from gfnet_export.bundle.reader import Bundle
 
 
 def _calibration_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -102,7 +102,7 @@ def onnx(
     needs_extra("onnx")
     refuse_unless(precision == "int8", "to --precision int8", "calibration", "calibration_limit", "method")
     from gfnet.checkpoint import load_checkpoint
-    from gfnet_export.onnx_bundle import export_onnx
+    from gfnet_export.onnx.bundle import export_onnx
 
     loaded = load_checkpoint(checkpoint, **official)
     squares, unreadable = _calibration_squares(loaded, calibration, calibration_limit)
@@ -173,7 +173,7 @@ def coreml(
     needs_extra("coreml")
     refuse_unless(compression == "w8a8", "to --compress w8a8", "calibration", "calibration_limit")
     from gfnet.checkpoint import load_checkpoint
-    from gfnet_export.coreml_bundle import export_coreml
+    from gfnet_export.coreml.bundle import export_coreml
 
     loaded = load_checkpoint(checkpoint, **official)
     squares, unreadable = _calibration_squares(loaded, calibration, calibration_limit)
@@ -195,7 +195,7 @@ def coreml(
 def _calibration_squares(checkpoint: Checkpoint, images: Path | None, limit: int) -> tuple[list[np.ndarray], list[str]]:
     """Photos as the network gets them, and a message for each that cannot be read; none without photos."""
     from gfnet.errors import DataError
-    from gfnet.images import Preprocessing
+    from gfnet.inference.images import Preprocessing
     from gfnet_export.squares import load_squares
 
     if images is None:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gfnet.cli import OutputFolder, json_option, write_result
-from gfnet.console import say
+from gfnet.console.output import say
 from gfnet.escaping import Lines, as_lines
 
 if TYPE_CHECKING:  # imported when a command runs: `gfnet --help` stays fast
-    from gfnet_export.macos import DeviceShare, PlannedOperation
+    from gfnet_export.coreml.macos import DeviceShare, PlannedOperation
 
 _package = click.argument("package", type=click.Path(path_type=Path), metavar="MODEL.mlpackage")
 
@@ -38,7 +38,7 @@ def plan(package: Path, units: Any, function: str | None, json_path: Path | None
     """List where Core ML means to run each operation, and how much of the work each device gets."""
     import dataclasses
 
-    from gfnet_export.macos import compute_plan, shares_by_device
+    from gfnet_export.coreml.macos import compute_plan, shares_by_device
 
     operations = compute_plan(package, function, units)
     shares = shares_by_device(operations)
@@ -61,7 +61,7 @@ def plan(package: Path, units: Any, function: str | None, json_path: Path | None
 @json_option
 def compile_(package: Path, out: Path, overwrite: bool, json_path: Path | None) -> None:
     """Compile a package to what a device loads."""
-    from gfnet_export.macos import compile_package
+    from gfnet_export.coreml.macos import compile_package
 
     compiled = compile_package(package, out, overwrite=overwrite)
     size = sum(file.stat().st_size for file in compiled.rglob("*") if file.is_file())

@@ -17,11 +17,11 @@ from gfnet.cli import (
     threshold_options,
     write_result,
 )
-from gfnet.console import say
+from gfnet.console.output import say
 
 if TYPE_CHECKING:  # imported when a command runs: `gfnet --help` stays fast
-    from gfnet.predictor import Predictor
-    from gfnet_export.runtime import Provider
+    from gfnet.inference.predictor import Predictor
+    from gfnet_export.runtime.onnx_runtime import Provider
 
 _DRAWN = "set of drawn pictures"
 
@@ -62,10 +62,10 @@ def predict(
     """
     needs_extra("runtime")
     refuse_unless(json_path, "with --json", "logits")
-    from gfnet.files import atomic_file, check_files, record_files
-    from gfnet.progress import Progress
-    from gfnet.traces import label_of
-    from gfnet_export.pictures import draw_seen, picture_name
+    from gfnet.console.progress import Progress
+    from gfnet.files.writing import atomic_file, check_files, record_files
+    from gfnet.inference.traces import label_of
+    from gfnet.pictures.traces import draw_seen, picture_name
 
     predictor, files, limits = prepare(
         network, images, all_steps, thresholds, budget, official, provider, draw, exact_int8
@@ -111,9 +111,9 @@ def prepare(
     Raises:
         GFNetError: there is none, or ``out``, where pictures are to be written, lies in a folder of images.
     """
-    from gfnet.exits import resolve_thresholds
-    from gfnet.files import refuse_lying_in
-    from gfnet.images import find_images
+    from gfnet.files.writing import refuse_lying_in
+    from gfnet.inference.exits import resolve_thresholds
+    from gfnet.inference.images import find_images
     from gfnet_export.loading import load_predictor
 
     if out is not None:

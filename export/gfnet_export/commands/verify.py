@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from gfnet.cli import classes_option, json_option, official_options, report_unreadable, threshold_options, write_result
-from gfnet.console import say
+from gfnet.console.output import say
 
 
 @click.command()
@@ -46,13 +46,13 @@ def verify(
     import sys
 
     from gfnet.checkpoint import load_checkpoint
-    from gfnet.exits import ALWAYS, NEVER, resolve_thresholds
-    from gfnet_export.bundle import open_bundle
-    from gfnet_export.manifest import budget_points
-    from gfnet_export.retuning import retune as retune_bundle
-    from gfnet_export.verification import expected_manifest
-    from gfnet_export.verification import verify as run_verification
-    from gfnet_export.verification_report import read_squares, verification_table
+    from gfnet.inference.exits import ALWAYS, NEVER, resolve_thresholds
+    from gfnet_export.bundle.manifest import budget_points
+    from gfnet_export.bundle.reader import open_bundle
+    from gfnet_export.verify.report import read_squares, verification_table
+    from gfnet_export.verify.retuning import retune as retune_bundle
+    from gfnet_export.verify.verification import expected_manifest
+    from gfnet_export.verify.verification import verify as run_verification
 
     if retune and images is None:
         raise click.UsageError("--retune needs photos like those of later use; pass --images")

@@ -16,7 +16,7 @@ from gfnet.cli import (
     threshold_options,
     write_result,
 )
-from gfnet.console import say
+from gfnet.console.output import say
 from gfnet_export.commands.predict import prepare
 
 
@@ -47,7 +47,7 @@ def visualize(
     as `gfnet predict` does.  Answers are marked right or wrong where a photo's folder is called like a class.
     """
     needs_extra("runtime")
-    from gfnet_export.gallery import PAGE, make_gallery
+    from gfnet.pictures.gallery import PAGE, make_gallery
 
     predictor, files, limits = prepare(network, images, all_steps, thresholds, budget, official, out=out)
     gallery = make_gallery(predictor, files, out, limits, network=network, strict=strict, overwrite=overwrite)

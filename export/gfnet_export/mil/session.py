@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from gfnet.errors import BundleError
-from gfnet.predictor import Predictor
-from gfnet_export.bundle import Bundle, open_bundle
+from gfnet.inference.predictor import Predictor
+from gfnet_export.bundle.reader import Bundle, open_bundle
 from gfnet_export.mil.interpreter import Interpreter, Overflow, Rounding
 from gfnet_export.mil.package import read_package
-from gfnet_export.runner import BundleRunner, predictor_over
+from gfnet_export.runtime.runner import BundleRunner, predictor_over
 
 
 class MilSession:

@@ -19,11 +19,11 @@ import numpy as np
 
 from gfnet.config import Interpolation
 from gfnet.errors import ImageError
-from gfnet.exits import check_thresholds, choose_point, default_point
-from gfnet.geometry import resize_glance
-from gfnet.images import SUFFIXES, check_size, find_images
-from gfnet.traces import Trace, label_of
-from gfnet_export.runtime import bundle_predictor
+from gfnet.inference.exits import check_thresholds, choose_point, default_point
+from gfnet.inference.geometry import resize_glance
+from gfnet.inference.images import SUFFIXES, check_size, find_images
+from gfnet.inference.traces import Trace, label_of
+from gfnet_export.runtime.onnx_runtime import bundle_predictor
 
 FIXTURES = Path(__file__).parent / "GFNetKitTests" / "Fixtures"
 PHOTOS = 24

@@ -17,7 +17,7 @@ from checkpoint_support import EVALUATION, Altered, altered, assert_same_weights
 from gfnet.checkpoint import Checkpoint, TrainingState, load_checkpoint, save_checkpoint
 from gfnet.config import model_config
 from gfnet.errors import CheckpointError, GFNetError
-from gfnet.model import GFNet
+from gfnet.network.model import GFNet
 from manifest_support import structure
 from network_support import gfnet, one_line
 

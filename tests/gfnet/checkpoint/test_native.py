@@ -10,7 +10,7 @@ from checkpoint_support import EVALUATION, assert_same_weights, refusal
 from gfnet.checkpoint import Checkpoint, TrainingState, load_checkpoint, load_training_state, save_checkpoint
 from gfnet.config import model_config
 from gfnet.errors import CheckpointError
-from gfnet.model import GFNet
+from gfnet.network.model import GFNet
 
 
 @pytest.fixture(scope="module")

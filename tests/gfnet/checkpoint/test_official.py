@@ -13,8 +13,8 @@ from checkpoint_support import EVALUATION, assert_same_weights, refusal
 from gfnet.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, save_official
 from gfnet.config import RELEASED, model_config
 from gfnet.errors import CheckpointError
-from gfnet.model import GFNet
-from gfnet.results import Evaluation
+from gfnet.inference.budgets import Evaluation
+from gfnet.network.model import GFNet
 from gfnet.shipped import shipped_names
 from golden import recipe
 from golden_support import RELEASED_NAMES, manifest_components, official_content, official_tensors

@@ -213,7 +213,7 @@ def test_every_command_refuses_other_classes_before_a_network_runs(
     def run(*_arguments, **_options):
         raise AssertionError("a network was run")
 
-    for place in ("gfnet.model.GFNet.glance", "gfnet_export.runtime.open_bundle_sessions"):
+    for place in ("gfnet.network.model.GFNet.glance", "gfnet_export.runtime.onnx_runtime.open_bundle_sessions"):
         monkeypatch.setattr(place, run)
     manifest = (onnx_bundle.folder / "manifest.json").read_bytes()
     asked = commands(checkpoint_file, onnx_bundle.folder, renamed, tmp_path)[command]

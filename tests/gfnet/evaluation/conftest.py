@@ -11,7 +11,7 @@ from PIL import Image
 from gfnet.config import model_config
 from gfnet.data import open_split
 from gfnet.data.batches import Batches, PixelDataset
-from gfnet.model import GFNet
+from gfnet.network.model import GFNet
 from golden_inputs import pictures
 
 

@@ -17,7 +17,7 @@ from gfnet.evaluation.calibration import (
     with_temperatures,
 )
 from gfnet.evaluation.metrics import calibration_error, reliability_bins
-from gfnet.model import GFNet
+from gfnet.network.model import GFNet
 from network_support import gfnet, one_line
 
 

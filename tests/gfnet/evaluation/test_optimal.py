@@ -8,7 +8,7 @@ import pytest
 from gfnet.errors import BudgetError
 from gfnet.evaluation import exit_quotas
 from gfnet.evaluation.optimal import optimal_thresholds
-from gfnet.exits import ALWAYS, NEVER, exit_steps, search_thresholds
+from gfnet.inference.exits import ALWAYS, NEVER, exit_steps, search_thresholds
 
 
 def problem(steps: int, images: int, seed: int):

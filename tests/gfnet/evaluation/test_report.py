@@ -6,7 +6,7 @@ import pytest
 from gfnet.evaluation import Predictions, evaluate
 from gfnet.evaluation.metrics import Confusion
 from gfnet.evaluation.report import report_evaluation
-from gfnet.exits import ALWAYS
+from gfnet.inference.exits import ALWAYS
 
 LABELS = np.array([0, 0, 1, 1])
 # Under a threshold of 0.8 the first two images stop at step 1, the others go on.

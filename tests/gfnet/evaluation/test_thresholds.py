@@ -11,7 +11,7 @@ from gfnet.evaluation import (
     find_thresholds,
     predict_all_steps,
 )
-from gfnet.exits import exit_steps
+from gfnet.inference.exits import exit_steps
 from golden_support import case, outputs
 
 # Per cent.  The official meter multiplies by 100 / n in float32, so 1 of 4 comes out as 24.999999; ours counts.

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from gfnet.config import model_config
 from gfnet.data.batches import Batch
-from gfnet.model import GFNet
+from gfnet.network.model import GFNet
 from gfnet.training.learner import IterationResult, Learner
 from gfnet.training.objectives import make_objective, roll_out
 from gfnet.training.recipe import PPORecipe, Recipe, recipe_for

@@ -9,7 +9,7 @@ import torch
 from gfnet.checkpoint import Checkpoint, TrainingState, load_checkpoint, load_training_state, save_checkpoint
 from gfnet.data.batches import Batch
 from gfnet.errors import CheckpointError
-from gfnet.model import GFNet
+from gfnet.network.model import GFNet
 from gfnet.training.learner import IterationResult, Learner
 from gfnet.training.position import Position, load_state, pack_learner, unpack_learner
 from gfnet.training.recipe import Recipe

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gfnet.config import PolicyKind
-from gfnet.policy import ACTION_ENTROPY, Policy, action_log_prob, sample_action
+from gfnet.network.policy import ACTION_ENTROPY, Policy, action_log_prob, sample_action
 from gfnet.training.ppo import (
     Rollout,
     discounted_returns,

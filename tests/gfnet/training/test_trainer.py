@@ -13,7 +13,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from gfnet.checkpoint import load_checkpoint
-from gfnet.model import GFNet
+from gfnet.network.model import GFNet
 from network_support import gfnet, one_line
 
 OPTIONS = (

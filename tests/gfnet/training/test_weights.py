@@ -6,11 +6,11 @@ import timm
 import torch
 import yaml
 
-from gfnet.backbones import create_encoder, family_of
 from gfnet.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from gfnet.config import model_config
 from gfnet.errors import CheckpointError
-from gfnet.model import GFNet
+from gfnet.network.backbones import create_encoder, family_of
+from gfnet.network.model import GFNet
 from gfnet.training.weights import load_encoder_weights
 from network_support import gfnet, one_line
 

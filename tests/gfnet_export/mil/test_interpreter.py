@@ -21,9 +21,9 @@ from torch import nn
 
 from gfnet.config import RELEASED
 from gfnet.errors import MilError
-from gfnet.model import GFNet
+from gfnet.network.model import GFNet
 from gfnet_export.components import components_of
-from gfnet_export.coreml_export import write_coreml
+from gfnet_export.coreml.convert import write_coreml
 from gfnet_export.mil.interpreter import Interpreter, Overflow
 from gfnet_export.mil.lint import count_operations
 from gfnet_export.mil.ops import OPS

@@ -15,9 +15,9 @@ from coremltools.converters.mil.mil import Builder as mb  # noqa: N813  its usua
 from coremltools.proto import FeatureTypes_pb2, Model_pb2
 
 from gfnet.errors import MilError
-from gfnet.model import GFNet
+from gfnet.network.model import GFNet
 from gfnet_export.components import components_of
-from gfnet_export.coreml_export import write_coreml
+from gfnet_export.coreml.convert import write_coreml
 from gfnet_export.mil.interpreter import Interpreter
 from gfnet_export.mil.models import OtherModelError, shapes_of
 from gfnet_export.mil.package import read_package

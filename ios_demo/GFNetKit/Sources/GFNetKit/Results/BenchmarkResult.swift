@@ -1,4 +1,4 @@
-/// A measured run: what `gfnet bench ingest` reads. The field's meanings are those of `gfnet/measurement.py`.
+/// A measured run: what `gfnet bench ingest` reads. The field's meanings are those of `gfnet/results/schema.py`.
 public struct BenchmarkResult: Codable, Sendable, Equatable {
     /// The only one that is read and written.
     public static let schemaVersion = 2

@@ -1,6 +1,6 @@
 import Foundation
 
-// The rules of `gfnet/measurement.py`: what it refuses is not written, and not read, here either.
+// The rules of `gfnet/results/schema.py`: what it refuses is not written, and not read, here either.
 
 extension BenchmarkResult {
     /// What is wrong with the result, if anything.

@@ -1,0 +1,1 @@
+"""``gfnet demo``: the whole job from generated scenes to one page."""

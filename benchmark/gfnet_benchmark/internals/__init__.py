@@ -1,0 +1,1 @@
+"""How fast, and how good, this project's own parts are."""

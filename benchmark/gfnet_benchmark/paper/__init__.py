@@ -1,0 +1,1 @@
+"""The papers' latency figure: read, explained, and drawn beside measured devices."""

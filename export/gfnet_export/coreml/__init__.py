@@ -1,0 +1,1 @@
+"""Networks as Core ML packages, and what only macOS can do with them."""

@@ -1,0 +1,1 @@
+"""Networks as ONNX files: conversion, fewer bits, rewrites for a CPU."""

@@ -1,0 +1,1 @@
+"""Running bundles where they are deployed.  Needs no torch."""

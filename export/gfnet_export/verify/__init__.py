@@ -1,0 +1,1 @@
+"""Does the exported network compute, and decide, what the trained one does?"""

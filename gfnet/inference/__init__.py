@@ -1,0 +1,1 @@
+"""Adaptive inference on any runtime: who stops where, photos in, traces out.  Needs numpy and pillow, not torch."""

@@ -1,0 +1,1 @@
+"""Pictures of where a network looked, and how every chart looks."""

@@ -1,0 +1,1 @@
+"""The shape of a measured run, read and written."""
