@@ -1,0 +1,18 @@
+"""Answer many requests at once without blocking the event loop.  usage: serve.py BUNDLE PHOTO..."""
+
+import asyncio
+import sys
+
+import gfnet
+from gfnet_export.runtime.serving import AsyncClassifier
+
+
+async def main(network: str, photos: list[str]) -> None:
+    """Classify ``photos`` concurrently; each stops where the network is sure enough."""
+    predictor = gfnet.load(network)
+    async with AsyncClassifier(predictor.runner, predictor.preprocessing) as classify:
+        for trace in await asyncio.gather(*(classify(photo) for photo in photos)):
+            print(f"{trace.image}: class {trace.class_index} after step {trace.exit_step}")
+
+
+asyncio.run(main(sys.argv[1], sys.argv[2:]))
