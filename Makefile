@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all lint format schema ios-bundle clean
+.PHONY: help install demo test test-all lint format schema docs ios-bundle clean
 
 help:
 	@echo "make demo      train, export, measure a small network; opens in runs/demo/report.html"
@@ -13,6 +13,7 @@ help:
 	@echo "make test-all  the quick and the slow tests"
 	@echo "make lint      ruff and mypy"
 	@echo "make format    let ruff rewrite what it can"
+	@echo "make docs      the documentation as a site, in build/site"
 	@echo "make schema    write the JSON Schemas of manifest and result anew"
 	@echo "make ios-bundle CKPT=FILE [EXPORT=OPTIONS]  put a network into the iOS app"
 	@echo "make clean     remove what can be made again, the environment included"
@@ -45,6 +46,9 @@ lint: install
 schema: install
 	$(BIN)/python -m gfnet_export.bundle.manifest > export/gfnet_export/bundle/manifest.schema.json
 	$(BIN)/python -m gfnet.results.schema > gfnet/results/result.schema.json
+
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 format: install
 	$(BIN)/ruff check --fix .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import venv
@@ -51,6 +52,19 @@ def test_the_wheel_puts_three_packages_and_nothing_else_into_site_packages(wheel
         assert {f"gfnet/networks/{name}.safetensors", f"gfnet/networks/{name}.md"} <= set(names)
     assert "gfnet_benchmark/reference/fig5a_mobilenetv3.csv" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+def test_the_wheel_describes_itself_without_relative_links(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        text = archive.read(name).decode()
+    assert "Description-Content-Type: text/markdown" in text
+    description = text.partition("\n\n")[2]
+    assert description.startswith("# gfnet\n")
+    assert "MobileNet-V3" in description
+    links = re.findall(r"\]\(([^)\s]+)\)|(?:src|href)=", description)
+    assert links
+    assert all(link.startswith("https://") for link in links)
 
 
 @pytest.fixture
