@@ -105,7 +105,9 @@ def test_the_site_is_built_without_a_warning_and_loads_nothing_from_elsewhere(tm
         loaded += re.findall(r"<link\b[^>]*\brel=\"?(?:stylesheet|icon|preconnect)\"?[^>]*>", html)
         assert not [item for item in loaded if "//" in item], page
     cli = (tmp_path / "site" / "reference" / "cli" / "index.html").read_text()
-    assert all(f"gfnet-{command}" in cli for command in ("train", "predict", "verify"))
+    assert all(f'id="gfnet-{command}"' in cli for command in ("train", "predict", "verify", "bench-compare"))
+    assert all(f"<code>{option}</code>" in cli for option in ("--epochs", "--draw", "--retune", "--fail-above"))
+    assert "Sentinel" not in cli
     python = (tmp_path / "site" / "reference" / "python" / "index.html").read_text()
     assert 'id="gfnet.inference.predictor.Predictor"' in python
     assert not re.search(r":(class|func|meth|mod|data):<", python)
