@@ -24,6 +24,7 @@ import click
 from gfnet.console import output as console
 from gfnet.console.notices import notices_on_stderr
 from gfnet.console.output import say
+from gfnet.console.parameters import Backbone
 from gfnet.errors import ConfigError, GFNetError
 from gfnet.extras import missing_package
 from gfnet.files.writing import check_output_file, check_writable, json_text, refuse_holding, write_text
@@ -239,7 +240,7 @@ def official_options(command):
     for option in (
         click.option("--steps", type=int, help="T, for an official checkpoint that does not say."),
         click.option("--patch-size", type=int, help="Patch size, for an official checkpoint that does not say."),
-        click.option("--arch", help="Backbone, for an official checkpoint that does not say."),
+        click.option("--arch", type=Backbone(), help="Backbone, for an official checkpoint that does not say."),
     ):
         command = option(command)
     return command

@@ -24,7 +24,8 @@ DEPLOYED = (
     "gfnet_export.runtime.serving",
     "gfnet_export.commands.predict",
     "gfnet_export.commands.visualize",
-    "gfnet_export.loading",
+    "gfnet_export.runtime.loading",
+    "gfnet.loading",
     "gfnet.pictures.gallery",
     "gfnet.cli",
 )

@@ -9,12 +9,19 @@ import click
 
 from gfnet.cli import OutputFile, classes_option, json_option, report_unreadable, write_result
 from gfnet.console.output import say
+from gfnet.console.parameters import CheckpointFile, DataSource
 
 
 @click.command()
-@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("checkpoint", type=CheckpointFile(path_type=Path))
 @click.argument("out", type=OutputFile())
-@click.option("--data", required=True, metavar="DIR|SHARDS", help="Folder with val/ and the split to learn from.")
+@click.option(
+    "--data",
+    type=DataSource(),
+    required=True,
+    metavar="DIR|SHARDS",
+    help="Folder with val/ and the split to learn from.",
+)
 @click.option("--split", default="train", show_default=True, help="Where temperatures and thresholds are found.")
 @click.option("--images", type=click.IntRange(min=1), default=10_000, show_default=True, help="At most so many of it.")
 @click.option(

@@ -8,11 +8,12 @@ import click
 
 from gfnet.cli import OutputFile, json_option, official_options, refuse_unless, write_result
 from gfnet.console.output import say
+from gfnet.console.parameters import CheckpointFile
 from gfnet.errors import ConfigError
 
 
 @click.command()
-@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("checkpoint", type=CheckpointFile(path_type=Path))
 @click.argument("out", type=OutputFile())
 @click.option("--prefix/--no-prefix", default=True, help="Write `module.` before encoder keys, as released files do.")
 @click.option("--half", is_flag=True, help="Store weights as float16: half the size, read as float32 again.")

@@ -18,11 +18,14 @@ from gfnet.cli import (
     write_result,
 )
 from gfnet.console.output import say
+from gfnet.console.parameters import CheckpointFile, DataSource
 
 
 @click.command()
-@click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.option("--data", required=True, metavar="DIR|SHARDS", help="Folder with train/ and val/, or shards.")
+@click.argument("checkpoint", type=CheckpointFile(path_type=Path))
+@click.option(
+    "--data", type=DataSource(), required=True, metavar="DIR|SHARDS", help="Folder with train/ and val/, or shards."
+)
 @click.option("--val-data", metavar="SHARDS", help="Shards of the validation split, where --data does not say.")
 @click.option(
     "--thresholds",

@@ -11,6 +11,7 @@ import click
 
 from gfnet.cli import classes_option, json_option, refuse_unless, write_result
 from gfnet.console.output import say
+from gfnet.console.parameters import Backbone, CheckpointFile, DataSource
 
 # Where each option goes in the run's configuration.
 _PLACES = {
@@ -49,7 +50,12 @@ _NUMBERS = {"epochs": (4, int), "classifier_lr": (2, float)}
 
 
 @click.command()
-@click.option("--data", metavar="DIR|SHARDS", help="Folder with train/ and val/, or shards: 's/train-{00..12}.tar'.")
+@click.option(
+    "--data",
+    type=DataSource(),
+    metavar="DIR|SHARDS",
+    help="Folder with train/ and val/, or shards: 's/train-{00..12}.tar'.",
+)
 @click.option("--val-data", metavar="SHARDS", help="Shards of the validation split, where --data does not say.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Run folder.")
 @click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="YAML, as --dry-run prints it.")
@@ -57,13 +63,13 @@ _NUMBERS = {"epochs": (4, int), "classifier_lr": (2, float)}
 @click.option("--dry-run", is_flag=True, help="Print the resolved configuration and stop.")
 @click.option("--resume", is_flag=True, help="Go on with the run in OUT; begin it if there is none.")
 @click.option("--overwrite", is_flag=True, help="Replace what an earlier run left of these stages.")
-@click.option("--arch", help="Official backbone or timm model.  [default: mobilenetv3_large_100]")
+@click.option("--arch", type=Backbone(), help="Official backbone or timm model.  [default: mobilenetv3_large_100]")
 @click.option("--patch-size", type=int, help="Side of every step's input, pixels.  [default: 96]")
 @click.option("--steps", type=int, help="T: the glance and T-1 patches.  [default: 3]")
 @click.option("--image-size", type=int, help="Side of the full-resolution image; the family's own by default.")
 @click.option("--crop-ratio", type=float, help="Centre crop's share of the resized image; the family's own by default.")
 @click.option("--stage", type=click.Choice(["0", "1", "2", "3", "all"]), help="[default: all]")
-@click.option("--init", type=click.Path(), help="Checkpoint to start from; its network is kept.")
+@click.option("--init", type=CheckpointFile(), help="Checkpoint to start from; its network is kept.")
 @click.option(
     "--init-global", type=click.Path(), metavar="FILE", help="A backbone's or a checkpoint's, for the glance."
 )

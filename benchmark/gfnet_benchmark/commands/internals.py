@@ -9,6 +9,7 @@ import click
 
 from gfnet.cli import classes_option, json_option, needs_extra, refuse_unless, write_result
 from gfnet.console.output import say
+from gfnet.console.parameters import Backbone, CheckpointFile
 
 
 @click.command()
@@ -52,7 +53,7 @@ def core(checkpoint: Path | None, bundle: Path | None, images: Path | None, json
 
 
 @click.command("train")
-@click.option("--arch", default="mobilenetv3_large_100", show_default=True, help="Backbone.")
+@click.option("--arch", type=Backbone(), default="mobilenetv3_large_100", show_default=True, help="Backbone.")
 @click.option("--patch-size", type=int, default=96, show_default=True)
 @click.option("--steps", type=int, default=3, show_default=True, help="T.")
 @click.option("--batch-size", type=click.IntRange(min=2), default=32, show_default=True)
@@ -102,7 +103,7 @@ def bench_train(
 
 
 @click.command()
-@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("checkpoint", type=CheckpointFile(path_type=Path))
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder of the two below.")
 @click.option("--search-split", default="train", show_default=True, help="Folder in it to find thresholds on.")
 @click.option("--report-split", default="val", show_default=True, help="Folder in it to compare them on.")

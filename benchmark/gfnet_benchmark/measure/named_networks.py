@@ -15,7 +15,7 @@ from gfnet.config import RELEASED
 from gfnet.errors import DataError
 from gfnet.inference.images import Preprocessing, load_image
 from gfnet.network.model import GFNet
-from gfnet.shipped import shipped_names, shipped_network
+from gfnet.shipped import shipped_bundle, shipped_names
 from gfnet_export.bundle.manifest import Precision
 from gfnet_export.bundle.reader import Bundle
 from gfnet_export.onnx.bundle import export_onnx
@@ -56,7 +56,7 @@ def named_bundle(spec: str, folder: Path, photos: Sequence[Path] = ()) -> Bundle
 
 
 def _checkpoint(name: str) -> Checkpoint | None:
-    if shipped_network(name) is not None:
+    if shipped_bundle(name) is not None:
         return load_checkpoint(name)
     if name not in RELEASED:
         return None

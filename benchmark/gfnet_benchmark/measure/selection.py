@@ -11,7 +11,7 @@ from gfnet.console.output import say
 from gfnet.errors import BundleError, DataError, ImageError
 from gfnet.extras import missing_package
 from gfnet.inference.images import load_image
-from gfnet.shipped import shipped_network
+from gfnet.shipped import shipped_bundle
 from gfnet_benchmark.measure.interleaving import WARMUP_IMAGES
 from gfnet_benchmark.measure.settings import with_best_settings
 from gfnet_benchmark.measure.subjects import Entry, Settings, network_name
@@ -101,9 +101,9 @@ def open_bundles(sources: Sequence[str], images: Sequence[Path], folder: Path) -
                 f"{source}: a file; give a bundle's folder, as `gfnet export onnx` makes it of a checkpoint"
             )
         # A folder of photos may be called like a shipped network; what is meant is the network.
-        folder_meant = Path(source).exists() and (is_bundle(source) or shipped_network(source) is None)
-        if "/" in source or folder_meant:
-            opened.append(open_bundle(source))
+        shipped = None if is_bundle(source) else shipped_bundle(source)
+        if "/" in source or shipped is not None or Path(source).exists():
+            opened.append(open_bundle(shipped or source))
         else:
             try:
                 from gfnet_benchmark.measure.named_networks import named_bundle

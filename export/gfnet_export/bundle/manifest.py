@@ -30,7 +30,7 @@ SCHEMA_VERSION: Literal[1] = 1
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Format = Literal["onnx", "coreml"]
-Precision = Literal["fp32", "fp16", "int8", "int8-heads", "int8-vectors"]
+Precision = Literal["fp32", "fp16", "int8", "int8-heads", "int8-vectors", "int8-storage"]
 Compression = Literal["none", "int8", "palette6", "palette4", "w8a8"]
 Layout = Literal["split", "fused", "multifunction"]
 Role = Literal["glance", "policy", "focus", "step"]
@@ -206,7 +206,7 @@ class Manifest(_Record):
         format: what the subgraphs are.
         precision: of weights and activations; the policy's output is float32 always, and where there are 8 bits all
             of it.  ``int8-heads``: fp32, but for the classifiers; ``int8-vectors``: but for all large layers that
-            take one vector.
+            take one vector; ``int8-storage``: weights stored in 8 bits, computed in float32.
         compression: of a Core ML package's weights; ``w8a8``: of its activations too.
         layout: ``split``: glance, policy and focus; ``fused``: glance, and the rest of a step in one graph;
             ``multifunction``: like ``split``, but the focus steps are functions of one package.

@@ -18,6 +18,7 @@ from gfnet.cli import (
     write_result,
 )
 from gfnet.console.output import say
+from gfnet.console.parameters import CheckpointFile
 
 if TYPE_CHECKING:  # imported when a command runs: `gfnet --help` stays fast
     import numpy as np
@@ -53,15 +54,15 @@ def export() -> None:
 
 
 @export.command()
-@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("checkpoint", type=CheckpointFile(path_type=Path))
 @click.option("--out", type=OutputFolder(), required=True, help="The bundle's folder.")
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "fp16", "int8", "int8-heads", "int8-vectors"]),
+    type=click.Choice(["fp32", "fp16", "int8", "int8-heads", "int8-vectors", "int8-storage"]),
     default="fp32",
     show_default=True,
     help="int8 needs --calibration; int8-heads: in 8 bits the classifiers alone; int8-vectors: squeeze-and-excite "
-    "too. The policy keeps fp32 in all three.",
+    "too. The policy keeps fp32 in all three. int8-storage: weights stored in 8 bits, computed in fp32.",
 )
 @click.option(
     "--opset", type=click.IntRange(18, 25), default=18, show_default=True, help="Version of ONNX's operators."
@@ -121,7 +122,7 @@ def onnx(
 
 
 @export.command()
-@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("checkpoint", type=CheckpointFile(path_type=Path))
 @click.option("--out", type=OutputFolder(), required=True, help="The bundle's folder.")
 @click.option("--precision", type=click.Choice(["fp16", "fp32"]), default="fp16", show_default=True)
 @click.option(

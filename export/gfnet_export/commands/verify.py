@@ -9,11 +9,14 @@ import click
 
 from gfnet.cli import classes_option, json_option, official_options, report_unreadable, threshold_options, write_result
 from gfnet.console.output import say
+from gfnet.console.parameters import CheckpointFile
 
 
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--against", type=click.Path(path_type=Path), required=True, metavar="CKPT", help="What it is made of.")
+@click.option(
+    "--against", type=CheckpointFile(path_type=Path), required=True, metavar="CKPT", help="What it is made of."
+)
 @click.option("--images", type=click.Path(path_type=Path), metavar="DIR", help="Photos; generated scenes by default.")
 @click.option(
     "--limit", type=click.IntRange(min=1), default=200, show_default=True, help="Photos to use, evenly drawn."
