@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent
 
 def long_description(readme: str, source: str | None) -> str:
     """``readme`` with its relative links made absolute, or plain text where there is no address of the repository."""
+    readme = readme.replace('pip install ".[', 'pip install "gfnet[')  # from the index, not from a copy
     if source is None:
         readme = re.sub(r'<img\b[^>]*\bsrc="(?!https?://)[^>]*>\n*|!\[[^\]]*\]\((?!https?://)[^)]*\)\n*', "", readme)
         return re.sub(r"\[([^\]]*)\]\((?!https?://|#)[^)]*\)", r"\1", readme)

@@ -81,6 +81,7 @@ def test_an_index_shows_no_relative_link(setup_py, source):
     links = [one or other for one, other in LINK.findall(CODE.sub("", text))]
     assert links
     assert all(link.startswith("https://") for link in links)
+    assert 'pip install "gfnet[runtime]"' in text
     if source:
         assert f"{source}/raw/main/docs/scene.png" in links
         assert f"{source}/blob/main/docs/quickstart.md" in links
