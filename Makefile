@@ -9,11 +9,11 @@ STAMP := $(VENV)/.installed
 
 help:
 	@echo "make demo      train, export, measure a small network; opens in runs/demo/report.html"
+	@echo "make docs      the documentation as a site, in build/site"
 	@echo "make test      the quick tests"
 	@echo "make test-all  the quick and the slow tests"
 	@echo "make lint      ruff and mypy"
 	@echo "make format    let ruff rewrite what it can"
-	@echo "make docs      the documentation as a site, in build/site"
 	@echo "make schema    write the JSON Schemas of manifest and result anew"
 	@echo "make ios-bundle CKPT=FILE [EXPORT=OPTIONS]  put a network into the iOS app"
 	@echo "make clean     remove what can be made again, the environment included"
@@ -31,6 +31,9 @@ $(STAMP): setup.cfg pyproject.toml
 demo: install
 	$(BIN)/gfnet demo --out runs/demo --overwrite
 
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 test: install
 	@command -v swift > /dev/null || echo "no Swift toolchain here: the phone's code in ios_demo/ is not tested"
 	$(BIN)/python -m pytest
@@ -46,9 +49,6 @@ lint: install
 schema: install
 	$(BIN)/python -m gfnet_export.bundle.manifest > export/gfnet_export/bundle/manifest.schema.json
 	$(BIN)/python -m gfnet.results.schema > gfnet/results/result.schema.json
-
-docs: install
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 format: install
 	$(BIN)/ruff check --fix .
