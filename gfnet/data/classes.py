@@ -34,8 +34,8 @@ def pair_split(
     """The split, numbered as the network numbers its classes.
 
     Without ``class_map`` data and network must have the same names in the same order.  A network without names knows
-    numbers only: as many classes are taken for its classes in their order, and that is told.  Shards without names have
-    numbers for names.  Folders called by ImageNet's synset ids fit a network with ImageNet's names.
+    numbers only: as many classes are taken for its classes in their order, and that is told.  So it is of shards without
+    names, which know numbers only, too.  Folders called by ImageNet's synset ids fit a network with ImageNet's names.
 
     Args:
         names: what the network calls its classes, if it knows.
@@ -137,8 +137,13 @@ def _same_or_refused(
     where: str, found: tuple[str, ...], named: bool, known: tuple[str, ...] | None, count: int, network: str
 ) -> tuple[int, ...]:
     numbered = tuple(map(str, range(count)))
-    if not named and len(found) <= count and known in (None, numbered):
-        return tuple(range(len(found)))  # shards need not hold an image of the last classes
+    if not named and len(found) <= count:  # shards need not hold an image of the last classes
+        if known not in (None, numbered):
+            notice(
+                f"{where}: shards without class names, so their class 0 is taken for {one_line(repr(known[0]))} of "
+                f"{network}, and so on; put classes.json beside them to have this checked"
+            )
+        return tuple(range(len(found)))
     if len(found) != count:
         missing, more = (sorted(set(one) - set(other)) for one, other in ((known or (), found), (found, known or ())))
         only = [
@@ -151,11 +156,6 @@ def _same_or_refused(
     if known is None:
         notice(f"{where}: {network} knows no class names, so classes are taken to be in its order")
         return tuple(range(count))
-    if not named:
-        raise DataError(
-            f"{where}: shards without class names, but {network} calls class 0 {one_line(repr(known[0]))}; put "
-            "classes.json beside them, or trust their numbers with --classes by-number"
-        )
     if _is_imagenet(known, found) and found == _synsets():
         return tuple(range(count))
     number = first_difference(found, known)

@@ -97,11 +97,12 @@ def test_a_network_without_names_takes_as_many_classes_and_says_so(caplog):
     assert labels(["1", "0"], None, 2, "by-name") == [1, 0]
 
 
-def test_shards_without_names_have_numbers_for_names():
+def test_shards_without_names_are_taken_by_number_and_that_is_told(caplog):
     assert labels(["0", "1"], None, 3, named=False) == [0, 1]
     assert labels(DIGITS[:8], DIGITS, named=False) == list(range(8))
-    message = refused(["0", "1"], ["ring", "star"], named=False)
-    assert "shards without class names, but the network calls class 0 'ring'; put classes.json beside them" in message
+    assert not caplog.text  # such a network knows its classes by number as well
+    assert labels(["0", "1"], ["ring", "star"], named=False) == [0, 1]
+    assert "shards without class names, so their class 0 is taken for 'ring' of the network" in caplog.text
     assert labels(["0", "1"], ["ring", "star", "x"], class_map="by-number", named=False) == [0, 1]
     assert "3 classes, but the network tells 2 apart; give" in refused(["0", "1", "2"], ["a", "b"], named=False)
 
