@@ -19,20 +19,9 @@ from gfnet.console.progress import Progress
 from gfnet.errors import ExportError
 from gfnet.files.writing import atomic_folder
 from gfnet.network.cost import cumulative_macs
-from gfnet_export.bundle.manifest import (
-    Budget,
-    Calibration,
-    Compression,
-    Exporter,
-    Format,
-    Layout,
-    Manifest,
-    Precision,
-    Preprocessing,
-    Subgraph,
-    problems_of,
-)
+from gfnet_export.bundle.manifest import Budget, Calibration, Exporter, Manifest, Preprocessing, Subgraph, problems_of
 from gfnet_export.bundle.reader import Bundle, open_bundle, sha256_of, write_manifest
+from gfnet_export.choices import Compression, Format, Layout, Precision
 from gfnet_export.components import Component, components_of
 
 

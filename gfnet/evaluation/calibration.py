@@ -19,11 +19,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gfnet.checkpoint import Checkpoint
+from gfnet.choices import Solver
 from gfnet.console.progress import Progress
 from gfnet.data.batches import Batches, PixelDataset
 from gfnet.data.classes import pair_split
 from gfnet.errors import ConfigError, DataError
-from gfnet.evaluation.datasets import DatasetEvaluation, Solver, evaluate_dataset, open_parts
+from gfnet.evaluation.datasets import DatasetEvaluation, evaluate_dataset, open_parts
 from gfnet.evaluation.predictions import run_all_steps
 from gfnet.inference.images import every_nth
 from gfnet.network.classifier import CascadeClassifier

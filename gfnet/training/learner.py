@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
+from gfnet.choices import Amp
 from gfnet.data.batches import Batch
 from gfnet.distributed import current_ranks, sum_over_ranks
 from gfnet.network.backbones.folding import folded_copy
@@ -24,7 +25,7 @@ from gfnet.network.model import GFNet
 from gfnet.training.objectives import Outputs, make_objective, prepare_model, roll_out
 from gfnet.training.optimizers import leave_fused_where_layouts_differ, make_optimizer
 from gfnet.training.ppo import discounted_returns, normalise_returns
-from gfnet.training.precision import Amp, Precision
+from gfnet.training.precision import Precision
 from gfnet.training.recipe import Recipe
 from gfnet.training.seeds import derive_seed
 

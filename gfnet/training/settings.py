@@ -7,15 +7,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from gfnet.choices import Amp, OnNaN
 from gfnet.config import ModelConfig, model_config
 from gfnet.errors import ConfigError
 from gfnet.files.reading import read_bytes
-from gfnet.training.precision import Amp
 from gfnet.training.recipe import STAGES, PPORecipe, Recipe, recipe_for
 
 T = TypeVar("T")
@@ -57,7 +57,7 @@ class Execution:
     channels_last: bool = True
     sync_bn: bool = False
     accumulate: int = 1
-    on_nan: Literal["stop", "skip"] = "stop"
+    on_nan: OnNaN = "stop"
     most_skipped: int = 100
     most_skipped_share: float = 0.1
     save_every: int = 0

@@ -15,8 +15,9 @@ from gfnet.inference.images import Preprocessing
 from gfnet.network.backbones import create_encoder
 from gfnet_benchmark.measure.subjects import Entry
 from gfnet_export.bundle import tensor_names as names
-from gfnet_export.bundle.manifest import Precision, preprocessing_of
+from gfnet_export.bundle.manifest import preprocessing_of
 from gfnet_export.bundle.reader import Bundle, is_bundle, open_bundle
+from gfnet_export.choices import Precision
 from gfnet_export.components import baseline_component
 from gfnet_export.onnx.bundle import component_model
 from gfnet_export.onnx.convert import save

@@ -16,8 +16,8 @@ from gfnet.errors import DataError
 from gfnet.inference.images import Preprocessing, load_image
 from gfnet.network.model import GFNet
 from gfnet.shipped import shipped_names, shipped_network
-from gfnet_export.bundle.manifest import Precision
 from gfnet_export.bundle.reader import Bundle
+from gfnet_export.choices import Precision
 from gfnet_export.onnx.bundle import export_onnx
 
 _SPEC = re.compile(r"(?P<name>[A-Za-z0-9_.-]+?)(:(?P<precision>[a-z0-9-]+))?(?P<fused>\+fused)?")

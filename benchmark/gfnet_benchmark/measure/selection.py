@@ -18,7 +18,7 @@ from gfnet_benchmark.measure.subjects import Entry, Settings, network_name
 from gfnet_benchmark.measure.timing import Clock
 from gfnet_export.bundle.manifest import Manifest
 from gfnet_export.bundle.reader import Bundle, is_bundle, open_bundle
-from gfnet_export.runtime.onnx_runtime import Provider
+from gfnet_export.choices import Provider
 
 _MOST_THREADS = 1024
 CALIBRATED_ON = 32

@@ -20,7 +20,8 @@ from gfnet.results.schema import Role, Runtime, Tried
 from gfnet_benchmark.measure.timing import Clock, Stopwatch
 from gfnet_export.bundle.manifest import Manifest, budget_points, preprocessing_of
 from gfnet_export.bundle.reader import MANIFEST, Bundle, open_bundle, sha256_of
-from gfnet_export.runtime.onnx_runtime import OnnxRunner, Optimisation, Provider, open_bundle_sessions, open_session
+from gfnet_export.choices import Provider
+from gfnet_export.runtime.onnx_runtime import OnnxRunner, Optimisation, open_bundle_sessions, open_session
 
 
 @dataclass(frozen=True)

@@ -25,14 +25,11 @@ from gfnet.limits import (
     MOST_STEPS,
 )
 from gfnet_export.bundle import tensor_names as names
+from gfnet_export.choices import Compression, Format, Layout, Precision
 
 SCHEMA_VERSION: Literal[1] = 1
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Format = Literal["onnx", "coreml"]
-Precision = Literal["fp32", "fp16", "int8", "int8-heads", "int8-vectors"]
-Compression = Literal["none", "int8", "palette6", "palette4", "w8a8"]
-Layout = Literal["split", "fused", "multifunction"]
 Role = Literal["glance", "policy", "focus", "step"]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Percent = Annotated[float, Field(ge=0, le=100)]

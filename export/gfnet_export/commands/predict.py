@@ -21,7 +21,7 @@ from gfnet.console.output import say
 
 if TYPE_CHECKING:  # imported when a command runs: `gfnet --help` stays fast
     from gfnet.inference.predictor import Predictor
-    from gfnet_export.runtime.onnx_runtime import Provider
+    from gfnet_export.choices import Provider
 
 _DRAWN = "set of drawn pictures"
 

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -22,11 +22,9 @@ from PIL import Image
 from gfnet.errors import BundleError, ExportError, one_line
 from gfnet.files.writing import atomic_folder
 from gfnet_export.bundle.reader import Bundle
+from gfnet_export.choices import ComputeUnits
 from gfnet_export.mil.package import image_inputs
 from gfnet_export.quiet import quietly
-
-ComputeUnits = Literal["all", "cpu_and_ne", "cpu_and_gpu", "cpu_only"]
-"""What Core ML may use; ``ne`` is the Neural Engine."""
 
 _UNITS = {"all": "ALL", "cpu_and_ne": "CPU_AND_NE", "cpu_and_gpu": "CPU_AND_GPU", "cpu_only": "CPU_ONLY"}
 _DEVICES = {

@@ -6,18 +6,18 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from gfnet.errors import MilError
+from gfnet_export.choices import Rounding
 from gfnet_export.mil.ops import CONSTANT_OPS, LISTS, OPS, as_tensor
 from gfnet_export.mil.package import Function, Operation
 from gfnet_export.mil.values import Constant, TensorType
 
-Rounding = Literal["declared", "none"]
 Watch = Callable[[str, Tensor], None]
 """Is shown every input and every operation's results: name, and value as the operations after it get it."""
 

@@ -17,10 +17,10 @@ from gfnet.inference.predictor import Predictor
 from gfnet_export.bundle import tensor_names as names
 from gfnet_export.bundle.manifest import Manifest, Subgraph, TensorSpec
 from gfnet_export.bundle.reader import Bundle, open_bundle
+from gfnet_export.choices import Provider
 from gfnet_export.runtime.onnx_file import refuse_external_data
 from gfnet_export.runtime.runner import BundleSteps, predictor_over
 
-Provider = Literal["cpu", "coreml", "cuda", "xnnpack"]
 Optimisation = Literal["all", "extended", "basic", "off"]
 
 _PROVIDERS = {
