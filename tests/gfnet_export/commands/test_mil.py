@@ -70,7 +70,7 @@ def test_a_picture_takes_what_a_camera_gives(coreml_bundle, tmp_path, value):
         np.save(tmp_path / f"{spec.name}.npy", np.full(spec.shape, value if spec.kind == "image" else 0, np.float32))
     options = [part for spec in graph.inputs for part in ("--input", f"{spec.name}={tmp_path / spec.name}.npy")]
     line = one_line(gfnet("mil", "run", coreml_bundle.path_of(graph), *options))
-    assert "input 'patch' is a picture of 8 bits a channel; give it whole numbers in 0 .. 255" in line
+    assert "input 'patch' is an 8-bit image; give it whole numbers from 0 to 255" in line
 
 
 def test_run_warns_of_the_first_result_beyond_float16(tmp_path):
