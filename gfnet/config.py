@@ -223,4 +223,4 @@ def refuse_told(**told: Any) -> None:
     """
     options = [f"--{name.replace('_', '-')}" for name, value in told.items() if value is not None]
     if options:
-        raise ConfigError(f"says itself what network it is; leave out {' and '.join(options)}")
+        raise ConfigError(f"names its network itself; leave out {' and '.join(options)}")

@@ -115,7 +115,7 @@ def _check_outputs(context: click.Context) -> None:
         check_output_file(file, inputs)
         check_writable(file)
         if places.count(place) > 1 and (file.is_file() or not file.exists()):
-            raise ConfigError(f"{file}: is to hold two different things; give each a file")
+            raise ConfigError(f"{file}: is named for two different outputs; give each its own file")
         for folder in folders:
             if Path(place).is_relative_to(os.path.realpath(folder)):
                 raise ConfigError(f"{file}: lies in {folder}, which is written as a whole; choose another file")

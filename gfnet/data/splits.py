@@ -92,7 +92,7 @@ class ShardSplit:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Class names, or numbers where nobody wrote names down."""
+        """Class names, or numbers where there are no names."""
         return self.shards.classes or tuple(map(str, range(self.shards.num_classes)))
 
     @property

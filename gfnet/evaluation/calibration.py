@@ -109,7 +109,7 @@ def step_heads(model: GFNet) -> tuple[nn.Linear, ...]:
     """The layer that gives each step's answer; a recurrent classifier has one for several steps.
 
     Raises:
-        ConfigError: the backbone's own head speaks at the glance, and is no linear layer.
+        ConfigError: the backbone's own head classifies the glance, and is not a linear layer.
     """
     config, classifier = model.config, model.classifier
     heads = [

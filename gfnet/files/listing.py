@@ -36,7 +36,7 @@ class Listing:
 
     Attributes:
         files: sorted by the folder that they lie in, then by name, both as text.
-        passed_over: files of other kinds, relative to the folder, and what looks like a file but is none.
+        passed_over: files of other kinds, relative to the folder, and special files such as sockets.
     """
 
     files: tuple[Found, ...]

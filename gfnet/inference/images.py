@@ -122,11 +122,11 @@ def check_size(width: int, height: int, name: str) -> None:
     """
     size = f"{name}: {width} x {height} pixels"
     if width < 1 or height < 1:
-        raise ImageError(f"{size} show nothing; replace or remove it")
+        raise ImageError(f"{size} are too few to show anything; replace or remove it")
     if width * height > MAX_PIXELS:
         raise ImageError(f"{size} are more than {MAX_PIXELS:,}; shrink it")
     if max(width, height) > MAX_ASPECT * min(width, height):
-        raise ImageError(f"{size} are a line, more than {MAX_ASPECT} times as long as wide; crop it to a picture")
+        raise ImageError(f"{size} are more than {MAX_ASPECT} times as long as wide; crop it")
 
 
 def _opened(path: Path, name: str) -> BinaryIO:
@@ -289,7 +289,7 @@ def _from_array(array: Any) -> Image.Image:
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     if array.size == 0 or array.ndim not in (2, 3):
-        raise ValueError(f"shape {array.shape} is none of [H,W], [H,W,3] and [3,H,W]")
+        raise ValueError(f"shape {array.shape} is not [H,W], [H,W,3] or [3,H,W]")
     if np.issubdtype(array.dtype, np.floating):
         if not (np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1):
             raise ValueError("floating-point values must lie in [0, 1]")

@@ -235,7 +235,7 @@ def _check_backbone(options: Options) -> None:
     """Build an encoder, before data is looked through that may be large.
 
     Raises:
-        ConfigError: the backbone is none, or cannot see patches of that size.
+        ConfigError: the backbone is unknown, or does not take patches of that size.
     """
     network = model_config(**{**DEFAULT_NETWORK, **(options.get("model") or {})})
     create_encoder(network.arch, 2, network.patch_size, drop_path=network.drop_path)

@@ -68,7 +68,7 @@ class Learner:
         stage: 0 to 3.
         recipe: how.
         amp: precision of encoders and classifier.
-        keep_statistics: give BatchNorm back its statistics after an iteration whose loss was no number.
+        keep_statistics: restore BatchNorm's statistics after an iteration whose loss was NaN or infinite.
 
     Attributes:
         optimizer: of this stage; its groups' learning rates are the caller's to set.
@@ -157,12 +157,12 @@ class Learner:
         return sums.over_ranks().result(parts[0].total, mean_loss, grad_norm, finite)
 
     def _update(self, loss: float) -> tuple[float, bool]:
-        """Make the optimiser step unless something is no number: the gradients' norm, and whether all was finite."""
+        """Make the optimiser step if all is finite: the gradients' norm, and whether all was finite."""
         scaler = self.precision.scaler
         scaler.unscale_(self.optimizer)
         norm = get_total_norm([p.grad for p in self._parameters if p.grad is not None])
         # Under fp16 gradients overflow now and then: the scaler skips that step and lowers its scale.  Where the scale
-        # is not to blame any more, they are no numbers for another reason.
+        # is not to blame any more, they are NaN for another reason.
         overflows = scaler.is_enabled() and scaler.get_scale() > 1
         finite = math.isfinite(loss) and (overflows or bool(norm.isfinite()))
         if finite:

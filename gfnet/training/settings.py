@@ -41,7 +41,7 @@ class Execution:
         channels_last: memory layout of images and convolutions.
         sync_bn: BatchNorm's statistics over all ranks; needs GPUs.
         accumulate: parts that a rank's share of a batch is divided into; their gradients are added up.
-        on_nan: what to do when a loss is no number: ``stop``, or ``skip`` that batch.
+        on_nan: what to do when a loss is NaN or infinite: ``stop``, or ``skip`` that batch.
         most_skipped: batches that may be skipped in the whole run before training stops after all.
         most_skipped_share: the same of one epoch's batches, as a share of them.
         save_every: iterations between saves of the run's state; 0: only after ``save_minutes`` and each epoch.
@@ -258,7 +258,7 @@ def parse_stages(value: Any) -> tuple[int, ...]:
     """``all``, one stage, or several in a row.
 
     Raises:
-        ConfigError: it is none of these.
+        ConfigError: it is not such a list.
     """
     if value == "all":
         return STAGES

@@ -221,7 +221,7 @@ class Trainer:
             yield batch
 
     def _skip(self, position: Position, learner: Learner, result: IterationResult) -> None:
-        """A loss that is no number: stop, or drop the batch and count it.
+        """A loss that is NaN or infinite: stop, or drop the batch and count it.
 
         Raises:
             TrainingError: batches may not be skipped, or too many of the run or of the epoch were.

@@ -37,7 +37,7 @@ def read_labelled(paths: Sequence[Path]) -> list[tuple[str, Result]]:
     """Results with labels: the files' names, and as much before them as sets them apart.
 
     Raises:
-        DataError: a file is given twice, or is no result.
+        DataError: a file is given twice, or is not a result.
     """
     whole = [path.resolve() for path in paths]
     for path in whole:
@@ -78,7 +78,7 @@ def write_curve(path: Path, results: Sequence[tuple[str, Result]], published: Se
     """
     drawn = curve_picture(results, published)
     if drawn is None:
-        raise DataError(f"{path}: there is no curve to draw; no accuracy is stored with what was measured")
+        raise DataError(f"{path}: has no stored accuracies to draw; run `gfnet evaluate --save` before the measurement")
     write_bytes(path, drawn)
 
 

@@ -67,7 +67,7 @@ def export_coreml(
         what = "multifunction packages" if layout == "multifunction" else "8-bit activations"
         raise ExportError(f"{what} need {oldest}, not {target}; leave --target out")
     if compression == "w8a8" and not len(calibration):
-        raise ExportError("w8a8 needs photos to find activations' ranges on; give it some with --calibration DIR")
+        raise ExportError("w8a8 needs photos to find the ranges of activations; pass --calibration DIR")
     target = target or oldest
 
     def write(components: Sequence[Component], folder: Path) -> Iterable[Written]:

@@ -38,7 +38,7 @@ def write_coreml(
         target: oldest system that must run it, ``iOS16``, ``iOS17`` or ``iOS18``.
         compression: of weights with more than 2048 elements, but for the action's layer: ``int8``: linear, symmetric,
             one scale a channel; ``palette6``, ``palette4``: 64 or 16 values a tensor, by k-means.
-        metadata: what to tell whoever opens the package.
+        metadata: what to tell a person who opens the package.
 
     Raises:
         ExportError: a part of the network has no Core ML form.
@@ -70,7 +70,7 @@ def join_functions(packages: Mapping[str, Path], path: Path, metadata: Mapping[s
 
     Args:
         packages: by what their function is to be called; the first is the default one.
-        metadata: what to tell whoever opens the package.
+        metadata: what to tell a person who opens the package.
 
     Raises:
         ExportError: they cannot be joined.

@@ -128,12 +128,12 @@ class Interpreter:
         wanted = self.function.inputs
         for name in (*wanted, *inputs):
             if name not in wanted or name not in inputs:
-                raise MilError(f"inputs are {', '.join(inputs) or 'none'}, but wanted are {', '.join(wanted)}")
+                raise MilError(f"inputs given: {', '.join(inputs) or 'none'}; the function takes {', '.join(wanted)}")
         tensors = {}
         for name, kind in wanted.items():
             value = np.asarray(inputs[name])
             if value.shape != kind.shape:
-                raise MilError(f"input {name!r} is {list(value.shape)}, but {kind} is wanted")
+                raise MilError(f"input {name!r} has the shape {list(value.shape)}, but must be {kind}")
             if value.dtype.kind not in "fiub":
                 raise MilError(f"input {name!r} holds {value.dtype}, not numbers")
             tensors[name] = _given(name, value, kind)
@@ -287,7 +287,7 @@ def _given(name: str, value: np.ndarray, kind: TensorType) -> Tensor:
         limits = np.iinfo(kind.dtype)
         low, high = int(limits.min), int(limits.max)
     else:
-        raise MilError(f"input {name!r} is {kind}, which cannot be given here")
+        raise MilError(f"input {name!r} is {kind}, which is not supported here")
     if not ((value == np.rint(value)) & (value >= low) & (value <= high)).all():
         raise MilError(f"input {name!r} is {kind}; give it whole numbers in {low} .. {high}")
     return as_tensor(value.astype(kind.dtype))

@@ -1,4 +1,4 @@
-"""What a Core ML model is, in words: models that are no ML program, and shapes that are not fixed."""
+"""What a Core ML model is, in words: models that are not ML programs, and shapes that are not fixed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class OtherModel:
 
 
 class OtherModelError(MilError):
-    """A package holds a model that is no ML program.
+    """A package holds a model that is not an ML program.
 
     Attributes:
         model: what it is.

@@ -54,7 +54,7 @@ def export_onnx(
         GFNetError: ``out`` exists, or cannot be written.
     """
     if precision == "int8" and not len(calibration):
-        raise ExportError("int8 needs photos to find activations' ranges on; give it some with --calibration DIR")
+        raise ExportError("int8 needs photos to find the ranges of activations; pass --calibration DIR")
     used = Calibration(images=len(calibration), method=method) if precision == "int8" else None
     libraries = {name: version(name) for name in ("torch", "onnx", "onnxruntime")} | {"opset": str(opset)}
     form = Form("onnx", precision, layout=layout, calibration=used, libraries=libraries)

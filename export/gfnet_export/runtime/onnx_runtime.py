@@ -93,7 +93,7 @@ class OnnxRunner(BundleSteps):
 
 
 class _Lease:
-    """The state of one image: the buffers that it has for itself until nobody refers to it any more."""
+    """The state of one image: the buffers that belong to it until nothing refers to it any more."""
 
     def __init__(self, buffers: _Buffers, free: deque[_Buffers], pixels: np.ndarray) -> None:
         self.buffers, self.pixels, self.step = buffers, pixels, 1

@@ -54,10 +54,10 @@ def test_bad_input_is_one_line(coreml_bundle, tmp_path):
     for arguments, message in (
         (("ops", tmp_path / "none.mlpackage"), "no such package folder"),
         (("ops", package, "--function", "other"), "no function 'other'; it has main"),
-        (("run", package), "inputs are none, but wanted are image"),
+        (("run", package), "inputs given: none; the function takes image"),
         (("run", package, "--input", "image"), "write NAME=FILE.npy"),
         (("run", package, "--input", f"image={tmp_path / 'none.npy'}"), "No such file or directory"),
-        (("run", package, "--input", f"image={tmp_path / 'text.npy'}"), "no array of numbers"),
+        (("run", package, "--input", f"image={tmp_path / 'text.npy'}"), "is not an array of numbers"),
         (("run", package, "--input", f"image={tmp_path / 'small.npy'}"), "input 'image' is [3], but float32"),
     ):
         assert message in one_line(gfnet("mil", *arguments))

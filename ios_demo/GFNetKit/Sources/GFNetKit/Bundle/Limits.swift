@@ -1,4 +1,4 @@
-/// What a manifest may hold at most, as Python's reader has it: far beyond any network, and small enough that whoever
+/// What a manifest may hold at most, as Python's reader has it: far beyond any network, and small enough that a reader who
 /// believes a manifest allocates no more than it can have.
 enum Limits {
     static let manifestBytes = 4 * 1024 * 1024

@@ -24,7 +24,7 @@ public struct BenchmarkResult: Codable, Sendable, Equatable {
     /// What measuring adds to one call, microseconds.
     public var harnessUs: Double?
     public var subjects: [Subject]
-    /// Reasons not to trust it, from whoever measured it.
+    /// Reasons not to trust it, from the program that measured it.
     @OrEmpty public var unreliable: [String]
 
     enum CodingKeys: String, CodingKey {
