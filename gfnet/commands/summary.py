@@ -219,4 +219,4 @@ def _budget_lines(
 
 
 def _threshold_text(value: float) -> str:
-    return "nobody" if value > 1 else f"{value:.4f}"
+    return "never" if value > 1 else f"{value:.4f}"

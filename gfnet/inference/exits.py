@@ -56,7 +56,7 @@ def exit_steps(confidence: np.ndarray, thresholds: Sequence[float] | np.ndarray)
 
     Args:
         confidence: float32 [T, n].
-        thresholds: T values; the last step takes everyone who is left, whatever its value.
+        thresholds: T values; the last step stops all images that are left, whatever its value.
     """
     reached = confidence >= np.asarray(thresholds, np.float32)[:, None]
     reached[-1] = True

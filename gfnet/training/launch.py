@@ -206,7 +206,7 @@ def _make_trainer(start: _Start, folder: RunFolder) -> Trainer:
 
 
 def _told(config: RunConfig) -> dict[str, Any]:
-    """What a checkpoint says about how it came to be; where files lay is nobody's business but the run folder's."""
+    """What a checkpoint says about how it came to be; the places of files stay in the run folder."""
     told = {name: value for name, value in config.to_dict().items() if name != "model"}
     for name in ("data", "val_data", "classes", *STARTS):
         if told[name]:
@@ -265,7 +265,7 @@ def _starting_model(config: RunConfig, folder: RunFolder) -> GFNet:
         if path is not None:
             left = load_encoder_weights(encoder, path, config.model.arch, local=name == "local")
             if left:
-                notes.append(f"{path}: its head is for other classes; {', '.join(left)} start anew")
+                notes.append(f"{path}: its head is for other classes; {', '.join(left)} start from random weights")
     if config.stages[0] == 0 and not config.recipe.epochs[0] and both_encoders_given(config.to_dict()):
         notes.append("stage 0 takes no epochs, since both encoders come from files; --epochs says otherwise")
     for note in notes if folder.writes else ():

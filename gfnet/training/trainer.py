@@ -242,7 +242,7 @@ class Trainer:
         if position.epoch_skipped / batches > share:
             raise TrainingError(
                 f"{what}; with it {position.epoch_skipped} of the epoch's {batches} batches are skipped, more than the "
-                f"share of {share:g} that --most-skipped allows; {good}; begin anew with a lower rate, or go on with "
+                f"share of {share:g} that --most-skipped allows; {good}; start again with a lower rate, or go on with "
                 "--resume and a larger share"
             )
         if self.ranks.is_first:

@@ -174,7 +174,7 @@ def read_lines(path: Path) -> dict[tuple[str, str], Line]:
             if columns != ("series", "segment", cost, "top1") or cost not in _COSTS:
                 raise DataError(
                     f"{path}: columns {one_line(','.join(columns))}; a figure has series, segment, "
-                    f"{' or '.join(_COSTS)}, top1; copy it anew"
+                    f"{' or '.join(_COSTS)}, top1; copy it again"
                 )
             for row in rows:
                 point = (_number(row[cost]), _number(row["top1"]))

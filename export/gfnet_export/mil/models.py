@@ -40,7 +40,7 @@ class OtherModelError(MilError):
     def __init__(self, path: Path, model: OtherModel) -> None:
         super().__init__(
             f"{path}: holds {model.words}, but only an ML program can be run or linted; "
-            'convert its source anew with convert_to="mlprogram"'
+            'convert its source again with convert_to="mlprogram"'
         )
         self.model = model
 
