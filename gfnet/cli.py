@@ -81,7 +81,7 @@ class _Main(CommandGroup):
                 context.exit(_READER_LEFT)
             if debug or not (isinstance(error, _EXPECTED_ERRORS) or _is_out_of_memory(error)):
                 raise
-            if not getattr(error, "said_elsewhere", False):  # of many ranks one speaks
+            if not getattr(error, "said_elsewhere", False):  # of many ranks only one reports it
                 say(f"gfnet: {_one_line(error)}", err=True)
             context.exit(2)
 
@@ -107,7 +107,7 @@ class _Main(CommandGroup):
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    """Also torch's own way to say so, which is known by name as torch may not be imported here."""
+    """Whether memory ran out; torch's error is known by its name, as torch may not be imported here."""
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"

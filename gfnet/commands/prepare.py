@@ -31,7 +31,7 @@ _writing_options = together(
         "--size",
         type=int,
         metavar="PIXELS",
-        help="Rewrite larger images as JPEG with this shorter side; without it files are kept as they are.",
+        help="Rewrite all images as JPEG whose shorter side is at most this; without it files stay as they are.",
     ),
     overwrite_option,
     strict_option,

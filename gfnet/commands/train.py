@@ -111,13 +111,13 @@ _NUMBERS = {"epochs": (4, int), "classifier_lr": (2, float)}
 @click.option(
     "--stage",
     type=click.Choice([*map(str, STAGES), "all"]),
-    help="Run one stage: 0 trains the encoders, 1 with random patches, 2 the policy, 3 fine-tunes. All by default.",
+    help="Stage to run: 0 (encoders), 1 (random patches), 2 (policy), 3 (fine-tuning), or all, the default.",
 )
 @click.option(
     "--init",
     type=click.Path(),
     metavar="CHECKPOINT",
-    help="Checkpoint to start from; the network has its configuration.",
+    help="Checkpoint to start from, which decides the network's configuration.",
 )
 @click.option(
     "--init-global",

@@ -64,7 +64,7 @@ def label_photos(
 ) -> list[int] | None:
     """The network's class number of every photo, by the folders that they lie in; ``None`` where these name no classes.
 
-    Photos are taken for labelled if one of their folders is called like a class, or if ``class_map`` says how folders
+    Photos are taken for labelled if one of their folders has the name of a class, or if ``class_map`` says how folders
     map; see :func:`pair_split`.
 
     Raises:
@@ -81,7 +81,7 @@ def label_photos(
         unknown = [folder for folder in folders if not table.has(folder)]
         if unknown:
             raise DataError(
-                f"photos lie in folders called like classes of the network, but also in {some_of(unknown)}; {_HOW}, or "
+                f"photos lie in folders with names of classes, but also in {some_of(unknown)}; {_HOW}, or "
                 "give photos of its classes alone"
             )
     numbers = _numbers("the photos' folders", folders, True, known, count, class_map or BY_NAME, "the network")
@@ -175,7 +175,7 @@ def _by_number(where: str, found: tuple[str, ...], count: int, network: str) -> 
     if all(number < count for number in called) and len(set(called)) == len(called):
         return tuple(called)
     if len(found) != count:
-        raise DataError(f"{where}: {len(found)} classes, but {network} has {count}, so order says nothing")
+        raise DataError(f"{where}: {len(found)} classes, but {network} has {count}, so their order does not match")
     return tuple(range(count))
 
 

@@ -46,7 +46,7 @@ class Listing:
 def list_files(folder: str | Path, suffixes: Collection[str]) -> Listing:
     """The files in a folder and in the folders below it.
 
-    A link that leads nowhere counts as a file if it is called like one: a picture that is lost must not go unnoticed.
+    A link that leads nowhere counts as a file if it has the name of one: a picture that is lost must not go unnoticed.
 
     Args:
         suffixes: in lower case, with their dots; files may have them in any case.

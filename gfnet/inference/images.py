@@ -360,7 +360,7 @@ def every_nth(files: Sequence[T], count: int) -> list[T]:
 
 
 def tell_passed_over(folder: str | Path, names: Sequence[str]) -> None:
-    """Say which files of a folder are not looked at, because they are not called like pictures."""
+    """Say which files of a folder are not looked at, because their names are not those of pictures."""
     if names:
         what = "1 file that is not a picture" if len(names) == 1 else f"{len(names):,} files that are not pictures"
         notice(f"{one_line(folder)}: passed over {what}: {some_of(names)}")

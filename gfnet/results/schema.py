@@ -380,7 +380,7 @@ class Result(_Record):
 
     Attributes:
         tool: what measured it, and its version.
-        command: what a person would type to measure the like again.
+        command: the command line that repeats the measurement.
         created: when, UTC, ``2026-01-31T12:00:00Z``.
         images: number of images, each of which was run in each round.
         unreadable: images that could not be read.

@@ -152,7 +152,7 @@ def _stored_options(folder: RunFolder, options: Options) -> Options:
     stored = read_options(folder.config)
     missing = [name for name in ("data", "stages", "model", "recipe") if not stored.get(name)]
     if missing:
-        raise ConfigError(f"{folder.config}: says nothing about {missing[0]}; restore the file, or use --overwrite")
+        raise ConfigError(f"{folder.config}: lacks {missing[0]}; restore the file, or use --overwrite")
     check_options(stored)
     for name in STARTS:
         if options.get(name) not in (None, stored.get(name)):
@@ -306,7 +306,7 @@ def _wherever_resumed(config: RunConfig) -> RunConfig:
     absolute: dict[str, Any] = {}
     for name in ("data", "val_data", "classes", *STARTS):
         value = getattr(config, name)
-        # Data may be a pattern that no file is called like; the others may be words or names of networks.
+        # Data may be a pattern, which no file has as its name; the others may be words or names of networks.
         if value and (name in ("data", "val_data") or Path(value).exists()):
             absolute[name] = str(Path.cwd() / value)
     return replace(config, **absolute)

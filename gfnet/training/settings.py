@@ -160,7 +160,7 @@ def parse_assignment(text: str) -> dict[str, Any]:
 
 
 def merge(*layers: Options) -> dict[str, Any]:
-    """Nested options, later ones over earlier ones; ``None`` says nothing."""
+    """Nested options, later ones over earlier ones; ``None`` leaves a value out."""
     merged: dict[str, Any] = {}
     for layer in layers:
         for name, value in layer.items():

@@ -91,7 +91,7 @@ from gfnet_export.choices import Provider
 @click.option(
     "--exact-int8",
     is_flag=True,
-    help="Run int8 networks on an x86 processor without VNNI slower, so that 8-bit products never saturate.",
+    help="Keep the products of int8 networks from saturating on x86 processors without VNNI; slower.",
 )
 @click.option(
     "--cold/--no-cold",

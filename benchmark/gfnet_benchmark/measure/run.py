@@ -56,7 +56,7 @@ def bench_onnx(
         rounds: measured ones.
         processes: that share them; see :func:`gfnet_benchmark.measure.images.measure`.
         cold: measures an entry in new processes; ``None`` leaves that out.
-        command: what a person would type to measure the like again.
+        command: the command line that repeats the measurement.
         class_map: how the photos' folders map to the networks' classes, see :func:`gfnet.data.classes.label_photos`.
 
     Raises:

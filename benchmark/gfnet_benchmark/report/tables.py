@@ -205,5 +205,5 @@ def _about(result: Result) -> Lines:
 
 
 def repeat_text(result: Result) -> str:
-    """How to measure the like again."""
+    """How to repeat the measurement."""
     return result.command or f"{result.tool} on {result.machine.device}: see ios_demo/README.md"

@@ -58,7 +58,7 @@ network_arguments = together(
 @click.option(
     "--exact-int8",
     is_flag=True,
-    help="Run an int8 bundle on an x86 processor without VNNI slower, so that 8-bit products never saturate.",
+    help="Keep the products of an int8 bundle from saturating on x86 processors without VNNI; slower.",
 )
 @strict_option
 @official_options

@@ -187,7 +187,7 @@ class Interpreter:
         """``value``, which must be what was declared, rounded to it."""
         if isinstance(value, str) or kind.dtype == "string" or kind.container:
             if not isinstance(value, str) or kind.dtype != "string" or kind.container:
-                raise MilError(f"gives text, but {kind} is declared, or the other way round")
+                raise MilError(f"gives text where {kind} is declared, or numbers where text is")
             return value
         if tuple(value.shape) != kind.shape:
             raise MilError(f"gives shape {list(value.shape)}, but {kind} is declared")

@@ -93,7 +93,7 @@ def read_type(message: Any) -> TensorType:
     """A ``ValueType``.
 
     Raises:
-        MilError: it says nothing, or an element type that is not known.
+        MilError: it has no type, or an unknown element type.
     """
     kind = message.WhichOneof("type")
     if kind == "stateType":

@@ -126,7 +126,7 @@ def test_by_number_takes_the_numbers_that_folders_are_called_by_or_their_order()
     assert labels(["0003", "0001"], names, class_map="by-number") == [3, 1]
     assert labels(["a", "b"], ["x", "y"], class_map="by-number") == [0, 1]
     assert labels(sorted([*DIGITS[:9], "10"]), DIGITS, class_map="by-number") == list(range(10))
-    assert "so order says nothing" in refused(["a"], ["x", "y"], None, "by-number")
+    assert "so their order does not match" in refused(["a"], ["x", "y"], None, "by-number")
 
 
 def test_a_file_maps_names_to_names_or_numbers(class_file):

@@ -315,7 +315,7 @@ def test_a_run_whose_configuration_is_incomplete_is_not_resumed(stopped, name):
     del config[name]
     (stopped / "config.yaml").write_text(yaml.safe_dump(config))
     found = one_line(gfnet("train", "--out", stopped, "--resume"))
-    assert f"config.yaml: says nothing about {name}; restore the file" in found
+    assert f"config.yaml: lacks {name}; restore the file" in found
 
 
 @pytest.mark.parametrize(
