@@ -136,7 +136,7 @@
 
         /// Compiles what is not compiled and makes the subgraphs, once.
         ///
-        /// - Parameter spec: one that is made anew all the same.
+        /// - Parameter spec: a subgraph to prepare again although it is ready.
         private func prepare(again spec: Subgraph? = nil) async throws {
             guard graphs.isEmpty || spec != nil else { return }
             var made: [CoreMLSubgraph] = []

@@ -75,7 +75,7 @@ public actor AdaptiveEngine<Runner: StepRunner> {
         return Origin(action, imageSize: runner.imageSize, patchSize: runner.patchSize)
     }
 
-    /// Waits until nobody else is being classified.
+    /// Waits until no other image is being classified.
     private func takeTurn() async throws {
         guard let ticket = turns.takeIfFree() else { return }
         try await withTaskCancellationHandler {
