@@ -41,7 +41,7 @@ class ModelConfig:
         classifier: ``recurrent``: GRU and one linear layer; ``cascade``: one linear layer a step
             over the features of all steps so far.
         classifier_hidden: width of the recurrent classifier's GRU; unused by the cascade.
-        glance_head: who speaks at step 1: the classifier, or the global encoder's own head.
+        glance_head: what classifies at step 1: the classifier, or the global encoder's own head.
         policy: form of the policy's state encoder.
         policy_hidden: width of the policy's GRU.
         dropout: rate on the pooled features while training, [0, 1).
@@ -223,4 +223,4 @@ def refuse_told(**told: Any) -> None:
     """
     options = [f"--{name.replace('_', '-')}" for name, value in told.items() if value is not None]
     if options:
-        raise ConfigError(f"says itself what network it is; leave out {' and '.join(options)}")
+        raise ConfigError(f"names its network itself; leave out {' and '.join(options)}")

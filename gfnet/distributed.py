@@ -87,7 +87,7 @@ def process_group(timeout_s: float = 600.0) -> Iterator[Ranks]:
         store = dist.PrefixStore(f"attempt-{restarts()}", store)
         dist.init_process_group("nccl" if on_gpu else "gloo", store=store, rank=rank, world_size=size, timeout=timeout)
     except (dist.DistError, RuntimeError, ValueError) as error:
-        raise RankError(f"cannot join the other ranks ({_first_line(error)}); start all of them anew") from error
+        raise RankError(f"cannot join the other ranks ({_first_line(error)}); start all of them again") from error
     try:
         with _naming_lost_ranks():
             yield current_ranks()
@@ -104,7 +104,7 @@ def _naming_lost_ranks() -> Iterator[None]:
         if dist.is_initialized() and _is_collective(error):
             raise RankError(
                 f"rank {dist.get_rank()}: another rank ended or did not answer in time ({_first_line(error)}); "
-                "see its own message, then start all ranks anew with --resume"
+                "see its own message, then start all ranks again with --resume"
             ) from error
         raise
 

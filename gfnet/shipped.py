@@ -13,7 +13,7 @@ def shipped_names() -> tuple[str, ...]:
 
 
 def shipped_network(name: str | Path) -> Path | None:
-    """The checkpoint called ``name``; ``None`` if that is no shipped network's name."""
+    """The checkpoint called ``name``; ``None`` if no shipped network has that name."""
     return _FOLDER / f"{name}.safetensors" if str(name) in shipped_names() else None
 
 

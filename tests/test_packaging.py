@@ -12,6 +12,7 @@ import pytest
 
 from gfnet.results.schema import write_result_file
 from gfnet.shipped import shipped_names
+from network_support import commands_by_path
 from packaging_support import EXTRAS, Ran, commands, names_extra, run_without
 from result_support import result
 
@@ -79,21 +80,10 @@ def test_without_any_extra_the_runtime_is_named(every_command):
 
 
 def test_help_needs_no_extra():
-    groups = {(), ("bench",), ("export",), ("mac",), ("mil",), ("prepare",)}
-    asked = [(*group, "--help") for group in sorted(groups)]
-    seen = []
-    while asked:
-        ran = run_without([*EXTRAS["runtime"], *EXTRAS["others"]], asked)
-        assert not [one for one in ran if one.exit_code], ran
-        seen += asked
-        listed = {
-            (*command[:-1], line.split()[0], "--help")
-            for command, one in zip(asked, ran, strict=True)
-            for line in one.stdout.partition("\nCommands:\n")[2].splitlines()
-            if line.startswith("  ") and line[2] != " "
-        }
-        asked = sorted(listed - set(seen))
-    assert len(seen) > 30
+    asked = [(*path.split()[1:], "--help") for path in commands_by_path()]
+    assert len(asked) > 30
+    ran = run_without([*EXTRAS["runtime"], *EXTRAS["others"]], asked)
+    assert not [one for one in ran if one.exit_code], ran
 
 
 @pytest.mark.slow

@@ -18,7 +18,8 @@ from gfnet.network.backbones import Encoder
 from gfnet.network.classifier import CascadeClassifier
 from gfnet.network.model import GFNet, State
 from gfnet_export.bundle import tensor_names as names
-from gfnet_export.bundle.manifest import Layout, Role, TensorSpec
+from gfnet_export.bundle.manifest import Role, TensorSpec
+from gfnet_export.choices import Layout
 
 
 @dataclass(frozen=True)

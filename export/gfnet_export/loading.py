@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gfnet.config import refuse_told
 from gfnet.errors import BundleError, ConfigError, GFNetError
@@ -11,9 +10,7 @@ from gfnet.extras import require
 from gfnet.inference.predictor import Predictor
 from gfnet.shipped import checkpoint_path
 from gfnet_export.bundle.reader import is_bundle, open_bundle
-
-if TYPE_CHECKING:  # onnxruntime is not needed for a checkpoint
-    from gfnet_export.runtime.onnx_runtime import Provider
+from gfnet_export.choices import Provider
 
 
 def load_predictor(

@@ -44,7 +44,7 @@ def load_checkpoint(
         raise CheckpointError(f"{path}: a folder, not a checkpoint file; `predict` and `bench` take bundles")
     if not path.is_file():
         names = ", ".join(shipped_names())
-        raise CheckpointError(f"{path}: no such file" + (f", nor a shipped network ({names})" if names else ""))
+        raise CheckpointError(f"{path}: no such file" + (f", nor an included network ({names})" if names else ""))
     try:
         if is_native(path):
             refuse_told(arch=arch, patch_size=patch_size, steps=steps)

@@ -108,7 +108,7 @@ def read_header(text: str) -> Header:
     """A header from its JSON.
 
     Raises:
-        CheckpointError: it is none, of another version, or holds what cannot be.
+        CheckpointError: it is not a header, of another version, or has impossible values.
     """
     content = _parse(text)
     version = content.get("format_version")

@@ -6,16 +6,20 @@ from pathlib import Path
 
 import click
 
-from gfnet.cli import json_option, official_options, write_result
+from gfnet.commands.options import examples, json_option, official_options, write_result
 from gfnet.console.output import say
 
 
-@click.command()
+@click.command(epilog=examples("gfnet info groceries", "gfnet info run/model.safetensors"))
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @official_options
 @json_option
 def info(checkpoint: Path, arch: str | None, patch_size: int | None, steps: int | None, json_path: Path | None) -> None:
-    """Say what a checkpoint holds: network, cost of each step, stored results."""
+    """Show what a network is, what its steps cost, and its accuracy.
+
+    CHECKPOINT is a file, or the name of an included network (groceries). Shown are the configuration, the classes, the
+    multiply-adds of each step, the training recipe, and the stored accuracies and thresholds.
+    """
     from gfnet.checkpoint import load_checkpoint
     from gfnet.commands.summary import checkpoint_table, describe_checkpoint, evaluation_table
     from gfnet.network.cost import cumulative_macs

@@ -27,7 +27,7 @@ def some_of(names: Sequence[str]) -> str:
 
 @contextmanager
 def notices_on_stderr() -> Iterator[None]:
-    """While a command runs, show notices as its other lines; of several ranks the first speaks."""
+    """While a command runs, show notices as its other lines; of several ranks only the first prints them."""
     handler = _OnceOnStderr()
     propagate = _LOGGER.propagate
     _LOGGER.addHandler(handler)

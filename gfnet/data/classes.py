@@ -64,7 +64,7 @@ def label_photos(
 ) -> list[int] | None:
     """The network's class number of every photo, by the folders that they lie in; ``None`` where these name no classes.
 
-    Photos are taken for labelled if one of their folders is called like a class, or if ``class_map`` says how folders
+    Photos are taken for labelled if one of their folders has the name of a class, or if ``class_map`` says how folders
     map; see :func:`pair_split`.
 
     Raises:
@@ -81,7 +81,7 @@ def label_photos(
         unknown = [folder for folder in folders if not table.has(folder)]
         if unknown:
             raise DataError(
-                f"photos lie in folders called like classes of the network, but also in {some_of(unknown)}; {_HOW}, or "
+                f"photos lie in folders with names of classes, but also in {some_of(unknown)}; {_HOW}, or "
                 "give photos of its classes alone"
             )
     numbers = _numbers("the photos' folders", folders, True, known, count, class_map or BY_NAME, "the network")
@@ -126,7 +126,7 @@ def _numbers(
         for number in set(numbers):
             same = [name for name, other in zip(found, numbers, strict=True) if other == number]
             if len(same) > 1:
-                raise DataError(f"{where}: {some_of(same)} have one name{code_points(same[:1], same[1:2])}; join them")
+                raise DataError(f"{where}: {some_of(same)} are one name{code_points(same[:1], same[1:2])}; join them")
         return numbers
     return tuple(
         table.number(where, mapped.get(name, name), network, class_map if name in mapped else None) for name in found
@@ -151,7 +151,7 @@ def _same_or_refused(
             for whose, names in (("the network", missing), ("the data", more))
             if names and known is not None and named
         ]
-        what = "; ".join([f"{where}: {len(found)} classes, but {network} tells {count} apart", *only])
+        what = "; ".join([f"{where}: {len(found)} classes, but {network} has {count}", *only])
         raise DataError(f"{what}; give it the same classes, or {_HOW}")
     if known is None:
         notice(f"{where}: {network} knows no class names, so classes are taken to be in its order")
@@ -175,7 +175,7 @@ def _by_number(where: str, found: tuple[str, ...], count: int, network: str) -> 
     if all(number < count for number in called) and len(set(called)) == len(called):
         return tuple(called)
     if len(found) != count:
-        raise DataError(f"{where}: {len(found)} classes, but {network} tells {count} apart, so order says nothing")
+        raise DataError(f"{where}: {len(found)} classes, but {network} has {count}, so their order does not match")
     return tuple(range(count))
 
 

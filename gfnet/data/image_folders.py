@@ -72,7 +72,7 @@ def write_image_folder(
     """
     out = Path(out)
     if size is not None and size < 1:
-        raise ConfigError(f"images of {size} pixels show nothing; use --size 1 or more")
+        raise ConfigError(f"--size {size} leaves no pixels; use 1 or more")
     with atomic_folder(out, kind, overwrite=overwrite, inputs=sources) as folder:
         total = sum(map(len, splits.values()))
         with Progress("prepare", total, "images") as progress, ThreadPoolExecutor() as pool:

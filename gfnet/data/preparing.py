@@ -84,7 +84,7 @@ def prepare_caltech101(
         GFNetError: what :func:`gfnet.data.image_folders.write_image_folder` raises.
     """
     if not 0 < val_share < 1:
-        raise ConfigError(f"validation share {val_share} leaves a split empty; use one above 0 and below 1")
+        raise ConfigError(f"validation share {val_share} leaves a split empty; use a value above 0 and below 1")
     if seed < 0:
         raise ConfigError(f"seed {seed} is negative; use 0 or more")
     whole = _without(open_split(_caltech_root(Path(source))), _BACKGROUND)
@@ -168,7 +168,7 @@ def _read_list(path: Path) -> list[PurePosixPath]:
         elif len(file.parts) < 2:
             wrong = "has no folder to name its class"
         elif file.suffix.lower() not in SUFFIXES:
-            wrong = "is no image by its name"
+            wrong = "does not have the name of an image"
         if wrong:
             raise DataError(f"{path}, line {number}: {one_line(repr(str(file)))} {wrong}; get the published list again")
         files[file] = None

@@ -92,7 +92,7 @@ class ShardSplit:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Class names, or numbers where nobody wrote names down."""
+        """Class names, or numbers where there are no names."""
         return self.shards.classes or tuple(map(str, range(self.shards.num_classes)))
 
     @property
@@ -156,8 +156,8 @@ class RenumberedSplit:
 def open_split(root: str | Path) -> FolderSplit:
     """List a folder of class folders, in the order of torchvision's ``ImageFolder``.
 
-    A class is called like its folder, see :func:`gfnet.files.listing.readable_name`.  What lies outside the class
-    folders or is not called like a picture is passed over, and told.
+    A class has the name of its folder, see :func:`gfnet.files.listing.readable_name`.  What lies outside the class
+    folders or does not have the name of a picture is left out and reported.
 
     Raises:
         DataError: it does not exist, holds no class folder, a class folder holds no image, or one file lies in two.

@@ -134,7 +134,7 @@ class _Search:
         return itertools.product(*axes)
 
     def indices(self, thresholds: np.ndarray) -> tuple[int, ...]:
-        """The candidates nearest to some thresholds from below, or nobody."""
+        """The candidates nearest to some thresholds from below, or the one that stops no image."""
         return tuple(
             len(edges) if value > 1 else max(0, int(np.searchsorted(edges, value, side="right")) - 1)
             for edges, value in zip(self.edges, thresholds, strict=False)

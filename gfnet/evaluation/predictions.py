@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from gfnet.choices import Patches
 from gfnet.console.progress import Progress
 from gfnet.data.batches import Batches, PixelDataset
 from gfnet.distributed import current_ranks, gather, on_all_ranks
@@ -21,7 +22,6 @@ from gfnet.network.model import GFNet
 TOP_K = 5
 """An answer is nearly right if the truth is among so many classes."""
 
-Patches = Literal["policy", "random", "centre"]
 Actions = Callable[[int], Tensor]
 """The actions [T-1,B,2] of a batch of B images."""
 

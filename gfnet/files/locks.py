@@ -34,7 +34,7 @@ def lock(path: Path, flags: int = os.O_RDONLY) -> int | None:
 
     Raises:
         BlockingIOError: it is locked.
-        FileNotFoundError: there is no such file, or whoever had locked it removed it meanwhile.
+        FileNotFoundError: there is no such file, or the process that had locked it removed it meanwhile.
         OSError: it cannot be opened.
     """
     if fcntl is None:

@@ -53,7 +53,7 @@ def atomic_file(path: str | Path, *, tidy: bool = True) -> Iterator[Path]:
 
     Raises:
         GFNetError: the disk is full, or the place is not writable.
-        BrokenPipeError: nobody reads the pipe any more.
+        BrokenPipeError: the reader of the pipe has left.
     """
     path = Path(path)
     try:

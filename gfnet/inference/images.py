@@ -122,11 +122,11 @@ def check_size(width: int, height: int, name: str) -> None:
     """
     size = f"{name}: {width} x {height} pixels"
     if width < 1 or height < 1:
-        raise ImageError(f"{size} show nothing; replace or remove it")
+        raise ImageError(f"{size} are too few to show anything; replace or remove it")
     if width * height > MAX_PIXELS:
         raise ImageError(f"{size} are more than {MAX_PIXELS:,}; shrink it")
     if max(width, height) > MAX_ASPECT * min(width, height):
-        raise ImageError(f"{size} are a line, more than {MAX_ASPECT} times as long as wide; crop it to a picture")
+        raise ImageError(f"{size} are more than {MAX_ASPECT} times as long as wide; crop it")
 
 
 def _opened(path: Path, name: str) -> BinaryIO:
@@ -289,7 +289,7 @@ def _from_array(array: Any) -> Image.Image:
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     if array.size == 0 or array.ndim not in (2, 3):
-        raise ValueError(f"shape {array.shape} is none of [H,W], [H,W,3] and [3,H,W]")
+        raise ValueError(f"shape {array.shape} is not [H,W], [H,W,3] or [3,H,W]")
     if np.issubdtype(array.dtype, np.floating):
         if not (np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1):
             raise ValueError("floating-point values must lie in [0, 1]")
@@ -360,7 +360,7 @@ def every_nth(files: Sequence[T], count: int) -> list[T]:
 
 
 def tell_passed_over(folder: str | Path, names: Sequence[str]) -> None:
-    """Say which files of a folder are not looked at, because they are not called like pictures."""
+    """Say which files of a folder are not looked at, because their names are not those of pictures."""
     if names:
         what = "1 file that is not a picture" if len(names) == 1 else f"{len(names):,} files that are not pictures"
         notice(f"{one_line(folder)}: passed over {what}: {some_of(names)}")

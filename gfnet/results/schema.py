@@ -371,7 +371,7 @@ class Subject(_Record):
             if max(graph.steps) > steps:
                 raise ValueError(f"{self.name}: {graph.name} runs at step {max(graph.steps)} of {steps}")
         if self.kind == "network" and not self.network.endswith(f"_T{steps}"):
-            raise ValueError(f"{self.name}: {self.network} has not the {steps} steps that were measured")
+            raise ValueError(f"{self.name}: {self.network} does not have the {steps} steps that were measured")
         return self
 
 
@@ -380,14 +380,14 @@ class Result(_Record):
 
     Attributes:
         tool: what measured it, and its version.
-        command: what a person would type to measure the like again.
+        command: the command line that repeats the measurement.
         created: when, UTC, ``2026-01-31T12:00:00Z``.
         images: number of images, each of which was run in each round.
         unreadable: images that could not be read.
         processes: new ones, one after another, that shared the rounds.
         warmup_rounds: rounds before that were not counted, until it was steady.
         harness_us: what measuring adds to one call, microseconds.
-        unreliable: reasons not to trust it, from whoever measured it; :mod:`gfnet_benchmark.results.doubts` finds more.
+        unreliable: reasons not to trust it, as measured; :mod:`gfnet_benchmark.results.doubts` finds more.
     """
 
     schema_version: Literal[2] = SCHEMA_VERSION
@@ -414,10 +414,11 @@ class Result(_Record):
         for subject in self.subjects:
             classifiers = [other.name for other in self.classifiers if other.name != subject.name]
             if subject.reference is not None and subject.reference not in classifiers:
-                raise ValueError(f"{subject.name}: its reference {subject.reference} is no other classifier of the run")
+                told = f"its reference {subject.reference}"
+                raise ValueError(f"{subject.name}: {told} is not another classifier of the run")
             for match in subject.matches:
                 if match.classifier not in classifiers:
-                    raise ValueError(f"{subject.name}: {match.classifier} is no other classifier of the run")
+                    raise ValueError(f"{subject.name}: {match.classifier} is not another classifier of the run")
             given = len(subject.loop.round_ms)
             if given != self.rounds:
                 raise ValueError(f"{subject.name}: {given} values in round_ms for {self.rounds} rounds")
@@ -473,7 +474,7 @@ def read_result(path: str | Path) -> Result:
                 "measure it again, or read it with the release that wrote it"
             )
         if version is None:
-            raise DataError(f"{path}: no benchmark result; `gfnet bench onnx --json` writes one")
+            raise DataError(f"{path}: not a benchmark result; `gfnet bench onnx --json` writes one")
         return Result.model_validate_json(text, strict=True)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_context=False, include_input=False)[0]

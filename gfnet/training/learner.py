@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
+from gfnet.choices import Amp
 from gfnet.data.batches import Batch
 from gfnet.distributed import current_ranks, sum_over_ranks
 from gfnet.network.backbones.folding import folded_copy
@@ -24,7 +25,7 @@ from gfnet.network.model import GFNet
 from gfnet.training.objectives import Outputs, make_objective, prepare_model, roll_out
 from gfnet.training.optimizers import leave_fused_where_layouts_differ, make_optimizer
 from gfnet.training.ppo import discounted_returns, normalise_returns
-from gfnet.training.precision import Amp, Precision
+from gfnet.training.precision import Precision
 from gfnet.training.recipe import Recipe
 from gfnet.training.seeds import derive_seed
 
@@ -67,7 +68,7 @@ class Learner:
         stage: 0 to 3.
         recipe: how.
         amp: precision of encoders and classifier.
-        keep_statistics: give BatchNorm back its statistics after an iteration whose loss was no number.
+        keep_statistics: restore BatchNorm's statistics after an iteration whose loss was NaN or infinite.
 
     Attributes:
         optimizer: of this stage; its groups' learning rates are the caller's to set.
@@ -156,12 +157,12 @@ class Learner:
         return sums.over_ranks().result(parts[0].total, mean_loss, grad_norm, finite)
 
     def _update(self, loss: float) -> tuple[float, bool]:
-        """Make the optimiser step unless something is no number: the gradients' norm, and whether all was finite."""
+        """Make the optimiser step if all is finite: the gradients' norm, and whether all was finite."""
         scaler = self.precision.scaler
         scaler.unscale_(self.optimizer)
         norm = get_total_norm([p.grad for p in self._parameters if p.grad is not None])
         # Under fp16 gradients overflow now and then: the scaler skips that step and lowers its scale.  Where the scale
-        # is not to blame any more, they are no numbers for another reason.
+        # is not to blame any more, they are NaN for another reason.
         overflows = scaler.is_enabled() and scaler.get_scale() > 1
         finite = math.isfinite(loss) and (overflows or bool(norm.isfinite()))
         if finite:

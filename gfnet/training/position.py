@@ -28,7 +28,7 @@ class Position:
         epoch: epochs of it that are done, validation included.
         batch: batches of the epoch under way that are done.
         iteration: iterations of the whole run, skipped ones included.
-        skipped: batches of the whole run whose loss was no number.
+        skipped: batches of the whole run whose loss was NaN or infinite.
         epoch_skipped: those of the epoch under way.
         best: the stage's best mean accuracy on the validation split so far, percent.
         epoch_totals: of the epoch under way.

@@ -221,7 +221,7 @@ class Trainer:
             yield batch
 
     def _skip(self, position: Position, learner: Learner, result: IterationResult) -> None:
-        """A loss that is no number: stop, or drop the batch and count it.
+        """A loss that is NaN or infinite: stop, or drop the batch and count it.
 
         Raises:
             TrainingError: batches may not be skipped, or too many of the run or of the epoch were.
@@ -242,7 +242,7 @@ class Trainer:
         if position.epoch_skipped / batches > share:
             raise TrainingError(
                 f"{what}; with it {position.epoch_skipped} of the epoch's {batches} batches are skipped, more than the "
-                f"share of {share:g} that --most-skipped allows; {good}; begin anew with a lower rate, or go on with "
+                f"share of {share:g} that --most-skipped allows; {good}; start again with a lower rate, or go on with "
                 "--resume and a larger share"
             )
         if self.ranks.is_first:

@@ -69,7 +69,7 @@ def test_a_file_of_that_name_is_meant_and_a_folder_is_not(named, scenes, tmp_pat
 
 def test_another_name_is_refused_with_those_that_there_are(named, scenes):
     photo = next((scenes / "val").rglob("*.png"))
-    assert "other: no such file, nor a shipped network (scenes)" in one_line(gfnet("predict", "other", photo))
+    assert "other: no such file, nor an included network (scenes)" in one_line(gfnet("predict", "other", photo))
 
 
 def test_a_benchmark_exports_it_by_name(named, scenes, tmp_path, monkeypatch):

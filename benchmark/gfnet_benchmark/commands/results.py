@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
-from gfnet.cli import OutputFile, json_option, needs_extra, refuse_unless, write_result
+from gfnet.commands.options import OutputFile, choice, json_option, needs_extra, refuse_unless, write_result
 from gfnet.console.output import say
+from gfnet_benchmark.choices import ReportFormat
 
 _RESULTS = click.argument("results", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="RESULT.json...")
 
@@ -23,11 +24,14 @@ _RESULTS = click.argument("results", type=click.Path(path_type=Path), nargs=-1, 
     type=click.Path(path_type=Path),
     required=True,
     metavar="DIR",
-    help="Where they are kept, in this repository benchmark/results.",
+    help="Folder to copy them to; in this repository benchmark/results.",
 )
 @json_option
 def ingest(results: tuple[Path, ...], folder: Path, json_path: Path | None) -> None:
-    """Check results, a phone's for instance, and keep them; all of them or none."""
+    """Check result files and copy them to a folder of results.
+
+    If one of the files is invalid, none is copied.
+    """
     from gfnet_benchmark.results.doubts import doubts
     from gfnet_benchmark.results.recording import keep
 
@@ -48,11 +52,12 @@ def ingest(results: tuple[Path, ...], folder: Path, json_path: Path | None) -> N
     "--fail-above",
     type=click.FloatRange(min=0, min_open=True),
     metavar="FACTOR",
-    help="Two results, OLD and NEW: exit 1 if a ratio to the baseline grew by more than this, e.g. 1.10.",
+    help="Compare two results, OLD and NEW: exit code 1 if a latency relative to the baseline grew by more than this "
+    "factor, e.g. 1.10.",
 )
 @json_option
 def compare(results: tuple[Path, ...], fail_above: float | None, json_path: Path | None) -> None:
-    """Devices, units and precisions side by side; or whether something became slower."""
+    """Compare results of devices, or find what became slower."""
     from gfnet.errors import DataError
     from gfnet_benchmark.report.comparing import change_table, changes, comparison_table
     from gfnet_benchmark.report.formats import read_labelled
@@ -89,7 +94,8 @@ def compare(results: tuple[Path, ...], fail_above: float | None, json_path: Path
     multiple=True,
     required=True,
     metavar="RESULT.json[#NAME]",
-    help="What steps cost there; several files of one device are taken together. NAME: one of several forms in it.",
+    help="Measured run on the device, which tells what its steps cost. NAME is one of several networks in the file. "
+    "May be given several times for one device.",
 )
 @click.option(
     "--checkpoint",
@@ -98,13 +104,22 @@ def compare(results: tuple[Path, ...], fail_above: float | None, json_path: Path
     type=click.Path(path_type=Path),
     multiple=True,
     required=True,
-    metavar="CKPT|BUNDLE",
-    help="A network with stored accuracies; of several the best is found.",
+    metavar="CHECKPOINT|BUNDLE",
+    help="A network with stored accuracies. May be given several times; the best network is found then.",
 )
-@click.option("--target-ms", type=click.FloatRange(min=0, min_open=True), required=True, help="Mean latency to meet.")
+@click.option(
+    "--target-ms",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="MS",
+    required=True,
+    help="Mean latency per image to meet, in milliseconds.",
+)
 @json_option
 def schedule(devices: tuple[str, ...], networks: tuple[Path, ...], target_ms: float, json_path: Path | None) -> None:
-    """Thresholds, and of several networks the one, that are most accurate within a mean latency on a device."""
+    """Find the best thresholds for a mean latency on a device.
+
+    Finds, for each network, the thresholds that are most accurate within the latency, and of several networks the best.
+    """
     from gfnet.results.schema import read_result, split_source
     from gfnet_benchmark.report.tables import aligned
     from gfnet_benchmark.results.candidates import open_candidates
@@ -145,29 +160,43 @@ def schedule(devices: tuple[str, ...], networks: tuple[Path, ...], target_ms: fl
 
 @click.command()
 @_RESULTS
-@click.option("--out", type=OutputFile(), required=True, help="The file to write.")
+@click.option("--out", type=OutputFile(), metavar="FILE", required=True, help="File to write.")
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["html", "md", "csv", "png"]),
-    help="By default as the file is called.",
+    type=choice(ReportFormat),
+    help="Format of the file; by default what the end of its name says.",
 )
-@click.option("--curve", is_flag=True, help="A PNG of accuracy against latency alone.")
-@click.option("--published/--no-published", default=True, help="Draw the papers' iPhone figure behind.  [default: on]")
+@click.option("--curve", is_flag=True, help="Draw accuracy against latency only, as a PNG.")
+@click.option(
+    "--published/--no-published",
+    default=True,
+    show_default=True,
+    help="Draw the papers' iPhone figure behind the curve.",
+)
 @json_option
 def report(
-    results: tuple[Path, ...], out: Path, form: Any, curve: bool, published: bool, json_path: Path | None
+    results: tuple[Path, ...],
+    out: Path,
+    form: ReportFormat | None,
+    curve: bool,
+    published: bool,
+    json_path: Path | None,
 ) -> None:
-    """One self-contained page about one or several results; or Markdown, CSV, a picture."""
+    """Write a report of results as HTML, Markdown, CSV or PNG.
+
+    HTML is one self-contained page.
+    """
     needs_extra("report")
     from gfnet.errors import DataError
     from gfnet_benchmark.paper.published import published_behind
     from gfnet_benchmark.report.formats import read_labelled, write_curve, write_report
 
     suffix = out.suffix.removeprefix(".").lower()
-    form = form or {"htm": "html"}.get(suffix, suffix)
-    if form not in ("html", "md", "csv", "png"):
-        raise DataError(f"{out}: no format is called {suffix!r}; name it .html, .md, .csv or .png, or pass --format")
+    suffix = {"htm": "html"}.get(suffix, suffix)
+    form = form or next((known for known in get_args(ReportFormat) if known == suffix), None)
+    if form is None:
+        raise DataError(f"{out}: unknown format {suffix!r}; name it .html, .md, .csv or .png, or pass --format")
     refuse_unless(form in ("html", "png"), "to .html and .png", "published")
     labelled = read_labelled(results)
     behind = published_behind() if published else ()

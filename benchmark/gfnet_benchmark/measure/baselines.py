@@ -15,8 +15,9 @@ from gfnet.inference.images import Preprocessing
 from gfnet.network.backbones import create_encoder
 from gfnet_benchmark.measure.subjects import Entry
 from gfnet_export.bundle import tensor_names as names
-from gfnet_export.bundle.manifest import Precision, preprocessing_of
+from gfnet_export.bundle.manifest import preprocessing_of
 from gfnet_export.bundle.reader import Bundle, is_bundle, open_bundle
+from gfnet_export.choices import Precision
 from gfnet_export.components import baseline_component
 from gfnet_export.onnx.bundle import component_model
 from gfnet_export.onnx.convert import save
@@ -55,14 +56,14 @@ def baseline_entry(spec: str, bundle: Bundle, folder: Path, photos: Sequence[Any
     """A baseline as it was asked for.
 
     Args:
-        spec: an ONNX file, a bundle's folder, or ``backbone@size`` with ``:precision`` behind it if liked: that
+        spec: an ONNX file, a bundle's folder, or ``backbone@size`` with ``:precision`` behind it, if wanted: that
             backbone is written to ``folder`` with random weights, since latency does not depend on them.
         bundle: whose classes and preprocessing the backbone gets.
         photos: pictures to find the activations' ranges of ``int8`` on.
 
     Raises:
-        DataError: it is none of these.
-        GFNetError: there is no such backbone, or it takes no image of that size.
+        DataError: it is none of the three.
+        GFNetError: the backbone is unknown, or does not take images of that size.
     """
     if Path(spec).exists():
         path = Path(spec)
@@ -74,7 +75,8 @@ def baseline_entry(spec: str, bundle: Bundle, folder: Path, photos: Sequence[Any
         raise DataError(f"--baseline {spec}: no such file, nor BACKBONE@SIZE such as mobilenetv3_large_100@160")
     precision: Any = match["precision"] or "fp32"
     if precision not in get_args(Precision):
-        raise DataError(f"--baseline {spec}: no precision {precision!r}; use one of {', '.join(get_args(Precision))}")
+        known = ", ".join(get_args(Precision))
+        raise DataError(f"--baseline {spec}: unknown precision {precision!r}; use one of {known}")
     return _write(match["arch"], int(match["size"]), precision, bundle, folder, photos)
 
 

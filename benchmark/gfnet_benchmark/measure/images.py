@@ -151,7 +151,7 @@ def _in_a_new_process(*arguments: Any) -> Run:
     try:
         found = receiver.recv()
     except EOFError:
-        raise DataError("a measuring process ended without a result; is there enough memory?") from None
+        raise DataError("a measuring process ended without a result; is there enough free memory?") from None
     finally:
         process.terminate()
         process.join()
@@ -164,7 +164,7 @@ def _send(sender: Connection, arguments: Sequence[Any]) -> None:
     found: Run | Exception
     try:
         found = _measure(*arguments)
-    except Exception as error:  # told by whoever waits for it
+    except Exception as error:  # reported to the caller
         found = error
     sender.send(found)
 
@@ -206,7 +206,7 @@ def _check_classes(contenders: Sequence[Contender]) -> None:
     for description in known[1:]:
         if description.labels != known[0].labels:
             told = f"{description.entry.path} and {known[0].entry.path}"
-            raise DataError(f"{told} know different classes; measure bundles of one task")
+            raise DataError(f"{told} have different classes; measure bundles with the same classes")
 
 
 class _Photos:

@@ -16,8 +16,8 @@ from gfnet.errors import DataError
 from gfnet.inference.images import Preprocessing, load_image
 from gfnet.network.model import GFNet
 from gfnet.shipped import shipped_names, shipped_network
-from gfnet_export.bundle.manifest import Precision
 from gfnet_export.bundle.reader import Bundle
+from gfnet_export.choices import Precision
 from gfnet_export.onnx.bundle import export_onnx
 
 _SPEC = re.compile(r"(?P<name>[A-Za-z0-9_.-]+?)(:(?P<precision>[a-z0-9-]+))?(?P<fused>\+fused)?")
@@ -27,12 +27,12 @@ def named_bundle(spec: str, folder: Path, photos: Sequence[Path] = ()) -> Bundle
     """Export a network that is known by name.
 
     Args:
-        spec: its name, with ``:precision`` and ``+fused`` behind it if liked.
+        spec: its name, with ``:precision`` and ``+fused`` behind it, if wanted.
         folder: where the bundle's folder goes.
         photos: readable ones, for ``int8``.
 
     Raises:
-        DataError: it is no such name.
+        DataError: the name is unknown.
     """
     match = _SPEC.fullmatch(spec)
     checkpoint = _checkpoint(match["name"]) if match is not None else None
@@ -41,7 +41,7 @@ def named_bundle(spec: str, folder: Path, photos: Sequence[Path] = ()) -> Bundle
         raise DataError(f"{spec}: no such bundle, nor a known network's name; those are {known}")
     precision: Any = match["precision"] or "fp32"
     if precision not in get_args(Precision):
-        raise DataError(f"{spec}: no precision {precision!r}; use one of {', '.join(get_args(Precision))}")
+        raise DataError(f"{spec}: unknown precision {precision!r}; use one of {', '.join(get_args(Precision))}")
     squares: list[np.ndarray] = []
     if precision == "int8":
         way = Preprocessing.of(checkpoint.model.config)

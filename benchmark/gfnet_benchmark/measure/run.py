@@ -56,7 +56,7 @@ def bench_onnx(
         rounds: measured ones.
         processes: that share them; see :func:`gfnet_benchmark.measure.images.measure`.
         cold: measures an entry in new processes; ``None`` leaves that out.
-        command: what a person would type to measure the like again.
+        command: the command line that repeats the measurement.
         class_map: how the photos' folders map to the networks' classes, see :func:`gfnet.data.classes.label_photos`.
 
     Raises:
@@ -68,7 +68,7 @@ def bench_onnx(
         raise DataError(f"{rounds} rounds in {processes} processes: use 1 or more, and no more processes than rounds")
     names = [entry.name for entry in entries]
     if len(set(names)) < len(names):
-        raise DataError(f"two of {', '.join(names)} have the same name; give one of them another")
+        raise DataError(f"two of {', '.join(names)} have the same name; rename one")
     truth = _truth(entries, images, class_map)
     watch = Watch()
     run = measure(entries, images, stopping=stopping, rounds=rounds, processes=processes, clock=clock)
@@ -261,7 +261,7 @@ def _percent(right: np.ndarray | None, exits: np.ndarray) -> float | None:
 
 
 def _readable(name: str) -> str:
-    """A name with what is no text, or moves a cursor, shown as such."""
+    """A name in which characters that cannot be shown, or move the cursor, are escaped."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name)
 
 

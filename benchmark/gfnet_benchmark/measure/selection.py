@@ -18,7 +18,7 @@ from gfnet_benchmark.measure.subjects import Entry, Settings, network_name
 from gfnet_benchmark.measure.timing import Clock
 from gfnet_export.bundle.manifest import Manifest
 from gfnet_export.bundle.reader import Bundle, is_bundle, open_bundle
-from gfnet_export.runtime.onnx_runtime import Provider
+from gfnet_export.choices import Provider
 
 _MOST_THREADS = 1024
 CALIBRATED_ON = 32
@@ -73,7 +73,7 @@ def thread_counts(text: str) -> tuple[int, ...]:
     """Numbers of threads as given by a person: ``1`` or ``1,2``.
 
     Raises:
-        DataError: it is no list of such numbers.
+        DataError: it is not a list of such numbers.
     """
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isascii() and part.isdigit() and 1 <= int(part) <= _MOST_THREADS for part in parts):
@@ -92,7 +92,7 @@ def open_bundles(sources: Sequence[str], images: Sequence[Path], folder: Path) -
 
     Raises:
         BundleError: a bundle is missing, or not what its manifest says.
-        DataError: a name is no known network's.
+        DataError: a network's name is unknown.
     """
     opened = []
     for source in sources:
@@ -100,7 +100,7 @@ def open_bundles(sources: Sequence[str], images: Sequence[Path], folder: Path) -
             raise BundleError(
                 f"{source}: a file; give a bundle's folder, as `gfnet export onnx` makes it of a checkpoint"
             )
-        # A folder of photos may be called like a shipped network; what is meant is the network.
+        # A folder of photos may have the name of a shipped network; the network is meant.
         folder_meant = Path(source).exists() and (is_bundle(source) or shipped_network(source) is None)
         if "/" in source or folder_meant:
             opened.append(open_bundle(source))
@@ -166,7 +166,7 @@ def _apart(entries: Sequence[Entry]) -> list[Entry]:
         while any((*other.path.resolve().parts[:-1], other.name)[-depth:] == parts[-depth:] for other in same):
             depth += 1
             if depth > len(parts):
-                raise DataError(f"{entry.path}: takes part twice; give it once")
+                raise DataError(f"{entry.path}: is given twice; give it once")
             name = "/".join(parts[-depth:])
         found.append(dataclasses.replace(entry, name=name))
     return found

@@ -20,7 +20,8 @@ from gfnet.results.schema import Role, Runtime, Tried
 from gfnet_benchmark.measure.timing import Clock, Stopwatch
 from gfnet_export.bundle.manifest import Manifest, budget_points, preprocessing_of
 from gfnet_export.bundle.reader import MANIFEST, Bundle, open_bundle, sha256_of
-from gfnet_export.runtime.onnx_runtime import OnnxRunner, Optimisation, Provider, open_bundle_sessions, open_session
+from gfnet_export.choices import Provider
+from gfnet_export.runtime.onnx_runtime import OnnxRunner, Optimisation, open_bundle_sessions, open_session
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ def open_contender(entry: Entry, clock: Clock, around: Around = lambda _name, ma
 
     Raises:
         BundleError: it is missing, of another format, or not what its manifest says.
-        DataError: it is no classifier of one square image.
+        DataError: it is not a classifier of one square image.
     """
     watch = Stopwatch(clock)
 
@@ -255,7 +256,7 @@ class ClassifierRunner:
         fits = len(inputs) == 1 and inputs[0].type == "tensor(float)" and len(shape) == 4 and shape[0] == 1
         if not (fits and len(sides) == 1 and isinstance(shape[2], int) and 3 in (shape[1], shape[3])):
             found = ", ".join(f"{tensor.name} {tensor.type} {tensor.shape}" for tensor in inputs)
-            raise DataError(f"{path}: takes {found}; a baseline takes one float image [1,3,S,S] or [1,S,S,3]")
+            raise DataError(f"{path}: takes {found}, but a baseline takes one float image [1,3,S,S] or [1,S,S,3]")
         self.image_size = self.patch_size = int(shape[2])
         self._image = np.zeros(shape, np.float32)
         self._session, self._binding = session, session.io_binding()

@@ -250,7 +250,7 @@ def fit_cost(latency: Piece, cost: Piece, macs: Sequence[int], source: Source) -
     top1, million = cost.top1[rising], cost.cost[rising] / 1e6
     shared = (latency.top1 >= top1[0]) & (latency.top1 <= top1[-1])
     if shared.sum() < 3:
-        raise DataError(f"{latency.network}: fewer than three points lie on both curves; copy the figures anew")
+        raise DataError(f"{latency.network}: fewer than three points lie on both curves; copy the figures' files again")
     means, at = latency.cost[shared], np.interp(latency.top1[shared], top1, million)
     part = np.clip(np.searchsorted(top1, latency.top1[shared], side="right") - 1, 0, len(top1) - 2)
     flat = (np.diff(million) / np.diff(top1))[part]

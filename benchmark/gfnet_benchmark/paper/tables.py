@@ -13,7 +13,7 @@ from gfnet_benchmark.paper.recovery import NOT_REPRODUCED, FigureFit, PieceFit, 
 
 
 def paper_table(figure: FigureFit, curves: Sequence[DeviceCurve] = ()) -> Lines:
-    """Lengths and exit rule of every piece, ratios of the figure and of every device, and what nobody can check."""
+    """Lengths and exit rule of every piece, ratios of the figure and of every device, and what cannot be checked."""
     source = figure.source
     width = max(len(fit.piece.network) for fit in figure.pieces)
     lines = [

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 from gfnet.errors import DataError
 from gfnet.escaping import csv_text, markdown, printable
 from gfnet.files.writing import write_bytes, write_text
 from gfnet.results.schema import Result, read_result
+from gfnet_benchmark.choices import ReportFormat
 from gfnet_benchmark.paper.published import Behind
 from gfnet_benchmark.report.charts import (
     accuracy_latency,
@@ -32,14 +32,12 @@ from gfnet_benchmark.results.agreement import agreements
 from gfnet_benchmark.results.break_even import shares_to_beat
 from gfnet_benchmark.results.doubts import doubts, measured_over_modelled
 
-Format = Literal["html", "md", "csv", "png"]
-
 
 def read_labelled(paths: Sequence[Path]) -> list[tuple[str, Result]]:
     """Results with labels: the files' names, and as much before them as sets them apart.
 
     Raises:
-        DataError: a file is given twice, or is no result.
+        DataError: a file is given twice, or is not a result.
     """
     whole = [path.resolve() for path in paths]
     for path in whole:
@@ -53,7 +51,7 @@ def read_labelled(paths: Sequence[Path]) -> list[tuple[str, Result]]:
 
 
 def write_report(
-    path: Path, results: Sequence[tuple[str, Result]], form: Format, published: Sequence[Behind] = ()
+    path: Path, results: Sequence[tuple[str, Result]], form: ReportFormat, published: Sequence[Behind] = ()
 ) -> None:
     """Write a report of one or several results, whole or not at all.
 
@@ -80,7 +78,7 @@ def write_curve(path: Path, results: Sequence[tuple[str, Result]], published: Se
     """
     drawn = curve_picture(results, published)
     if drawn is None:
-        raise DataError(f"{path}: there is no curve to draw; no accuracy is stored with what was measured")
+        raise DataError(f"{path}: has no stored accuracies to draw; run `gfnet evaluate --save` before the measurement")
     write_bytes(path, drawn)
 
 

@@ -91,7 +91,7 @@ def match_rows(result: Result) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("as accurate as a classifier", "", "top-1 %", "typical ms", "of its time [95 %]")]
     for subject in result.networks:
         for match in subject.matches:
-            never = ("", "never so accurate")
+            never = ("", "does not reach this accuracy")
             rows.append((subject.name, match.classifier, f"{match.top1:.1f}", *(_match(match) or never)))
     return rows
 
@@ -99,7 +99,7 @@ def match_rows(result: Result) -> list[tuple[str, ...]]:
 def _match(match: Match) -> tuple[str, str] | None:
     if match.typical_ms is None or match.ratio is None:
         return None
-    low, high = ("never" if end is None else f"{end:.3f}" for end in (match.low, match.high))
+    low, high = ("not reached" if end is None else f"{end:.3f}" for end in (match.low, match.high))
     return f"{match.typical_ms:.3f}", f"{match.ratio:.3f} [{low}, {high}]"
 
 
@@ -128,7 +128,7 @@ def _break_even(result: Result) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("to beat the baseline, the others running all steps", "")]
     for subject in result.networks:
         for step, share in enumerate(shares_to_beat(result, subject), start=1):
-            told = "it costs more by itself" if share is None else f"{100 * share:.0f} % must stop there"
+            told = "it takes longer by itself" if share is None else f"{100 * share:.0f} % must stop there"
             rows.append((f"{subject.name}, step {step}", told))
     return rows
 
@@ -205,5 +205,5 @@ def _about(result: Result) -> Lines:
 
 
 def repeat_text(result: Result) -> str:
-    """How to measure the like again."""
+    """How to repeat the measurement."""
     return result.command or f"{result.tool} on {result.machine.device}: see ios_demo/README.md"

@@ -108,7 +108,7 @@ def _point(ms: float, base: float | None, top1: float, told: tuple[str, ...]) ->
 
 
 def thresholds_text(thresholds: Sequence[float]) -> str:
-    """Thresholds of all steps but the last, which takes everyone; ``-`` where nobody stops."""
+    """Thresholds of all steps but the last, which takes all images; ``-`` where no image stops."""
     return ", ".join("-" if value > 1 else f"{max(value, 0):.3f}" for value in thresholds[:-1]) or "none"
 
 

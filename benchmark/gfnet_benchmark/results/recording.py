@@ -17,7 +17,7 @@ def keep(paths: Sequence[Path], folder: Path) -> list[tuple[Path, Result, bool]]
         For each: where it lies now, what it says, and whether it is new there.
 
     Raises:
-        DataError: one of them is no sound result.
+        DataError: one of them is not a valid result.
         GFNetError: the folder cannot be written.
     """
     results = [read_result(path) for path in paths]

@@ -25,14 +25,11 @@ from gfnet.limits import (
     MOST_STEPS,
 )
 from gfnet_export.bundle import tensor_names as names
+from gfnet_export.choices import Compression, Format, Layout, Precision
 
 SCHEMA_VERSION: Literal[1] = 1
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Format = Literal["onnx", "coreml"]
-Precision = Literal["fp32", "fp16", "int8", "int8-heads", "int8-vectors"]
-Compression = Literal["none", "int8", "palette6", "palette4", "w8a8"]
-Layout = Literal["split", "fused", "multifunction"]
 Role = Literal["glance", "policy", "focus", "step"]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Percent = Annotated[float, Field(ge=0, le=100)]
@@ -46,7 +43,7 @@ Label = Annotated[str, Field(max_length=LONGEST_LABEL)]
 Value = TypeVar("Value")
 PerStep = Annotated[tuple[Value, ...], Field(max_length=MOST_STEPS)]
 
-# Far beyond any network, and small enough that whoever believes a manifest allocates no more than it can have.
+# Far beyond any network, and small enough that a reader who trusts a manifest allocates no more than it can have.
 _MOST_ELEMENTS = 2**28
 
 _SHOWN_PROBLEMS, _MOST_PROBLEMS = 3, 10_000
@@ -121,7 +118,7 @@ class Subgraph(_Record):
         package = PurePosixPath(self.path)
         for path in self.sha256:
             if package not in (PurePosixPath(path), *PurePosixPath(path).parents):
-                raise ValueError(f"sha256 has {path!r}, which is no part of {self.path!r}")
+                raise ValueError(f"sha256 has {path!r}, which is not part of {self.path!r}")
         return self
 
     @model_validator(mode="after")
@@ -166,7 +163,7 @@ class Budget(_Record):
     Attributes:
         budget: average multiply-adds per image on the split that the thresholds were found on.
         thresholds: an image stops at the first step whose confidence reaches its threshold; a value
-            above 1 lets nobody go, and the last step takes everyone.
+            above 1 stops no image, and the last step stops all.
         top1: accuracy in percent.
         mean_macs: average multiply-adds per image on the evaluated split.
         exit_distribution: fraction of images that stopped at each step; empty where unknown.
@@ -249,9 +246,9 @@ class Manifest(_Record):
         if len(self.anytime_top1) not in (0, self.steps):
             raise ValueError(f"anytime_top1 has {len(self.anytime_top1)} values for {self.steps} steps")
         if any(len(budget.thresholds) != self.steps for budget in self.budgets):
-            raise ValueError(f"a budget's thresholds are not {self.steps}")
+            raise ValueError(f"a budget must have {self.steps} thresholds")
         if any(len(budget.exit_distribution) not in (0, self.steps) for budget in self.budgets):
-            raise ValueError(f"a budget's exit_distribution has not {self.steps} values")
+            raise ValueError(f"a budget's exit_distribution must have {self.steps} values")
         return self
 
     @model_validator(mode="after")
@@ -262,7 +259,7 @@ class Manifest(_Record):
         else:
             exists = self.precision in ("fp32", "fp16") and self.layout != "fused"
         if not exists:
-            raise ValueError(f"there is no such form: {told}")
+            raise ValueError(f"unknown form: {told}")
         if (self.calibration is not None) != (self.precision == "int8" or self.compression == "w8a8"):
             raise ValueError(f"calibration belongs to 8-bit activations, and only to them: {told}")
         return self

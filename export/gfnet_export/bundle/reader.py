@@ -79,7 +79,7 @@ def open_bundle(folder: str | Path, *, manifest_digest: bool = True) -> Bundle:
     _check_file(folder, path)
     bundle = Bundle(folder, *_read_manifest(path))
     if manifest_digest and bundle.manifest_altered:
-        raise BundleError(f"{path}: altered, as it differs from its own digest; copy the bundle or export it again")
+        raise BundleError(f"{path}: was altered, as its digest differs; copy the bundle or export it again")
     digests = {item for subgraph in bundle.manifest.subgraphs for item in subgraph.sha256.items()}
     for name, digest in sorted(digests):
         file = folder / name
@@ -111,7 +111,7 @@ def sha256_of(file: Path) -> str:
 
 
 def _check_file(folder: Path, file: Path) -> None:
-    """Refuse what is no file, and what a link fetches from elsewhere."""
+    """Refuse what is not a file, and links that lead out of the bundle."""
     try:
         found = file.resolve(strict=True)
         inside = found.is_relative_to(folder.resolve())
@@ -123,7 +123,7 @@ def _check_file(folder: Path, file: Path) -> None:
     if not inside:
         raise BundleError(f"{file}: a link that leads out of the bundle; put the file itself there")
     if not regular:
-        raise BundleError(f"{file}: named in the manifest, but no file; copy the whole bundle again")
+        raise BundleError(f"{file}: named in the manifest, but not a file; copy the whole bundle again")
 
 
 def _check_packages(bundle: Bundle) -> None:
@@ -175,7 +175,7 @@ def _read_manifest(path: Path) -> tuple[Manifest, bool]:
     except ValidationError as error:
         raise BundleError(f"{path}: {problems_of(error)}") from error
     except (ValueError, RecursionError) as error:
-        raise BundleError(f"{path}: no JSON ({one_line(error)}); copy the bundle again") from error
+        raise BundleError(f"{path}: not valid JSON ({one_line(error)}); copy the bundle again") from error
     return manifest, manifest.digest is not None and own_digest(text, manifest.digest) != manifest.digest
 
 

@@ -7,19 +7,52 @@ from typing import Any
 
 import click
 
-from gfnet.cli import classes_option, json_option, official_options, report_unreadable, threshold_options, write_result
+from gfnet.commands.options import (
+    classes_option,
+    examples,
+    json_option,
+    official_options,
+    report_unreadable,
+    threshold_options,
+    write_result,
+)
 from gfnet.console.output import say
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "gfnet verify bundle --against run/model.safetensors --images photos/val",
+        "gfnet verify bundle --against run/model.safetensors --images dev --retune",
+    )
+)
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--against", type=click.Path(path_type=Path), required=True, metavar="CKPT", help="What it is made of.")
-@click.option("--images", type=click.Path(path_type=Path), metavar="DIR", help="Photos; generated scenes by default.")
 @click.option(
-    "--limit", type=click.IntRange(min=1), default=200, show_default=True, help="Photos to use, evenly drawn."
+    "--against",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="CHECKPOINT",
+    help="Checkpoint that the bundle was exported from.",
+)
+@click.option(
+    "--images",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder of photos to compare the answers on; synthetic scenes by default.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    metavar="COUNT",
+    default=200,
+    show_default=True,
+    help="Use at most this many of these photos, spread evenly.",
 )
 @threshold_options
-@click.option("--retune", is_flag=True, help="Write thresholds for the exported network's own confidences.")
+@click.option(
+    "--retune",
+    is_flag=True,
+    help="Find new thresholds for the exported network on --images, and write them to the bundle.",
+)
 @classes_option
 @official_options
 @json_option
@@ -36,12 +69,13 @@ def verify(
     json_path: Path | None,
     **official: Any,
 ) -> None:
-    """Compare a bundle with its checkpoint: what its manifest says, every subgraph's outputs, and every decision.
+    """Check that an exported network answers like its checkpoint.
 
-    Runs on ONNX Runtime, or in the interpreter of Core ML packages, on a Mac on Core ML too.
+    Compares what the manifest says, the outputs of every subgraph, and every decision. The bundle runs on ONNX Runtime,
+    or in an interpreter of Core ML packages, and on a Mac on Core ML too.
 
-    The outcome is passed, failed (exit code 1), or undecided: nothing speaks against the bundle, but more images are
-    needed to pass it, and it is said how many.
+    The outcome is passed, failed (exit code 1), or undecided: no difference was found, but more images are needed to be
+    sure, and it is said how many.
     """
     import sys
 

@@ -28,7 +28,7 @@ def convert(
     The exporter folds constants and batch norms; without that a graph is more than twice as slow.
 
     Args:
-        metadata: what to tell whoever opens the file.
+        metadata: what to tell a person who opens the file.
         for_cpu: put it as ONNX Runtime's CPU kernels like it; see :mod:`gfnet_export.onnx.cpu_rewrites`.
 
     Raises:

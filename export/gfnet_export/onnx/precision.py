@@ -114,7 +114,7 @@ def policy_nodes(model: onnx.ModelProto) -> list[str]:
 def large_vectors(model: onnx.ModelProto) -> list[str]:
     """Names of the layers that multiply one vector with :data:`SMALLEST_MATRIX` weights or more.
 
-    They are classifiers and squeeze-and-excite; the policy's are no such layers, see :func:`policy_nodes`.
+    They are classifiers and squeeze-and-excite; those of the policy do not count, see :func:`policy_nodes`.
     """
     graph, kept = Graph(model), policy_nodes(model)
     return [

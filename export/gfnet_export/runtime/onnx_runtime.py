@@ -17,10 +17,10 @@ from gfnet.inference.predictor import Predictor
 from gfnet_export.bundle import tensor_names as names
 from gfnet_export.bundle.manifest import Manifest, Subgraph, TensorSpec
 from gfnet_export.bundle.reader import Bundle, open_bundle
+from gfnet_export.choices import Provider
 from gfnet_export.runtime.onnx_file import refuse_external_data
 from gfnet_export.runtime.runner import BundleSteps, predictor_over
 
-Provider = Literal["cpu", "coreml", "cuda", "xnnpack"]
 Optimisation = Literal["all", "extended", "basic", "off"]
 
 _PROVIDERS = {
@@ -93,7 +93,7 @@ class OnnxRunner(BundleSteps):
 
 
 class _Lease:
-    """The state of one image: the buffers that it has for itself until nobody refers to it any more."""
+    """The state of one image: the buffers that belong to it until nothing refers to it any more."""
 
     def __init__(self, buffers: _Buffers, free: deque[_Buffers], pixels: np.ndarray) -> None:
         self.buffers, self.pixels, self.step = buffers, pixels, 1

@@ -73,7 +73,7 @@ class Verification:
 
     @property
     def outcome(self) -> Outcome:
-        """``undecided``: nothing speaks against the bundle, but too few images were looked at to pass it."""
+        """``undecided``: no difference was found, but too few images were compared to pass it."""
         if self.other_values or self.failures:
             return "failed"
         return "undecided" if self.undecided else "passed"

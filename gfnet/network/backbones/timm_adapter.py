@@ -151,7 +151,7 @@ def _layout_of(features: Any, net: nn.Module) -> Layout:
     """The layout of what a model gives for one square image.
 
     Raises:
-        TypeError: it is no map.
+        TypeError: it is not a feature map.
     """
     if isinstance(features, Tensor) and features.ndim == 3:
         return "tokens"

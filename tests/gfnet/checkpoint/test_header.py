@@ -150,7 +150,7 @@ LIES: dict[str, tuple[Callable[[Altered], Any], str]] = {
     "a wider memory": (config(policy_hidden=10**9), "policy_hidden is 1000000000; use"),
     "a giant": (config(arch="vit_giant_patch14_dinov2"), "global_encoder does not fit the network: missing"),
     "a backbone from elsewhere": (config(arch="hf-hub:someone/something"), "neither an official backbone nor a timm"),
-    "a setting that the backbone lacks": (config(arch="vgg11", drop_path=0.1), "there is no such network"),
+    "a setting that the backbone lacks": (config(arch="vgg11", drop_path=0.1), "invalid network"),
     "no architecture": (config(arch=None), "config.arch: Input should be a valid string"),
     "text for a number": (config(steps="3"), "config.steps: Input should be a valid integer"),
     "truth for a number": (config(steps=True), "config.steps: Input should be a valid integer"),
@@ -167,7 +167,7 @@ LIES: dict[str, tuple[Callable[[Altered], Any], str]] = {
     "state is a text": (setting(training="x"), "training has no names"),
     "infinitely many images": (results(images=float("inf")), "Infinity is not finite"),
     "images of many digits": (results(images=10**400), "images is 1000"),
-    "images below none": (results(images=-1), "images is -1, which cannot be measured"),
+    "images below none": (results(images=-1), "images is -1, which is not possible"),
     "accuracy above all": (results(anytime_top1=[1, 2, 101]), "anytime_top1 is 101.0, which"),
     "results of another length": (results(anytime_top1=[1, 2]), "anytime_top1 has 2 values for 3 steps"),
     "results of another network": (
@@ -176,7 +176,7 @@ LIES: dict[str, tuple[Callable[[Altered], Any], str]] = {
     ),
     "thresholds of another network": (
         lambda parts: parts.content["evaluation"]["budgeted"][0].update(thresholds=[1], exit_distribution=[]),
-        "the thresholds of a budget are not 3",
+        "a budget must have 3 thresholds",
     ),
     "a threshold that is text": (
         lambda parts: parts.content["evaluation"]["budgeted"][0].update(thresholds=["1", 2, 3]),

@@ -168,5 +168,5 @@ def test_a_full_disk_or_an_interruption_leaves_nothing(photos, tmp_path, monkeyp
 
 
 def test_a_size_of_nothing_is_refused(photos, tmp_path):
-    with pytest.raises(ConfigError, match="images of 0 pixels show nothing"):
+    with pytest.raises(ConfigError, match="--size 0 leaves no pixels"):
         write(photos, tmp_path / "out", size=0)

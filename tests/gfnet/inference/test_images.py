@@ -437,7 +437,7 @@ def test_of_several_pictures_the_first_is_read():
 
 @pytest.mark.parametrize("size", [(0, 1), (1, 0), (0, 0)])
 def test_pictures_without_pixels_are_refused(size):
-    with pytest.raises(ImageError, match=f"^x: {size[0]} x {size[1]} pixels show nothing"):
+    with pytest.raises(ImageError, match=f"^x: {size[0]} x {size[1]} pixels are too few to show anything"):
         load_image(Image.new("RGB", size), "x")
     with pytest.raises(ImageError, match=r"^x: "):
         load_image(png(*size, 8, 2, b""), "x")

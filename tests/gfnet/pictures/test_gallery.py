@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import configparser
 import dataclasses
 import html.parser
-import importlib.metadata
 import json
 import os
 import shutil
@@ -273,11 +271,3 @@ def test_nothing_is_kept_of_an_image_but_its_card(checkpoint, scenes, tmp_path, 
     make_gallery(torch_predictor(checkpoint, batch_size=4), images, tmp_path / "out", network=tmp_path / "net")
     assert len(seen) == 3 * 40
     assert most <= 3 * 5  # one batch, and the last image of the one before
-
-
-def test_setup_cfg_registers_the_command():
-    config = configparser.ConfigParser()
-    config.read(ROOT / "setup.cfg")
-    entries = dict(line.split(" = ") for line in config["options.entry_points"]["gfnet.commands"].split("\n") if line)
-    point = importlib.metadata.EntryPoint("visualize", entries["visualize"], "gfnet.commands")
-    assert point.load() is visualize

@@ -277,7 +277,7 @@ def test_bundles_of_different_classes_do_not_mix(onnx_bundle, checkpoint, photos
     others = dataclasses.replace(checkpoint, labels=tuple(f"another {label}" for label in checkpoint.labels))
     save_checkpoint(tmp_path / "other.safetensors", others)
     other = export_onnx(others, tmp_path / "other")
-    with pytest.raises(DataError, match="know different classes; measure bundles of one task"):
+    with pytest.raises(DataError, match="have different classes; measure bundles with the same classes"):
         bench_onnx([Entry("a", onnx_bundle.folder), Entry("b", other.folder)], photos[:1], cold=None)
     entries = line_up([onnx_bundle, other], photos[:1], tmp_path, clock=ticking())
     assert [entry.name for entry in entries[:2]] == ["onnx", "other"]

@@ -102,7 +102,7 @@ def test_its_numbers_are_those_of_the_json(page, files):
         assert f"{float(exact):.{digits}f}" == shown
 
 
-def test_whoever_points_at_a_mark_reads_its_thresholds(page):
+def test_pointing_at_a_mark_shows_its_thresholds(page):
     script = """
       const point = document.querySelector('.point[data-tip*="thresholds"]');
       point.dispatchEvent(new MouseEvent("mouseenter"));
@@ -122,7 +122,7 @@ def test_whoever_points_at_a_mark_reads_its_thresholds(page):
 
 def test_without_scripts_it_reads_the_same(page):
     document = re.sub(r"<script>.*?</script>", "", page.read_text(), flags=re.S)
-    assert "<title>fp32" in document  # a browser shows it to whoever points at the mark
+    assert "<title>fp32" in document  # a browser shows it when the pointer is over the mark
     assert "all stop after step 3" in document
     assert "0.750" in document
 
@@ -234,7 +234,7 @@ def test_the_format_may_be_given(files, tmp_path):
     out = tmp_path / "report.txt"
     assert gfnet("bench", "report", files[0], "--out", out, "--format", "md").exit_code == 0
     assert out.read_text().startswith("## here")
-    assert "no format is called 'txt'" in one_line(gfnet("bench", "report", files[0], "--out", out))
+    assert "unknown format 'txt'" in one_line(gfnet("bench", "report", files[0], "--out", out))
     assert "is read, and would be replaced" in one_line(
         gfnet("bench", "report", files[0], "--out", files[0], "--format", "md")
     )

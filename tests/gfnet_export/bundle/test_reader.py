@@ -85,7 +85,7 @@ def test_an_altered_manifest_is_refused_unless_one_looks_for_what_was_altered(co
     assert old in text
     assert not open_bundle(copy, manifest_digest=False).manifest_altered
     (copy / MANIFEST).write_bytes(text.replace(old, new))
-    with pytest.raises(BundleError, match=r"manifest\.json: altered, as it differs from its own digest; copy"):
+    with pytest.raises(BundleError, match=r"manifest\.json: was altered, as its digest differs; copy"):
         open_bundle(copy)
     assert open_bundle(copy, manifest_digest=False).manifest_altered
 

@@ -54,10 +54,10 @@ def test_bad_input_is_one_line(coreml_bundle, tmp_path):
     for arguments, message in (
         (("ops", tmp_path / "none.mlpackage"), "no such package folder"),
         (("ops", package, "--function", "other"), "no function 'other'; it has main"),
-        (("run", package), "inputs are none, but wanted are image"),
+        (("run", package), "inputs given: none; the function takes image"),
         (("run", package, "--input", "image"), "write NAME=FILE.npy"),
         (("run", package, "--input", f"image={tmp_path / 'none.npy'}"), "No such file or directory"),
-        (("run", package, "--input", f"image={tmp_path / 'text.npy'}"), "no array of numbers"),
+        (("run", package, "--input", f"image={tmp_path / 'text.npy'}"), "is not an array of numbers"),
         (("run", package, "--input", f"image={tmp_path / 'small.npy'}"), "input 'image' is [3], but float32"),
     ):
         assert message in one_line(gfnet("mil", *arguments))
@@ -70,7 +70,7 @@ def test_a_picture_takes_what_a_camera_gives(coreml_bundle, tmp_path, value):
         np.save(tmp_path / f"{spec.name}.npy", np.full(spec.shape, value if spec.kind == "image" else 0, np.float32))
     options = [part for spec in graph.inputs for part in ("--input", f"{spec.name}={tmp_path / spec.name}.npy")]
     line = one_line(gfnet("mil", "run", coreml_bundle.path_of(graph), *options))
-    assert "input 'patch' is a picture of 8 bits a channel; give it whole numbers in 0 .. 255" in line
+    assert "input 'patch' is an 8-bit image; give it whole numbers from 0 to 255" in line
 
 
 def test_run_warns_of_the_first_result_beyond_float16(tmp_path):

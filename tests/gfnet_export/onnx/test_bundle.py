@@ -106,7 +106,7 @@ def test_vectors_in_8_bits_verify_and_leave_the_policy_alone(scenes, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--precision", "int8"), "int8 needs photos to find activations' ranges on; give it some with --calibration"),
+        (("--precision", "int8"), "int8 needs photos to find the ranges of activations; pass --calibration"),
         (("--precision", "int8-heads"), "no classifier here has 32768 weights or more; export it as fp32 or int8"),
         (("--precision", "int8-vectors"), "no layer on one vector here has 32768 weights or more; export it as fp32"),
         (("--precision", "int8", "--calibration", "NOWHERE"), "NOWHERE"),

@@ -58,7 +58,7 @@ def axes_of(axes: Tensor | None, rank: int) -> list[int]:
     """Dimensions counted from the front; all of them where none are given.
 
     Raises:
-        ValueError: there is no such dimension, or one is named twice.
+        ValueError: a dimension does not exist, or is named twice.
     """
     dims = list(range(rank)) if axes is None else [axis + rank if axis < 0 else axis for axis in ints(axes)]
     if any(not 0 <= dim < rank for dim in dims) or len({*dims}) != len(dims):

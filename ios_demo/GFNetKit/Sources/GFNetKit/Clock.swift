@@ -1,4 +1,4 @@
-/// Seconds, monotonic; handed in so that whatever measures can be tested.
+/// Seconds, monotonic; passed in, so that code that measures time can be tested.
 public typealias Clock = @Sendable () -> Double
 
 /// The system's clock.

@@ -18,7 +18,7 @@ struct Interleaving {
         random = SplitMix(seed: seed)
     }
 
-    /// Runs every probe once on an image, in an order drawn anew, so that none always finds the caches as the same
+    /// Runs every probe once on an image, in a new random order, so that none always finds the caches as the same
     /// other left them.
     ///
     /// - Returns: seconds of each probe, in the order of `probes`.

@@ -36,7 +36,7 @@ public struct NetworkDescription: Sendable, Equatable {
     public let parts: [Part]
     public let runtime: Runtime
 
-    /// Of whatever is no bundle.
+    /// Of a model file that is not a bundle.
     init(
         name: String, network: String, imageSize: Int, steps: Int, budgets: [Budget], parts: [Part], runtime: Runtime
     ) {

@@ -2,7 +2,7 @@
 public struct Budget: Codable, Sendable, Equatable {
     /// Average multiply-adds per image on the split that the thresholds were found on.
     public let budget: Double
-    /// One a step: an image stops at the first step whose confidence reaches it; a value above 1 lets nobody go, and the
+    /// One a step: an image stops at the first step whose confidence reaches it; a value above 1 stops no image, and the
     /// last step takes everyone.
     public let thresholds: [Double]
     /// Accuracy in percent; `nil` where unknown.

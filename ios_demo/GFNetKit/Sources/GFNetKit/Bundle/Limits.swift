@@ -1,5 +1,5 @@
-/// What a manifest may hold at most, as Python's reader has it: far beyond any network, and small enough that whoever
-/// believes a manifest allocates no more than it can have.
+/// What a manifest may hold at most, as in Python: far beyond any network, and small enough that a reader who
+/// trusts a manifest allocates no more than it can have.
 enum Limits {
     static let manifestBytes = 4 * 1024 * 1024
     /// Besides the labels.

@@ -136,7 +136,7 @@
 
         /// Compiles what is not compiled and makes the subgraphs, once.
         ///
-        /// - Parameter spec: one that is made anew all the same.
+        /// - Parameter spec: a subgraph to prepare again although it is ready.
         private func prepare(again spec: Subgraph? = nil) async throws {
             guard graphs.isEmpty || spec != nil else { return }
             var made: [CoreMLSubgraph] = []
@@ -201,7 +201,7 @@
             let values = floats(of: array)
             guard values.allSatisfy(\.isFinite) else {
                 throw CoreMLError(
-                    "step \(step): \(name) has values that are no numbers on \(units.rawValue); "
+                    "step \(step): \(name) has NaN values on \(units.rawValue); "
                         + "try other compute units, or export with `--precision fp32`")
             }
             return values

@@ -61,13 +61,13 @@ public actor AdaptiveEngine<Runner: StepRunner> {
                 confidence: answer.confidence, classIndex: answer.classIndex, seconds: clock() - start)
             steps.append(trace)
             onStep?(trace)
-            // What is no number is not reached either.
+            // NaN does not reach a threshold either.
             if let thresholds, answer.confidence >= Float(thresholds[step - 1]) { break }
         }
         return steps
     }
 
-    /// An origin outside would be a crop outside, and a conversion of what is no number a crash.
+    /// An origin outside would be a crop outside, and the conversion of NaN a crash.
     private func origin(_ action: Action, _ name: String, _ step: Int) throws -> Origin {
         guard (0...1).contains(action.row), (0...1).contains(action.column) else {
             throw EngineError.brokenAction(image: name, step: step)
@@ -75,7 +75,7 @@ public actor AdaptiveEngine<Runner: StepRunner> {
         return Origin(action, imageSize: runner.imageSize, patchSize: runner.patchSize)
     }
 
-    /// Waits until nobody else is being classified.
+    /// Waits until no other image is being classified.
     private func takeTurn() async throws {
         guard let ticket = turns.takeIfFree() else { return }
         try await withTaskCancellationHandler {

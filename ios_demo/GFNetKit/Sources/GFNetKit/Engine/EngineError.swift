@@ -17,7 +17,7 @@ public enum EngineError: Error, Sendable, Equatable, CustomStringConvertible, Lo
         case .wrongThresholds(let count, let steps):
             "\(count) thresholds given for a network of \(steps) steps; give \(steps)"
         case .brokenLogits(let image, let step):
-            "\(image.oneLine): step \(step) gave logits that are no numbers; the weights or the numbers' range are "
+            "\(image.oneLine): step \(step) gave NaN logits; the weights or the numbers' range are "
                 + "broken: choose other compute units or a bundle of higher precision"
         case .brokenAction(let image, let step):
             "\(image.oneLine): the policy's action before step \(step) is not inside 0 ... 1; the weights or the "

@@ -12,7 +12,7 @@
         /// - Parameters:
         ///   - content: of a photo's file, in any format that the system reads.
         ///   - name: for messages.
-        /// - Throws: `PhotoError`: it is none, or its size is not one of those that `PhotoRules` allows.
+        /// - Throws: `PhotoError`: it is not an image, or its size is not one of those that `PhotoRules` allows.
         public static func square(
             of content: Data, name: String, _ preprocessing: Preprocessing
         ) throws -> PixelSquare {

@@ -10,7 +10,7 @@ public struct BenchmarkResult: Codable, Sendable, Equatable {
     public var created: String
     public var machine: Machine
     public var conditions: Conditions
-    /// What a person would type to measure the like again.
+    /// The command line that repeats the measurement.
     public var command: String?
     /// Number of images, each of which was run in each round.
     public var images: Int
@@ -24,7 +24,7 @@ public struct BenchmarkResult: Codable, Sendable, Equatable {
     /// What measuring adds to one call, microseconds.
     public var harnessUs: Double?
     public var subjects: [Subject]
-    /// Reasons not to trust it, from whoever measured it.
+    /// Reasons not to trust it, from the program that measured it.
     @OrEmpty public var unreliable: [String]
 
     enum CodingKeys: String, CodingKey {

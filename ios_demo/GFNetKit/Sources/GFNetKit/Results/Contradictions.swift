@@ -22,10 +22,10 @@ extension BenchmarkResult {
         for subject in subjects {
             let others = subjects.filter { $0.kind == .classifier && $0.name != subject.name }.map(\.name)
             if let reference = subject.reference, !others.contains(reference) {
-                return "\(subject.name): its reference \(reference) is no other classifier of the run"
+                return "\(subject.name): its reference \(reference) is not another classifier of the run"
             }
             if let match = subject.matches.first(where: { !others.contains($0.classifier) }) {
-                return "\(subject.name): \(match.classifier) is no other classifier of the run"
+                return "\(subject.name): \(match.classifier) is not another classifier of the run"
             }
             if subject.loop.roundMs.count != rounds {
                 return "\(subject.name): \(subject.loop.roundMs.count) values in round_ms for \(rounds) rounds"
@@ -83,7 +83,7 @@ extension Subject {
         let ratios = [loop.ratio] + stops.map(\.ratio) + subgraphs.map(\.ratio)
         if let problem = ratios.lazy.compactMap({ $0?.contradiction }).first { return problem }
         if let match = matches.first(where: { !$0.isSound }) {
-            return "its match with \(match.classifier) is no sound one"
+            return "its match with \(match.classifier) is invalid"
         }
         if let answer = loop.answers.first(where: { !(1...steps).contains($0.exitStep) }) {
             return "\(answer.image) stopped at step \(answer.exitStep) of \(steps)"
