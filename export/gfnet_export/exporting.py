@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from gfnet.checkpoint import Checkpoint
 from gfnet.console.progress import Progress
 from gfnet.errors import ExportError
-from gfnet.files.writing import atomic_folder
+from gfnet.files.replacing import atomic_folder
 from gfnet.network.cost import cumulative_macs
 from gfnet_export.bundle.manifest import (
     Budget,

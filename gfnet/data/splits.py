@@ -14,8 +14,9 @@ from gfnet.console.notices import notice, some_of
 from gfnet.data.class_names import check_same_classes
 from gfnet.data.shards import ShardSet, find_shards, open_shards
 from gfnet.errors import DataError, one_line
+from gfnet.files.formats import IMAGE_SUFFIXES
 from gfnet.files.listing import Found, list_files, list_folders, readable_name
-from gfnet.inference.images import SUFFIXES, load_image, tell_passed_over
+from gfnet.inference.images import load_image, tell_passed_over
 
 
 class Split(Protocol):
@@ -168,14 +169,14 @@ def open_split(root: str | Path) -> FolderSplit:
     folders, loose = list_folders(root)
     if not folders:
         raise DataError(f"{root}: no class folders; expected one folder of images for each class")
-    pictures = [name for name in loose if Path(name).suffix.lower() in SUFFIXES]
+    pictures = [name for name in loose if Path(name).suffix.lower() in IMAGE_SUFFIXES]
     if pictures:
         notice(f"{one_line(root)}: passed over pictures outside the class folders: {some_of(pictures)}")
     passed_over = [name for name in loose if name not in set(pictures)]
     found: list[list[Found]] = []
     for folder in folders:
         linked = (root / folder).is_symlink()
-        listing = list_files(root / folder, SUFFIXES)
+        listing = list_files(root / folder, IMAGE_SUFFIXES)
         found.append([file._replace(linked=file.linked or linked) for file in listing.files])
         passed_over += [f"{folder}/{name}" for name in listing.passed_over]
     tell_passed_over(root, passed_over)

@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw
 
 from gfnet.console.progress import Progress
 from gfnet.errors import ConfigError
-from gfnet.files.writing import atomic_folder
+from gfnet.files.replacing import atomic_folder
 
 CLASSES = (
     "arrow",
@@ -115,7 +115,7 @@ def write_scenes(
         train: number of training scenes.
         val: number of validation scenes.
         seed: any non-negative integer.
-        overwrite: replace ``out`` if it is an earlier result of this; see :func:`gfnet.files.writing.check_folder`.
+        overwrite: replace ``out`` if it is an earlier result of this; see :func:`gfnet.files.replacing.check_folder`.
 
     Raises:
         ConfigError: fewer scenes than classes, or a negative seed.

@@ -18,7 +18,8 @@ from gfnet.data.classes import pair_split
 from gfnet.data.synth import SCENES, SceneConfig, write_scenes
 from gfnet.errors import ConfigError, GFNetError
 from gfnet.evaluation import anytime_top1, full_image_top1, patch_actions, predict_all_steps
-from gfnet.files.writing import atomic_folder, check_files, check_folder, record_files, write_json
+from gfnet.files.replacing import atomic_folder, check_files, check_folder, record_files
+from gfnet.files.writing import write_json
 from gfnet.inference.exits import default_point
 from gfnet.inference.images import every_nth
 from gfnet.network.cost import encoder_macs

@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from gfnet.errors import BundleError, ExportError, one_line
-from gfnet.files.writing import atomic_folder
+from gfnet.files.replacing import atomic_folder
 from gfnet_export.bundle.reader import Bundle
 from gfnet_export.mil.package import image_inputs
 from gfnet_export.quiet import quietly

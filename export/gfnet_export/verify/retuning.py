@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gfnet.evaluation import Predictions, evaluate, find_thresholds
-from gfnet.files.writing import note_change
+from gfnet.files.replacing import note_change
 from gfnet_export.bundle.manifest import Budget
 from gfnet_export.bundle.reader import MANIFEST, Bundle, open_bundle, write_manifest
 
