@@ -14,7 +14,8 @@ import numpy as np
 
 from gfnet.data.image_folders import WrittenSplit, write_image_folder
 from gfnet.data.splits import FolderSplit, open_split, open_splits
-from gfnet.errors import ConfigError, DataError, one_line
+from gfnet.errors import ConfigError, DataError
+from gfnet.escaping import one_line
 from gfnet.files.formats import IMAGE_SUFFIXES
 from gfnet.files.reading import read_bytes
 

@@ -31,7 +31,8 @@ from PIL import Image
 
 from gfnet.console.notices import notice, some_of
 from gfnet.console.progress import Progress
-from gfnet.errors import DataError, GFNetError, ImageError, one_line
+from gfnet.errors import DataError, GFNetError, ImageError
+from gfnet.escaping import one_line
 from gfnet.files.formats import IMAGE_SUFFIXES
 from gfnet.files.reading import open_regular, read_json
 from gfnet.files.writing import atomic_file

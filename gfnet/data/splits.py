@@ -13,7 +13,8 @@ from PIL import Image
 from gfnet.console.notices import notice, some_of
 from gfnet.data.class_names import check_same_classes
 from gfnet.data.shards import ShardSet, find_shards, open_shards
-from gfnet.errors import DataError, one_line
+from gfnet.errors import DataError
+from gfnet.escaping import one_line
 from gfnet.files.formats import IMAGE_SUFFIXES
 from gfnet.files.listing import Found, list_files, list_folders, readable_name
 from gfnet.inference.images import load_image, tell_passed_over
@@ -142,7 +143,8 @@ class RenumberedSplit:
 
     @property
     def labels(self) -> np.ndarray:
-        return np.array(self.numbers, np.int64)[self.split.labels]
+        labels: np.ndarray = np.array(self.numbers, np.int64)[self.split.labels]
+        return labels
 
     def __len__(self) -> int:
         return len(self.split)

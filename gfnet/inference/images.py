@@ -37,7 +37,8 @@ from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from gfnet.config import Interpolation, ModelConfig
 from gfnet.console.notices import notice, some_of
-from gfnet.errors import DataError, ImageError, one_line
+from gfnet.errors import DataError, ImageError
+from gfnet.escaping import one_line
 from gfnet.files.formats import IMAGE_FORMATS, IMAGE_SUFFIXES
 from gfnet.files.listing import list_files
 from gfnet.inference.colour import coded_profile, to_srgb
@@ -164,7 +165,8 @@ def _identified(file: BinaryIO, start: bytes, name: str) -> Image.Image:
         message = f"{name}: HEIC is read with pillow-heif, which is missing; run `pip install gfnet[heic]`"
         raise ImageError(message) from None
     file.seek(0)
-    return HeifImageFile(file)
+    picture: Image.Image = HeifImageFile(file)
+    return picture
 
 
 def _decoded(picture: Image.Image, name: str, profile: bytes | None = None) -> Image.Image:

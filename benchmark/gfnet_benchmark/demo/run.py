@@ -24,7 +24,7 @@ from gfnet.inference.exits import default_point
 from gfnet.inference.images import every_nth
 from gfnet.network.cost import encoder_macs
 from gfnet.pictures.traces import draw_seen
-from gfnet.results.schema import write_result_file
+from gfnet.results.files import write_result_file
 from gfnet.training.launch import launch
 from gfnet.training.recipe import STAGES
 from gfnet.training.run_folder import RunFolder
