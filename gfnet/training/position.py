@@ -1,10 +1,10 @@
-"""Where a run stands, as a value that goes to disk and back without loss."""
+"""Where a run stands and what it has summed up on the way, as a value that goes to disk and back without loss."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,9 +17,62 @@ from gfnet.errors import CheckpointError
 from gfnet.escaping import one_line
 from gfnet.files.fields import Amount, Record
 from gfnet.files.versioned import validate
-from gfnet.training.learner import Learner
+from gfnet.training.learner import IterationResult, Learner, added
 from gfnet.training.recipe import STAGES
-from gfnet.training.totals import Totals
+
+
+@dataclass
+class Totals:
+    """Sums over some iterations, weighted by their images; all of them survive a round through JSON exactly."""
+
+    images: int = 0
+    loss: float = 0.0
+    correct: list[float] = field(default_factory=list)
+    classifier_losses: list[float] = field(default_factory=list)
+    encoder_losses: list[float] = field(default_factory=list)
+    rewards: list[float] = field(default_factory=list)
+
+    def add(self, result: IterationResult) -> None:
+        """Count one iteration."""
+        self.images += result.images
+        self.loss += result.loss * result.images
+        self.correct = added(self.correct, result.correct)
+        self.classifier_losses = added(self.classifier_losses, _times(result.classifier_losses, result.images))
+        self.encoder_losses = added(self.encoder_losses, _times(result.encoder_losses, result.images))
+        self.rewards = added(self.rewards, _times(result.rewards, result.images))
+
+    def means(self) -> dict[str, Any]:
+        """Mean loss, accuracy in percent, and whatever else the stage has; nothing without images."""
+        if not self.images:
+            return {}
+        means: dict[str, Any] = {
+            "images": self.images,
+            "loss": self.loss / self.images,
+            "top1": _times(self.correct, 100 / self.images),
+        }
+        for name in ("classifier_losses", "encoder_losses", "rewards"):
+            if getattr(self, name):
+                means[name] = _times(getattr(self, name), 1 / self.images)
+        return means
+
+    def describe(self) -> str:
+        """Loss and accuracies for a progress line."""
+        means = self.means()
+        if not means:
+            return ""
+        return f"loss {means['loss']:.3f}, training top-1 {' '.join(f'{value:.1f}' for value in means['top1'])} %"
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Totals:
+        """The inverse of :meth:`to_dict`."""
+        return cls(**values)
+
+
+def _times(values: Sequence[float], factor: float) -> list[float]:
+    return [value * factor for value in values]
 
 
 @dataclass
