@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
@@ -118,15 +117,6 @@ def sum_over_ranks(values: Sequence[float]) -> list[float]:
     totals = torch.tensor(values, dtype=torch.float64, device=_device())
     dist.all_reduce(totals)
     return totals.tolist()
-
-
-def sum_tensor_over_ranks(value: Tensor) -> Tensor:
-    """The sum of one tensor over all ranks; its own value where there is only one."""
-    if current_ranks().size == 1:
-        return value
-    total = value.to(_device(), copy=True)
-    dist.all_reduce(total)
-    return total.to(value.device)
 
 
 def gather(value: T) -> list[T]:

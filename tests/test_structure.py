@@ -101,8 +101,6 @@ def test_imports_run_downwards_between_folders(package):
 def test_folders_that_deploy_never_import_torch(folder):
     inside = {name: path for name, path in MODULES.items() if name.startswith(folder)}
     found = {name: set(imports(path, top_level_only=False)) for name, path in inside.items()}
-        name: set(imports(path, top_level_only=False)) for name, path in MODULES.items() if name.startswith(folder)
-    }
     assert found
     for name, used in found.items():
         assert not {other.split(".")[0] for other in used} & {"torch", "torchvision", "timm"}, name
