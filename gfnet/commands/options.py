@@ -17,7 +17,8 @@ from gfnet.choices import Solver
 from gfnet.console import output as console
 from gfnet.console.output import say
 from gfnet.errors import ConfigError
-from gfnet.files.writing import check_output_file, check_writable, json_text, refuse_holding, write_text
+from gfnet.files.replacing import check_output_file, refuse_holding
+from gfnet.files.writing import check_writable, json_text, write_text
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -16,7 +16,8 @@ from typing import Any
 from gfnet.console.notices import notice, some_of
 from gfnet.data.class_names import code_points, composed, first_difference
 from gfnet.data.splits import RenumberedSplit, Split
-from gfnet.errors import ConfigError, DataError, one_line
+from gfnet.errors import ConfigError, DataError
+from gfnet.escaping import one_line
 from gfnet.files.listing import readable_name
 from gfnet.files.reading import read_json
 
@@ -34,8 +35,8 @@ def pair_split(
     """The split, numbered as the network numbers its classes.
 
     Without ``class_map`` data and network must have the same names in the same order.  A network without names knows
-    numbers only: as many classes are taken for its classes in their order, and that is told.  So it is of shards without
-    names, which know numbers only, too.  Folders called by ImageNet's synset ids fit a network with ImageNet's names.
+    numbers only: as many classes are taken for its classes in their order, and that is told.  So it is of shards
+    without names, which know numbers only, too.  Folders called by ImageNet's synset ids fit a network with ImageNet's names.
 
     Args:
         names: what the network calls its classes, if it knows.

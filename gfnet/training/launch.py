@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from gfnet.checkpoint import Checkpoint, TrainingState, load_checkpoint
+from gfnet.checkpoint.backbone_weights import load_encoder_weights
 from gfnet.config import ModelConfig, model_config
 from gfnet.console.output import say
 from gfnet.data import Split, open_dataset
@@ -37,7 +38,6 @@ from gfnet.training.settings import (
     resolve,
 )
 from gfnet.training.trainer import Trainer
-from gfnet.training.weights import load_encoder_weights
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # <malloc.h>
 

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
@@ -27,7 +28,6 @@ from gfnet.training.optimizers import leave_fused_where_layouts_differ, make_opt
 from gfnet.training.ppo import discounted_returns, normalise_returns
 from gfnet.training.precision import Precision
 from gfnet.training.recipe import Recipe
-from gfnet.training.seeds import derive_seed
 
 # What an iteration draws besides patches and noise, which take its seed itself: with one seed for all, a normal and a
 # uniform draw would be functions of each other.
@@ -120,7 +120,8 @@ class Learner:
             with self._synchronised(part is parts[-1]), at_places(part.places, part.total):
                 with self.precision.autocast():
                     outputs: Outputs = self.objective(*inputs)
-                self.precision.scaler.scale(outputs.loss * self._weight(part)).backward()
+                loss = self.precision.scaler.scale(outputs.loss * self._weight(part))
+                loss.backward()  # type: ignore[no-untyped-call]
             sums.add(outputs, part.share)
         # Before the step, since a loss may be infinite where its gradients are not.
         totals = sums.over_ranks()
@@ -189,7 +190,8 @@ class Learner:
         """Noise [T-1,b,2] of the part's places in a batch that all ranks draw whole."""
         shape = (self.model.config.steps - 1, part.total, 2)
         noise = draw(shape, generator=torch.Generator().manual_seed(seed))[:, part.places]
-        return noise.to(self.model.device, next(self.model.parameters()).dtype)
+        moved: Tensor = noise.to(self.model.device, next(self.model.parameters()).dtype)
+        return moved
 
     def _synchronised(self, last: bool) -> AbstractContextManager[Any]:
         if isinstance(self.objective, DistributedDataParallel) and not last:
@@ -241,3 +243,14 @@ class _Sums:
 def added(totals: Sequence[float], values: Sequence[float]) -> list[float]:
     """Element-wise sums; an empty ``totals`` counts as zeros."""
     return [a + b for a, b in zip(totals, values, strict=True)] if totals else list(values)
+
+
+def derive_seed(seed: int, *position: int) -> int:
+    """A 63-bit seed that depends on all arguments and looks unrelated for neighbouring ones.
+
+    Every epoch and every iteration seeds its own generators from the run's seed and its position.  So a run that is
+    resumed, on however many ranks, draws what the uninterrupted one would have drawn, and no generator's state has to
+    be stored.
+    """
+    words = np.random.SeedSequence([seed, *position]).generate_state(2, np.uint32)
+    return int(words[0]) << 31 ^ int(words[1])

@@ -39,14 +39,13 @@ from gfnet.inference.budgets import Evaluation
 from gfnet.network.cost import cumulative_macs, encoder_macs
 from gfnet.network.model import GFNet
 from gfnet.training.interruption import Interruption, Stopped
-from gfnet.training.learner import IterationResult, Learner
+from gfnet.training.learner import IterationResult, Learner, derive_seed
 from gfnet.training.objectives import cascade_and_heads, prepare_model
 from gfnet.training.optimizers import rate_factor
 from gfnet.training.position import Position, pack_learner, unpack_learner
 from gfnet.training.recipe import STAGE_NAMES, Recipe
 from gfnet.training.run_folder import RunFolder
 from gfnet.training.run_log import RunLog
-from gfnet.training.seeds import derive_seed
 from gfnet.training.settings import Execution
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from gfnet.results.schema import read_result, write_result_file
+from gfnet.results.files import read_result, write_result_file
 from network_support import gfnet
 from result_support import classifier, network, result
 from swift_support import built, run

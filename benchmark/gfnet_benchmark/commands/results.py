@@ -120,7 +120,7 @@ def schedule(devices: tuple[str, ...], networks: tuple[Path, ...], target_ms: fl
 
     Finds, for each network, the thresholds that are most accurate within the latency, and of several networks the best.
     """
-    from gfnet.results.schema import read_result, split_source
+    from gfnet.results.files import read_result, split_source
     from gfnet_benchmark.report.tables import aligned
     from gfnet_benchmark.results.candidates import open_candidates
     from gfnet_benchmark.results.curves import exits_text, thresholds_text

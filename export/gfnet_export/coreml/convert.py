@@ -46,7 +46,7 @@ def write_coreml(
     """
     with quietly(), torch.no_grad():
         try:
-            traced = torch.jit.trace(component.module, component.example)
+            traced = torch.jit.trace(component.module, component.example)  # type: ignore[no-untyped-call]
             model = ct.convert(
                 traced,
                 source="pytorch",
@@ -150,7 +150,7 @@ def _input(spec: TensorSpec) -> ct.TensorType | ct.ImageType:
     return ct.TensorType(name=spec.name, shape=spec.shape, dtype=np.float32)
 
 
-def _precision(component: Component, precision: CoreMLPrecision):
+def _precision(component: Component, precision: CoreMLPrecision) -> Any:
     if precision == "fp32":
         return ct.precision.FLOAT32
     if component.role != "policy":
@@ -159,6 +159,6 @@ def _precision(component: Component, precision: CoreMLPrecision):
     return ct.transform.FP16ComputePrecision(op_selector=lambda op: not _is_action(op))
 
 
-def _is_action(op) -> bool:
+def _is_action(op: Any) -> bool:
     """Whether an operation belongs to the actor: its result is [1,2], and no other layer is that narrow."""
     return any(tuple(output.shape) == (1, 2) for output in op.outputs if output.shape is not None)

@@ -63,15 +63,6 @@ def convert(
     return model
 
 
-def write_onnx(component: Component, path: Path, opset: int = OPSET) -> None:
-    """Write one component as a single file in fp32.
-
-    Raises:
-        ExportError: see :func:`convert`.
-    """
-    save(convert(component, opset), path)
-
-
 def save(model: onnx.ModelProto, path: Path) -> None:
     """Write a model as a single file, the same bytes for the same model."""
     path.write_bytes(model.SerializeToString(deterministic=True))

@@ -7,11 +7,11 @@ import torch
 import yaml
 
 from gfnet.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from gfnet.checkpoint.backbone_weights import load_encoder_weights
 from gfnet.config import model_config
 from gfnet.errors import CheckpointError
 from gfnet.network.backbones import create_encoder, family_of
 from gfnet.network.model import GFNet
-from gfnet.training.weights import load_encoder_weights
 from network_support import gfnet, one_line
 
 ARCH = "test_resnet"
