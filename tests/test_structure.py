@@ -29,11 +29,11 @@ DEPLOYED = (
     "gfnet.cli",
 )
 ORDER = {  # a folder or module imports only what stands before it
-    "gfnet": """limits escaping errors extras shipped config distributed console files inference results pictures
+    "gfnet": """choices limits escaping errors extras shipped config distributed console files inference results pictures
         network checkpoint data evaluation training cli commands __main__""",
-    "gfnet_export": """bundle runtime quiet squares mil loading recorded_inputs components exporting onnx coreml verify
+    "gfnet_export": """choices bundle runtime quiet squares mil loading recorded_inputs components exporting onnx coreml verify
         commands""",
-    "gfnet_benchmark": "measure results paper report internals demo commands",
+    "gfnet_benchmark": "choices measure results paper report internals demo commands",
 }
 WITHOUT_TORCH = (
     "gfnet.files",

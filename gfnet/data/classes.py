@@ -36,7 +36,8 @@ def pair_split(
 
     Without ``class_map`` data and network must have the same names in the same order.  A network without names knows
     numbers only: as many classes are taken for its classes in their order, and that is told.  So it is of shards
-    without names, which know numbers only, too.  Folders called by ImageNet's synset ids fit a network with ImageNet's names.
+    without names, which know numbers only, too.  Folders called by ImageNet's synset ids fit a network with
+    ImageNet's names.
 
     Args:
         names: what the network calls its classes, if it knows.
