@@ -29,10 +29,10 @@ DEPLOYED = (
     "gfnet.cli",
 )
 ORDER = {  # a folder or module imports only what stands before it
-    "gfnet": """choices limits escaping errors extras shipped config distributed console files inference results pictures
-        network checkpoint data evaluation training cli commands __main__""",
-    "gfnet_export": """choices bundle runtime quiet squares mil loading recorded_inputs components exporting onnx coreml verify
-        commands""",
+    "gfnet": """choices limits escaping errors extras shipped config distributed console files inference results
+        pictures network checkpoint data evaluation training commands cli __main__""",
+    "gfnet_export": """choices bundle runtime quiet squares mil loading recorded_inputs components exporting onnx coreml
+        verify commands""",
     "gfnet_benchmark": "choices measure results paper report internals demo commands",
 }
 WITHOUT_TORCH = (
