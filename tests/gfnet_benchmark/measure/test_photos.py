@@ -78,5 +78,5 @@ def test_squares_are_those_of_the_preprocessing_and_unreadable_photos_are_named(
     for way in (SMALL, LARGE):
         for file, pixels in zip(good, squares.pixels[way], strict=True):
             assert np.array_equal(pixels, way(load_image(file))[None])
-    with pytest.raises(DataError, match="none of 1 images could be read; the first: .*text.jpg"):
+    with pytest.raises(DataError, match=r"none of 1 images could be read; the first: .*text\.jpg"):
         Photos([text]).first(1, SMALL)
