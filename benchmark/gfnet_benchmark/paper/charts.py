@@ -18,7 +18,7 @@ from gfnet.pictures.chart_style import INK, QUIET
 from gfnet.pictures.svg import SVG_STYLE
 from gfnet_benchmark.paper.devices import DeviceCurve
 from gfnet_benchmark.paper.published import Marker, Piece
-from gfnet_benchmark.paper.recovery import GRID, FigureFit, PieceFit, EqualAccuracyRatio, exit_shares
+from gfnet_benchmark.paper.recovery import GRID, EqualAccuracyRatio, FigureFit, PieceFit, exit_shares
 
 _PIECES = ("#3b82f6", "#d97706", "#059669")  # one a network; blue is ACCENT
 _RIVAL, _FAINT = "#b91c1c", "#9c9c9d"

@@ -12,7 +12,7 @@ from gfnet.config import RELEASED
 from gfnet.errors import DataError
 from gfnet.results.schema import Result, Subject, cumulative_latency
 from gfnet_benchmark.paper.published import Marker, Piece
-from gfnet_benchmark.paper.recovery import FigureFit, EqualAccuracyRatio, exit_shares, ratios_at_equal_accuracy
+from gfnet_benchmark.paper.recovery import EqualAccuracyRatio, FigureFit, exit_shares, ratios_at_equal_accuracy
 
 
 @dataclass(frozen=True)

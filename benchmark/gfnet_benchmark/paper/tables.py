@@ -11,9 +11,9 @@ from gfnet_benchmark.paper.devices import DeviceCurve
 from gfnet_benchmark.paper.published import Marker
 from gfnet_benchmark.paper.recovery import (
     NOT_REPRODUCED,
+    EqualAccuracyRatio,
     FigureFit,
     PieceFit,
-    EqualAccuracyRatio,
     exit_shares,
     mean_ratio,
 )

@@ -66,7 +66,7 @@ def step_latencies(result: Result, name: str) -> Markup:
         return to_svg(figure, name, tips)
 
 
-def exit_shares(subject: Subject, name: str) -> Markup | None:
+def exits_over_latency(subject: Subject, name: str) -> Markup | None:
     """Which share of the images stops at which step, over the mean latency; ``None`` without stored thresholds."""
     points = sorted(
         (point for point in subject.curve if point.exit_distribution and point.modelled_ms is not None),

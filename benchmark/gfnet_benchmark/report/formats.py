@@ -17,7 +17,7 @@ from gfnet_benchmark.paper.published import Behind
 from gfnet_benchmark.report.charts import (
     accuracy_latency,
     curve_picture,
-    exit_shares,
+    exits_over_latency,
     is_relative,
     picture,
     step_latencies,
@@ -119,7 +119,7 @@ def _page(results: Sequence[tuple[str, Result]], published: Sequence[Behind]) ->
                 "relative": is_relative([(label, result)]),
                 "steps": step_latencies(result, f"steps{number}"),
                 "exits": [
-                    (subject, exit_shares(subject, f"exits{number}-{index}"))
+                    (subject, exits_over_latency(subject, f"exits{number}-{index}"))
                     for index, subject in enumerate(result.networks)
                 ],
                 "break_even": [(subject, shares_to_beat(result, subject)) for subject in result.networks],

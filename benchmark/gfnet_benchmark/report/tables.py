@@ -148,12 +148,9 @@ def match_notes(result: Result) -> tuple[str, ...]:
 def _match(match: Match) -> tuple[str, str] | None:
     if match.typical_ms is None or match.ratio is None:
         return None
-    if match.low is None or match.high is None:
-        return (
-            f"{match.typical_ms:.3f}",
-            f"{match.ratio:.3f} [{'' if match.low is None else f'{match.low:.3f} '}to open]",
-        )
-    return f"{match.typical_ms:.3f}", f"{match.ratio:.3f} [{match.low:.3f}, {match.high:.3f}]"
+    low = "" if match.low is None else f"{match.low:.3f}"
+    interval = f"{low} to open".lstrip() if match.high is None else f"{low}, {match.high:.3f}"
+    return f"{match.typical_ms:.3f}", f"{match.ratio:.3f} [{interval}]"
 
 
 def _gaps(result: Result) -> list[str]:
