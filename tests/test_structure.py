@@ -153,6 +153,7 @@ def test_setup_cfg_lists_every_package():
 
 SAID_RAW = {
     "gfnet.console.output": "is the door",
+    "gfnet.results.doubts": "prints the table of doubts",
     "gfnet.results.schema": "prints the JSON Schema",
     "gfnet_export.bundle.manifest": "prints the JSON Schema",
 }

@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from gfnet.config import steps_of_name
 from gfnet.errors import DataError
 from gfnet.files.fields import Amount, Count, Message, NotNegative, Percent, PerStep, Record, Sha256, Share, Text
+from gfnet.results.doubts import DoubtCode
 
 SCHEMA_VERSION: Literal[2] = 2
 """2: several things measured in one run, each with its ratio to one of them."""
@@ -360,6 +361,32 @@ class Subject(Record):
         return self
 
 
+class Doubt(Record):
+    """A reason not to rely on a measured run; as text it is the code's sentence.
+
+    Attributes:
+        values: what is put into the sentence, by the names that stand in its braces.
+    """
+
+    code: DoubtCode
+    values: dict[Text, Text] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _fits_the_sentence(self) -> Doubt:
+        if self.values.keys() != self.code.placeholders:
+            needed, given = (", ".join(sorted(names)) or "none" for names in (self.code.placeholders, self.values))
+            raise ValueError(f"the doubt {self.code} has the values {given}; its sentence needs {needed}")
+        return self
+
+    def __str__(self) -> str:
+        return self.code.sentence.format(**self.values)
+
+
+def doubt(code: DoubtCode, **values: object) -> Doubt:
+    """A doubt with its values as they are shown."""
+    return Doubt(code=code, values={name: str(value) for name, value in values.items()})
+
+
 class Result(Record):
     """A measured run.
 
@@ -372,7 +399,8 @@ class Result(Record):
         processes: new ones, one after another, that shared the rounds.
         warmup_rounds: rounds before that were not counted, until it was steady.
         harness_us: what measuring adds to one call, microseconds.
-        unreliable: reasons not to trust it, as measured; :mod:`gfnet_benchmark.results.doubts` finds more.
+        unreliable: reasons not to rely on it that the measuring tool noticed; plain sentences in results from before
+            there were codes. :mod:`gfnet_benchmark.results.doubts` finds more.
     """
 
     schema_version: Literal[2] = SCHEMA_VERSION
@@ -388,7 +416,7 @@ class Result(Record):
     warmup_rounds: Annotated[int, Field(ge=0)]
     harness_us: NotNegative | None = None
     subjects: Annotated[tuple[Subject, ...], Field(min_length=1, max_length=1000)]
-    unreliable: Annotated[tuple[Message, ...], Field(max_length=1000)] = ()
+    unreliable: Annotated[tuple[Doubt | Message, ...], Field(max_length=1000)] = ()
 
     @model_validator(mode="after")
     def _fits_together(self) -> Result:
@@ -399,11 +427,10 @@ class Result(Record):
         for subject in self.subjects:
             classifiers = [other.name for other in self.classifiers if other.name != subject.name]
             if subject.reference is not None and subject.reference not in classifiers:
-                told = f"its reference {subject.reference}"
-                raise ValueError(f"{subject.name}: {told} is not another classifier of the run")
+                raise ValueError(f"{subject.name}: its reference {subject.reference} is no other classifier of the run")
             for match in subject.matches:
                 if match.classifier not in classifiers:
-                    raise ValueError(f"{subject.name}: {match.classifier} is not another classifier of the run")
+                    raise ValueError(f"{subject.name}: {match.classifier} is no other classifier of the run")
             given = len(subject.loop.round_ms)
             if given != self.rounds:
                 raise ValueError(f"{subject.name}: {given} values in round_ms for {self.rounds} rounds")

@@ -8,6 +8,7 @@ from gfnet import shipped
 from gfnet.checkpoint import load_checkpoint, save_checkpoint
 from gfnet.errors import CheckpointError
 from gfnet.shipped import shipped_names, shipped_network
+from gfnet_benchmark.measure.photos import Photos
 from gfnet_benchmark.measure.selection import open_bundles
 from network_support import gfnet, one_line
 
@@ -75,6 +76,6 @@ def test_another_name_is_refused_with_those_that_there_are(named, scenes):
 def test_a_benchmark_exports_it_by_name(named, scenes, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "scenes").mkdir()
-    (bundle,) = open_bundles(["scenes:fp16"], [], tmp_path / "out")
+    (bundle,) = open_bundles(["scenes:fp16"], Photos([]), tmp_path / "out")
     assert bundle.manifest.precision == "fp16"
     assert bundle.manifest.labels == load_checkpoint(named).labels

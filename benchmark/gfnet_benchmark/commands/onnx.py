@@ -138,32 +138,34 @@ def onnx(
     from gfnet.data.classes import label_photos
     from gfnet.inference.images import every_nth, find_images
     from gfnet_benchmark.measure.cold_start import measure_cold
-    from gfnet_benchmark.measure.images import Stopping
+    from gfnet_benchmark.measure.photos import Photos
+    from gfnet_benchmark.measure.rounds import Stopping
     from gfnet_benchmark.measure.run import bench_onnx
-    from gfnet_benchmark.measure.selection import line_up, open_bundles, thread_counts
+    from gfnet_benchmark.measure.selection import open_bundles, select_targets, thread_counts
     from gfnet_benchmark.report.tables import result_table
 
     counts = thread_counts(threads)
     files = every_nth(find_images([images]), limit)
+    photos = Photos(files)
     with tempfile.TemporaryDirectory() as folder:
-        opened = open_bundles(bundles, files, Path(folder))
+        opened = open_bundles(bundles, photos, Path(folder))
         for bundle in opened:  # before anything runs
             label_photos(files, bundle.manifest.labels, bundle.manifest.num_classes, class_map)
-        entries = line_up(
+        targets = select_targets(
             opened,
-            files,
+            photos,
             Path(folder),
             baselines=baselines,
             curve=curve,
             threads=counts,
             provider=provider,
             exact_int8=exact_int8,
-            sweep=sweep,
+            try_settings=sweep,
             clock=time.perf_counter,
         )
         result = bench_onnx(
-            entries,
-            files,
+            targets,
+            photos,
             stopping=Stopping(all_steps, thresholds, budget),
             rounds=rounds,
             processes=min(processes, max(rounds, 1)),

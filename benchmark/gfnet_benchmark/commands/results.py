@@ -33,16 +33,16 @@ def ingest(results: tuple[Path, ...], folder: Path, json_path: Path | None) -> N
     If one of the files is invalid, none is copied.
     """
     from gfnet_benchmark.results.doubts import doubts
-    from gfnet_benchmark.results.recording import keep
+    from gfnet_benchmark.results.recording import record
 
-    kept = keep(results, folder)
-    for target, result, new in kept:
+    recorded = record(results, folder)
+    for target, result, new in recorded:
         say(f"{target}{'' if new else '  (was there)'}")
         for reason in doubts(result):
-            say(f"  UNRELIABLE: {reason}")
+            say(f"  not to be relied on: {reason}")
     write_result(
         json_path,
-        [{"file": str(target), "new": new, "unreliable": doubts(result)} for target, result, new in kept],
+        [{"file": str(target), "new": new, "unreliable": doubts(result)} for target, result, new in recorded],
     )
 
 
@@ -59,8 +59,9 @@ def ingest(results: tuple[Path, ...], folder: Path, json_path: Path | None) -> N
 def compare(results: tuple[Path, ...], fail_above: float | None, json_path: Path | None) -> None:
     """Compare results of devices, or find what became slower."""
     from gfnet.errors import DataError
-    from gfnet_benchmark.report.comparing import change_table, changes, comparison_table
     from gfnet_benchmark.report.formats import read_labelled
+    from gfnet_benchmark.report.tables import change_table, comparison_table
+    from gfnet_benchmark.results.comparing import changes
     from gfnet_benchmark.results.doubts import doubts
 
     if fail_above is not None and len(results) != 2:
@@ -69,7 +70,7 @@ def compare(results: tuple[Path, ...], fail_above: float | None, json_path: Path
     say(comparison_table(labelled))
     for label, result in labelled:
         for reason in doubts(result):
-            say(f"{label} is unreliable: {reason}")
+            say(f"{label} is not to be relied on: {reason}")
     answer: dict[str, Any] = {"results": {label: result.model_dump(mode="json") for label, result in labelled}}
     slower = []
     if fail_above is not None:
@@ -122,15 +123,14 @@ def schedule(devices: tuple[str, ...], networks: tuple[Path, ...], target_ms: fl
     """
     from gfnet.results.files import read_result, split_source
     from gfnet_benchmark.report.tables import aligned
-    from gfnet_benchmark.results.candidates import open_candidates
     from gfnet_benchmark.results.curves import exits_text, thresholds_text
     from gfnet_benchmark.results.doubts import doubts
-    from gfnet_benchmark.results.scheduling import best_schedule
+    from gfnet_benchmark.results.scheduling import best_schedule, open_candidates
 
     candidates = open_candidates(networks, devices)
     for device in devices:
         for reason in doubts(read_result(split_source(device)[0])):
-            say(f"{device} is unreliable: {reason}", err=True)
+            say(f"{device} is not to be relied on: {reason}", err=True)
     best, own = best_schedule(candidates, target_ms)
     rows = [("network", "top-1 %", "mean ms", "exits %", "thresholds", "")]
     for candidate, found in zip(candidates, own, strict=True):

@@ -13,7 +13,7 @@ from gfnet.inference.budgets import BudgetPoint, Evaluation
 from gfnet.results.schema import Result
 from gfnet_benchmark.demo.charts import accuracy_against_cost, exit_distribution
 from gfnet_benchmark.report.charts import step_latencies
-from gfnet_benchmark.report.pages import render
+from gfnet_benchmark.report.formats import render
 from gfnet_benchmark.report.tables import machine_text, runtime_text
 
 

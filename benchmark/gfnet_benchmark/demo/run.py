@@ -29,8 +29,9 @@ from gfnet.training.launch import launch
 from gfnet.training.recipe import STAGES
 from gfnet.training.run_folder import RunFolder
 from gfnet_benchmark.demo.page import Example, Facts, write_report
+from gfnet_benchmark.measure.photos import Photos
 from gfnet_benchmark.measure.run import bench_onnx
-from gfnet_benchmark.measure.selection import line_up
+from gfnet_benchmark.measure.selection import select_targets
 from gfnet_export.bundle.reader import Bundle
 from gfnet_export.coreml.bundle import export_coreml
 from gfnet_export.exporting import BUNDLES
@@ -137,10 +138,10 @@ def run_demo(out: Path, *, seed: int = 0, overwrite: bool = False, config: DemoC
     steps.announce("measuring every step")
     assert checkpoint.evaluation is not None
     chosen = default_point(checkpoint.evaluation.budgeted)
-    files = [Path(path) for path, _ in every_nth(val.samples, config.bench_images)]
+    photos = Photos([Path(path) for path, _ in every_nth(val.samples, config.bench_images)])
     with tempfile.TemporaryDirectory() as scratch:
-        entries = line_up([onnx], files, Path(scratch), clock=time.perf_counter)
-        result = bench_onnx(entries, files, processes=2)
+        targets = select_targets([onnx], photos, Path(scratch), clock=time.perf_counter)
+        result = bench_onnx(targets, photos, processes=2)
     write_result_file(out / "bench.json", result)
 
     steps.announce("writing the report")

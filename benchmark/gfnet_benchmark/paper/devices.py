@@ -12,7 +12,7 @@ from gfnet.config import RELEASED
 from gfnet.errors import DataError
 from gfnet.results.schema import Result, Subject, cumulative_latency
 from gfnet_benchmark.paper.published import Marker, Piece
-from gfnet_benchmark.paper.recovery import FigureFit, Ratio, exit_shares, ratios_at_equal_accuracy
+from gfnet_benchmark.paper.recovery import EqualAccuracyRatio, FigureFit, exit_shares, ratios_at_equal_accuracy
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class DeviceCurve:
     markers: tuple[Marker, ...]
     measured: tuple[bool, ...]
     scale: float | None
-    ratios: tuple[Ratio, ...]
+    ratios: tuple[EqualAccuracyRatio, ...]
 
 
 def devices_from(result: Result) -> tuple[Device, ...]:

@@ -106,7 +106,7 @@ class PieceFit:
 
 
 @dataclass(frozen=True)
-class Ratio:
+class EqualAccuracyRatio:
     """GFNet and one other network at that network's accuracy; ``None`` where the curve does not reach it.
 
     Attributes:
@@ -132,7 +132,7 @@ class FigureFit:
     source: Source
     pieces: tuple[PieceFit, ...]
     markers: tuple[Marker, ...]
-    ratios: tuple[Ratio, ...]
+    ratios: tuple[EqualAccuracyRatio, ...]
 
 
 def count_macs(name: str) -> dict[str, tuple[int, ...]]:
@@ -272,7 +272,7 @@ def fit_cost(latency: Piece, cost: Piece, macs: Sequence[int], source: Source) -
     )
 
 
-def ratios_at_equal_accuracy(pieces: Sequence[Piece], markers: Sequence[Marker]) -> tuple[Ratio, ...]:
+def ratios_at_equal_accuracy(pieces: Sequence[Piece], markers: Sequence[Marker]) -> tuple[EqualAccuracyRatio, ...]:
     """GFNet's latency over every marker's at the marker's accuracy.
 
     Below the curve's first point there is no ratio: the cheapest network would win by being less accurate than it
@@ -283,13 +283,13 @@ def ratios_at_equal_accuracy(pieces: Sequence[Piece], markers: Sequence[Marker])
     for marker in markers:
         reached = [cost for piece in pieces if (cost := _cost_at(piece, marker.top1)) is not None]
         if reached and marker.top1 >= least:
-            found.append(Ratio(marker, min(reached), min(reached) / marker.cost))
+            found.append(EqualAccuracyRatio(marker, min(reached), min(reached) / marker.cost))
         else:
-            found.append(Ratio(marker, None, None))
+            found.append(EqualAccuracyRatio(marker, None, None))
     return tuple(found)
 
 
-def mean_ratio(ratios: Sequence[Ratio]) -> float | None:
+def mean_ratio(ratios: Sequence[EqualAccuracyRatio]) -> float | None:
     """Mean over the markers that the curve reaches; ``None`` if it reaches none."""
     known = [ratio.ratio for ratio in ratios if ratio.ratio is not None]
     return float(np.mean(known)) if known else None

@@ -16,7 +16,7 @@ from gfnet.pictures.drawing import step_colour
 from gfnet.pictures.svg import drawing, to_svg
 from gfnet.results.schema import Result, Subject, Timing
 from gfnet_benchmark.paper.published import Behind
-from gfnet_benchmark.results.curves import Curve, Point, curves_of
+from gfnet_benchmark.results.curves import LatencyCurve, Point, curves_of
 
 _COLOURS = (ACCENT, "#e4572e", "#2a9d8f", "#8a5cd1", "#d19a1a", "#c2417c", "#5f7f3a", "#3f6f8f")
 _STYLES = {"budgets": "-", "measured": "", "stops": "--", "classifier": ":"}
@@ -54,7 +54,7 @@ def is_relative(results: Sequence[tuple[str, Result]]) -> bool:
     return _relative(_labelled(results))
 
 
-def _relative(curves: Sequence[tuple[str, Curve]]) -> bool:
+def _relative(curves: Sequence[tuple[str, LatencyCurve]]) -> bool:
     return all(point.relative is not None for _, curve in curves for point in curve.points)
 
 
@@ -66,7 +66,7 @@ def step_latencies(result: Result, name: str) -> Markup:
         return to_svg(figure, name, tips)
 
 
-def exit_shares(subject: Subject, name: str) -> Markup | None:
+def exits_over_latency(subject: Subject, name: str) -> Markup | None:
     """Which share of the images stops at which step, over the mean latency; ``None`` without stored thresholds."""
     points = sorted(
         (point for point in subject.curve if point.exit_distribution and point.modelled_ms is not None),
@@ -124,7 +124,7 @@ def curve_picture(results: Sequence[tuple[str, Result]], published: Sequence[Beh
     return buffer.getvalue()
 
 
-def _labelled(results: Sequence[tuple[str, Result]]) -> list[tuple[str, Curve]]:
+def _labelled(results: Sequence[tuple[str, Result]]) -> list[tuple[str, LatencyCurve]]:
     several = len(results) > 1
     return [
         (_plain(f"{curve.subject} ({label})" if several else curve.subject), curve)
@@ -138,7 +138,7 @@ def _plain(name: str) -> str:
     return name.replace("$", r"\$").replace("_", "\u200b_", name.startswith("_"))
 
 
-def _draw_curves(axes: Any, curves: Sequence[tuple[str, Curve]], published: Sequence[Behind]) -> dict[str, str]:
+def _draw_curves(axes: Any, curves: Sequence[tuple[str, LatencyCurve]], published: Sequence[Behind]) -> dict[str, str]:
     """Draw curves; what to say of each point's ``gid``."""
     relative = _relative(curves)
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
 
 from gfnet.errors import DataError
 from gfnet.escaping import csv_text, markdown, one_line
@@ -15,22 +19,21 @@ from gfnet_benchmark.paper.published import Behind
 from gfnet_benchmark.report.charts import (
     accuracy_latency,
     curve_picture,
-    exit_shares,
+    exits_over_latency,
     is_relative,
     picture,
     step_latencies,
 )
-from gfnet_benchmark.report.pages import render
 from gfnet_benchmark.report.tables import (
     machine_text,
+    match_notes,
     match_rows,
     repeat_text,
     runtime_text,
     step_rows,
     whole_rows,
 )
-from gfnet_benchmark.results.agreement import agreements
-from gfnet_benchmark.results.break_even import shares_to_beat
+from gfnet_benchmark.results.comparing import agreements, shares_to_beat
 from gfnet_benchmark.results.doubts import doubts, measured_over_modelled
 
 
@@ -83,6 +86,23 @@ def write_curve(path: Path, results: Sequence[tuple[str, Result]], published: Se
     write_bytes(path, drawn)
 
 
+def render(template: str, **values: Any) -> str:
+    """A page of ``templates/`` with values put in; it needs no network and no other file."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("gfnet_benchmark"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+    )
+    environment.filters["mega"] = lambda value: f"{value / 1e6:.1f} M"
+    environment.filters["megabytes"] = lambda value: f"{value / 1e6:.2f} MB"
+    # Inside of a script element nothing ends it but this sequence.
+    environment.filters["safe_json"] = lambda text: Markup(text.replace("<", "\\u003c"))
+    environment.filters["ms"] = lambda value: f"{value:.3f}"
+    page = environment.get_template(template).render(**values)
+    return page.encode("utf-8", "backslashreplace").decode("utf-8")  # names of files need not be UTF-8
+
+
 def _page(results: Sequence[tuple[str, Result]], published: Sequence[Behind]) -> str:
     several = len(results) > 1
     joint = accuracy_latency(results, "all", published) if several else None
@@ -99,12 +119,13 @@ def _page(results: Sequence[tuple[str, Result]], published: Sequence[Behind]) ->
                 "relative": is_relative([(label, result)]),
                 "steps": step_latencies(result, f"steps{number}"),
                 "exits": [
-                    (subject, exit_shares(subject, f"exits{number}-{index}"))
+                    (subject, exits_over_latency(subject, f"exits{number}-{index}"))
                     for index, subject in enumerate(result.networks)
                 ],
                 "break_even": [(subject, shares_to_beat(result, subject)) for subject in result.networks],
                 "gaps": [(subject, measured_over_modelled(subject)) for subject in result.networks],
                 "matches": match_rows(result),
+                "match_notes": match_notes(result),
                 "repeat": repeat_text(result),
                 "json": result.model_dump_json(),
             }
@@ -123,19 +144,17 @@ def _markdown(results: Sequence[tuple[str, Result]]) -> str:
     lines = []
     for label, result in results:
         lines += [f"## {markdown(label)}", ""]
-        for rows, left in ((step_rows(result), 2), (whole_rows(result), 2), (match_rows(result), 2)):
+        for rows in (step_rows(result), whole_rows(result), match_rows(result)):
             if len(rows) > 1:
-                rule = tuple("---" if index < left else "---:" for index in range(len(rows[0])))
+                rule = tuple("---" if index < 2 else "---:" for index in range(len(rows[0])))
                 cells = [[markdown(cell) for cell in row] for row in rows]
                 lines += ["| " + " | ".join(row) + " |" for row in (cells[0], rule, *cells[1:])] + [""]
+        lines += [line for note in match_notes(result) for line in (markdown(note), "")]
         about = f"{machine_text(result)}. {result.images} images, {result.rounds} rounds, {result.created}."
         lines += [markdown(about), ""]
-        lines += [f"**Unreliable:** {markdown(reason)}.  " for reason in doubts(result)]
-        lines += [
-            "",
-            f"    {one_line(repeat_text(result), None)}",
-            "",
-        ]  # indented: no text of one line ends such a block
+        lines += [f"**Not to be relied on:** {markdown(reason)}.  " for reason in doubts(result)]
+        # Indented: no text of one line ends such a block.
+        lines += ["", f"    {one_line(repeat_text(result), None)}", ""]
     agreed = agreements(results)
     if agreed:
         lines += [

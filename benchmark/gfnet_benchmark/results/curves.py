@@ -27,7 +27,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Curve:
+class LatencyCurve:
     """Points that belong together, cheapest first.
 
     Attributes:
@@ -41,7 +41,7 @@ class Curve:
     points: tuple[Point, ...]
 
 
-def curves_of(result: Result) -> tuple[Curve, ...]:
+def curves_of(result: Result) -> tuple[LatencyCurve, ...]:
     """Every curve of a result that has an accuracy; stored accuracies first, then the run's own."""
     found = []
     alike: dict[tuple[str, str, int | None], list[tuple[Subject, tuple[Point, ...]]]] = {}
@@ -53,14 +53,14 @@ def curves_of(result: Result) -> tuple[Curve, ...]:
         if subject.kind == "classifier":
             alike.setdefault(_form(subject), []).append((subject, _classifier(subject, base)))
         else:
-            found.append(Curve(subject.name, "budgets", _budgets(subject, base)))
-            found.append(Curve(subject.name, "measured", _budgets(subject, base, measured=True)))
-            found.append(Curve(subject.name, "stops", _stops(subject, base)))
+            found.append(LatencyCurve(subject.name, "budgets", _budgets(subject, base)))
+            found.append(LatencyCurve(subject.name, "measured", _budgets(subject, base, measured=True)))
+            found.append(LatencyCurve(subject.name, "stops", _stops(subject, base)))
     for (arch, precision, _), members in alike.items():
         known = [(subject, points) for subject, points in members if points]
         name = f"{arch} {precision} on the full image" if len(known) > 1 else members[0][0].name
         points = sorted((point for _, points in known for point in points), key=lambda point: point.ms)
-        found.append(Curve(name, "classifier", tuple(points)))
+        found.append(LatencyCurve(name, "classifier", tuple(points)))
     return tuple(curve for curve in found if curve.points)
 
 

@@ -158,7 +158,7 @@ def test_markdown_has_the_same_tables(files, tmp_path):
     assert gfnet("bench", "report", *files, "--out", out).exit_code == 0
     text = out.read_text()
     assert "| int8 | all stop after step 2 | 3.000 |" in text
-    assert "**Unreliable:** the device throttled" in text
+    assert "**Not to be relied on:** the device throttled" in text
     assert "gfnet bench onnx a b --images photos --json RESULT.json" in text
     assert "GFNetKit 0.1.0 on Phone 12: see ios_demo/README.md" in text
     tables = [block for block in text.split("\n\n") if block.startswith("|")]

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from gfnet.errors import DataError
 from gfnet.results.files import write_result_file
-from gfnet_benchmark.report.comparing import changes, comparison_table
+from gfnet_benchmark.results.comparing import break_even, changes
 from network_support import gfnet, one_line
 from result_support import CPU, classifier, network, result
 
@@ -58,19 +59,24 @@ def test_only_the_same_thing_is_compared():
     assert len(changes(old, result(network("other name"), classifier()))) == 3
 
 
-def test_devices_stand_side_by_side():
-    table = comparison_table([("here", result()), ("there", result(unreliable=("it rained",)))])
-    lines = table.splitlines()
-    assert len(lines) == 5
-    assert "Phone 12" in lines[1]
-    assert "0.750 [0.742, 0.758]" in lines[1]
-    assert "50 / 30 / 20" in lines[1]
-    assert "unreliable" not in lines[1]
-    assert "unreliable" in lines[3]
-
-
 def test_bad_choices_are_one_line(files, tmp_path):
     assert "not 1" in one_line(gfnet("bench", "compare", files[0], "--fail-above", "1.1"))
     assert "given twice" in one_line(gfnet("bench", "compare", files[0], files[0]))
     (tmp_path / "broken.json").write_text('{"schema_version": 1}')
     assert "schema version 1" in one_line(gfnet("bench", "compare", files[0], tmp_path / "broken.json"))
+
+
+def test_with_that_share_the_mean_is_the_baseline_s():
+    lengths, baseline = np.array([2.0, 4.0, 7.0]), 5.0
+    for step, share in enumerate(break_even(tuple(lengths), baseline)):
+        assert share is not None
+        assert share * lengths[step] + (1 - share) * lengths[-1] == pytest.approx(baseline)
+
+
+def test_a_step_that_costs_more_by_itself_never_pays():
+    assert break_even((2.0, 6.0, 9.0), 5.0) == (pytest.approx(4 / 7), None)
+
+
+def test_all_steps_cheaper_than_the_baseline_need_no_exit():
+    assert break_even((1.0, 2.0, 3.0), 5.0) == (0.0, 0.0)
+    assert break_even((1.0,), 5.0) == ()
