@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import stat
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 
 from gfnet.errors import BundleError, one_line
 from gfnet.files.digests import UNKNOWN, own_digest, with_own_digest
+from gfnet.files.reading import parse_json
 from gfnet.files.writing import write_bytes
 from gfnet.limits import MOST_CLASSES
 from gfnet_export.bundle.manifest import SCHEMA_VERSION, Manifest, Subgraph, problems_of
@@ -160,7 +160,7 @@ def _read_manifest(path: Path) -> tuple[Manifest, bool]:
     if len(text) > _MAX_MANIFEST_BYTES:
         raise BundleError(f"{path}: too large for a manifest; export the bundle again")
     try:
-        content = json.loads(text.decode("utf-8"))
+        content = parse_json(text, path, BundleError)
         version = content.get("schema_version") if isinstance(content, dict) else None
         # Before all else, as another version may look different in any way.
         if type(version) is not int or version != SCHEMA_VERSION:
@@ -174,8 +174,6 @@ def _read_manifest(path: Path) -> tuple[Manifest, bool]:
         manifest = Manifest.model_validate_json(text, strict=True)
     except ValidationError as error:
         raise BundleError(f"{path}: {problems_of(error)}") from error
-    except (ValueError, RecursionError) as error:
-        raise BundleError(f"{path}: no JSON ({one_line(error)}); copy the bundle again") from error
     return manifest, manifest.digest is not None and own_digest(text, manifest.digest) != manifest.digest
 
 

@@ -1,6 +1,6 @@
 import Foundation
 
-// The rules of `gfnet/results/schema.py`: what it refuses is not written, and not read, here either.
+// The rules of `gfnet/results/schema.py`: what Python refuses is neither written nor read here.
 
 extension BenchmarkResult {
     /// What is wrong with the result, if anything.
