@@ -13,7 +13,7 @@ help:
 	@echo "make test-all  the quick and the slow tests"
 	@echo "make lint      ruff and mypy"
 	@echo "make format    let ruff rewrite what it can"
-	@echo "make schema    write the JSON Schemas of manifest and result anew"
+	@echo "make schema    write the JSON Schemas of manifest and result, and the table of doubts, anew"
 	@echo "make ios-bundle CKPT=FILE [EXPORT=OPTIONS]  put a network into the iOS app"
 	@echo "make clean     remove what can be made again, the environment included"
 
@@ -45,6 +45,7 @@ lint: install
 schema: install
 	$(BIN)/python -m gfnet_export.bundle.manifest > export/gfnet_export/bundle/manifest.schema.json
 	$(BIN)/python -m gfnet.results.schema > gfnet/results/result.schema.json
+	$(BIN)/python -m gfnet.results.doubts > gfnet/results/doubts.json
 
 format: install
 	$(BIN)/ruff check --fix .

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from gfnet.errors import DataError, one_line
 from gfnet.files.reading import parse_json, read_bytes
 from gfnet.files.writing import write_text
+from gfnet.results.doubts import DoubtCode
 
 SCHEMA_VERSION: Literal[2] = 2
 """2: several things measured in one run, each with its ratio to one of them."""
@@ -375,6 +376,32 @@ class Subject(_Record):
         return self
 
 
+class Doubt(_Record):
+    """A reason not to rely on a measured run; as text it is the code's sentence.
+
+    Attributes:
+        values: what is put into the sentence, by the names that stand in its braces.
+    """
+
+    code: DoubtCode
+    values: dict[Text, Text] = {}
+
+    @model_validator(mode="after")
+    def _fits_the_sentence(self) -> Doubt:
+        if self.values.keys() != self.code.placeholders:
+            needed, given = (", ".join(sorted(names)) or "none" for names in (self.code.placeholders, self.values))
+            raise ValueError(f"the doubt {self.code} has the values {given}; its sentence needs {needed}")
+        return self
+
+    def __str__(self) -> str:
+        return self.code.sentence.format(**self.values)
+
+
+def doubt(code: DoubtCode, **values: object) -> Doubt:
+    """A doubt with its values as they are shown."""
+    return Doubt(code=code, values={name: str(value) for name, value in values.items()})
+
+
 class Result(_Record):
     """A measured run.
 
@@ -387,7 +414,8 @@ class Result(_Record):
         processes: new ones, one after another, that shared the rounds.
         warmup_rounds: rounds before that were not counted, until it was steady.
         harness_us: what measuring adds to one call, microseconds.
-        unreliable: reasons not to trust it, from whoever measured it; :mod:`gfnet_benchmark.results.doubts` finds more.
+        unreliable: reasons not to rely on it that the measuring tool noticed; plain sentences in results from before
+            there were codes. :mod:`gfnet_benchmark.results.doubts` finds more.
     """
 
     schema_version: Literal[2] = SCHEMA_VERSION
@@ -403,7 +431,7 @@ class Result(_Record):
     warmup_rounds: Annotated[int, Field(ge=0)]
     harness_us: Annotated[float, Field(ge=0)] | None = None
     subjects: Annotated[tuple[Subject, ...], Field(min_length=1, max_length=1000)]
-    unreliable: Annotated[tuple[Message, ...], Field(max_length=1000)] = ()
+    unreliable: Annotated[tuple[Doubt | Message, ...], Field(max_length=1000)] = ()
 
     @model_validator(mode="after")
     def _fits_together(self) -> Result:

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from gfnet.results.schema import read_result, write_result_file
+from gfnet.results.doubts import DoubtCode
+from gfnet.results.schema import doubt, read_result, write_result_file
 from network_support import gfnet
 from result_support import classifier, network, result
 from swift_support import built, run
@@ -97,7 +98,7 @@ def test_a_result_from_swift_can_be_ingested(measured, tmp_path):
         result(
             network(layout="fused", revision="abc", macs=(1e6, 2e6, 3e6)),
             classifier(),
-            unreliable=("a reason",),
+            unreliable=("a reason", doubt(DoubtCode.LOW_POWER), doubt(DoubtCode.BUSY, busy="3.1", cores=4)),
             command="gfnet bench onnx a",
         ),
         result(network(name="alone", baseline_ms=None), unreadable=("a.jpg: broken",), processes=2, rounds=4),

@@ -14,7 +14,8 @@ from gfnet.data.classes import label_photos
 from gfnet.errors import DataError
 from gfnet.inference.budgets import BudgetPoint
 from gfnet.inference.exits import exit_steps
-from gfnet.results.schema import Answer, Cold, CurvePoint, Loop, Match, Result, Stop, SubgraphTiming, Subject
+from gfnet.results.doubts import DoubtCode
+from gfnet.results.schema import Answer, Cold, CurvePoint, Loop, Match, Result, Stop, SubgraphTiming, Subject, doubt
 from gfnet_benchmark.measure.cold_start import ColdGraph, measure_cold
 from gfnet_benchmark.measure.equal_accuracy import Ways, matches
 from gfnet_benchmark.measure.images import STORED, Measured, Run, Stopping, measure
@@ -90,7 +91,7 @@ def bench_onnx(
         warmup_rounds=run.warmup_rounds,
         harness_us=1e6 * float(np.median(run.empty)),
         subjects=tuple(subjects),
-        unreliable=() if run.steady else (f"times still fell after {run.warmup_rounds} rounds of warm-up",),
+        unreliable=() if run.steady else (doubt(DoubtCode.STILL_WARMING, rounds=run.warmup_rounds),),
     )
 
 

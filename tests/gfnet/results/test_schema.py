@@ -28,8 +28,8 @@ def test_a_written_result_is_read_again(tmp_path):
 
 
 def test_the_committed_schema_is_that_of_the_model():
-    committed = Path(gfnet.__file__).parent / "results" / "result.schema.json".read_text()
-    assert committed == schema_text(), "run `make schema`"
+    committed = Path(gfnet.__file__).parent / "results" / "result.schema.json"
+    assert committed.read_text() == schema_text(), "run `make schema`"
 
 
 def changed(path, *edit):
@@ -77,6 +77,8 @@ WRONG = {
     "a model of other steps": (("subjects", 0, "loop", "modelled_ms", 99.0), "stops and exits say 3.75"),
     "a number in quotes": (("images", "10"), "images"),
     "a line in a message": (("unreliable", ["all is well\nUNRELIABLE: no"]), "unreliable"),
+    "an unknown doubt": (("unreliable", [{"code": "rainy"}]), "should be 'still-warming'"),
+    "a doubt without its values": (("unreliable", [{"code": "busy", "values": {"busy": "3"}}]), "needs busy, cores"),
     "a ratio of nothing": (("subjects", 0, "loop", "ratio", "value", 0.0), "ratio.value"),
     "an answer after the last step": (("subjects", 0, "loop", "answers", 0, "exit_step", 4), "at step 4 of 3"),
 }
