@@ -25,6 +25,7 @@ def test_sources_for_apple_s_systems_fit_the_frameworks(tmp_path):
     assert "typecheck: clean" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_call_that_no_framework_has_would_be_found(tmp_path):
     copy = tmp_path / "ios_demo"
     for name in ("Stubs", "GFNetKit/Sources"):

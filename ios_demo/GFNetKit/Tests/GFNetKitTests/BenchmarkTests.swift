@@ -52,7 +52,7 @@ private func isClose(_ found: Double?, _ expected: Double) -> Bool {
     #expect(result.conditions.lowPowerMode == true && result.conditions.pluggedIn == true)
     #expect(
         result.unreliable == [
-            Doubt(.throttled, ["state": "serious", "round": "2", "rounds": "2"]), Doubt(.lowPower), Doubt(.interrupted),
+            Doubt(.throttled, ["state": "serious", "round": "2", "rounds": "2"]), Doubt(.lowPower),
         ])
     #expect(
         result.unreliable.first?.description

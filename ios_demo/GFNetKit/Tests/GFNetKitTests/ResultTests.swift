@@ -76,11 +76,19 @@ private func written(_ change: (inout BenchmarkResult) -> Void = { _ in }) async
     #expect(try read("\"it rained\"").map(\.description) == ["it rained"])
     #expect(try read("{\"code\": \"low-power\"}") == [Doubt(.lowPower)])
     for wrong in [
-        "{\"code\": \"rain\"}", "{\"code\": \"busy\"}", "{\"code\": \"low-power\", \"values\": {\"a\": \"1\"}}", "null", "7",
+        "{\"code\": \"rain\"}", "{\"code\": \"busy\"}", "{\"code\": \"low-power\", \"values\": {\"a\": \"1\"}}", "null",
+        "7",
         "{\"values\": {}}", "{\"code\": \"low-power\", \"more\": 1}",
     ] {
         #expect(throws: ResultError.self, "\(wrong)") { try read(wrong) }
     }
+}
+
+@Test func codesAndSentencesAreThoseOfPython() throws {
+    let root = (0..<5).reduce(URL(fileURLWithPath: #filePath)) { folder, _ in folder.deletingLastPathComponent() }
+    let table = try JSONDecoder().decode(
+        [String: String].self, from: Data(contentsOf: root.appendingPathComponent("gfnet/results/doubts.json")))
+    #expect(table == Dictionary(uniqueKeysWithValues: Doubt.Code.allCases.map { ($0.rawValue, $0.sentence) }))
 }
 
 @Test func aResultIsWrittenWholeOrNotAtAll() async throws {

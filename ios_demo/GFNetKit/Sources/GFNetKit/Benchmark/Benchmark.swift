@@ -27,7 +27,8 @@ public struct Benchmark<Runner: StepRunner>: Sendable {
     ///   - now: the date that the result carries.
     public init(
         _ runner: Runner, about: NetworkDescription, images: [BenchmarkImage], unreadable: [String] = [],
-        plan: BenchmarkPlan, cold: ColdStart? = nil, monitor: any DeviceMonitor, clock: @escaping TimeSource = systemClock,
+        plan: BenchmarkPlan, cold: ColdStart? = nil, monitor: any DeviceMonitor,
+        clock: @escaping TimeSource = systemClock,
         now: @escaping @Sendable () -> Date = { Date() }
     ) {
         self.runner = runner

@@ -103,7 +103,8 @@ public struct ModelBundle: Sendable {
         } catch let error as JSONError {
             throw BundleError(path: path, expectation: "not JSON (\(error))", remedy: "copy the bundle again")
         } catch let error as DecodingError {
-            throw BundleError(path: path, expectation: error.placeAndReason("manifest"), remedy: "export the bundle again")
+            throw BundleError(
+                path: path, expectation: error.placeAndReason("manifest"), remedy: "export the bundle again")
         }
     }
 

@@ -36,7 +36,8 @@
         ///   - units: what Core ML may use.
         ///   - clock: seconds.
         /// - Throws: `CoreMLError`: the bundle is of another format.
-        public init(_ bundle: ModelBundle, units: ComputeUnits = .all, clock: @escaping TimeSource = systemClock) throws {
+        public init(_ bundle: ModelBundle, units: ComputeUnits = .all, clock: @escaping TimeSource = systemClock) throws
+        {
             guard bundle.manifest.format == .coreml else {
                 throw CoreMLError(
                     "\(bundle.folder.path): a bundle of another format; make one with `gfnet export coreml`")

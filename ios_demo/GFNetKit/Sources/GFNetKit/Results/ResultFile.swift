@@ -32,7 +32,8 @@ public enum ResultFile {
             case .integer(let version) where version != BenchmarkResult.schemaVersion:
                 throw ResultError(
                     "\(path): a benchmark result of schema version \(version), but this release reads "
-                        + "\(BenchmarkResult.schemaVersion); measure it again, or read it with the release that wrote it")
+                        + "\(BenchmarkResult.schemaVersion); measure it again, or read it with the release that wrote it"
+                )
             default: result = try BenchmarkResult(from: StrictDecoder(value))
             }
         } catch let error as JSONError {
