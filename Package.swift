@@ -1,8 +1,8 @@
 // swift-tools-version: 6.0
 import PackageDescription
 
-// GFNetKit and its tools, whose sources are in `ios_demo/GFNetKit`. Swift's package manager wants this file at the
-// root of the repository, so that other packages can depend on GFNetKit by the repository's address.
+// GFNetKit and its tools; the sources are in `ios_demo/GFNetKit`.  This file lies at the repository's root, where Swift's
+// package manager looks for it when another package depends on GFNetKit by the repository's address.
 
 let sources = "ios_demo/GFNetKit/Sources/"
 

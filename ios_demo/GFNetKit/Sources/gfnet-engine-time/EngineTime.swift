@@ -80,9 +80,9 @@ enum EngineTime {
         samples.dropFirst().sorted()[rounds / 2]
     }
 
-    /// `result` is what was computed: nobody may leave it out.
+    /// - Parameter result: what was computed; used, so that the compiler does not leave it out.
     private static func report(_ what: String, _ seconds: Double, _ result: Float) {
-        precondition(result.isFinite, "what was computed is no number")
+        precondition(result.isFinite, "what was computed is not a number")
         print("\(what): \(String(format: "%.3f", seconds * 1e6)) us")
     }
 

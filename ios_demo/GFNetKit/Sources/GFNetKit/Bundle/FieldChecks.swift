@@ -1,5 +1,5 @@
-/// What a manifest may hold at most, as Python's reader has it: far beyond any network, and small enough that whoever
-/// believes a manifest allocates no more than it can have.
+/// What a manifest may hold at most, as Python's reader has it: far beyond any network, and small enough that a reader
+/// that believes a manifest allocates little.
 enum Limits {
     static let manifestBytes = 4 * 1024 * 1024
     /// Besides the labels.
@@ -129,7 +129,7 @@ extension KeyedDecodingContainer {
         for member in members.allKeys {
             let value = try members.decode(String.self, forKey: member)
             guard isName(member.stringValue), isValue(value) else {
-                throw members.problem(member, "is not as it should be")
+                throw members.problem(member, "is not a name and a value of the right form")
             }
             table[member.stringValue] = value
         }

@@ -234,8 +234,8 @@ public struct Exporter: Codable, Sendable, Equatable {
 public struct Budget: Codable, Sendable, Equatable {
     /// Average multiply-adds per image on the split that the thresholds were found on.
     public let budget: Double
-    /// One a step: an image stops at the first step whose confidence reaches it; a value above 1 lets nobody go, and the
-    /// last step takes everyone.
+    /// One a step: an image stops at the first step whose confidence reaches it; a value above 1 stops no image, and
+    /// the last step stops them all.
     public let thresholds: [Double]
     /// Accuracy in percent; `nil` where unknown.
     public let top1: Double?

@@ -117,7 +117,7 @@ public struct ModelBundle: Sendable {
         }
     }
 
-    /// Refuses what is no file, and what a link fetches from elsewhere.
+    /// Refuses what is not a file, and what a link fetches from elsewhere.
     private static func check(_ file: URL, in folder: URL) throws {
         guard let home = resolved(folder.path), let found = resolved(file.path) else {
             guard errno == ENOENT || errno == ENOTDIR else {
@@ -135,7 +135,7 @@ public struct ModelBundle: Sendable {
         }
         guard itemType(found) == .typeRegular else {
             throw BundleError(
-                path: file.path, expectation: "named in the manifest, but no file",
+                path: file.path, expectation: "named in the manifest, but not a file",
                 remedy: "copy the whole bundle again")
         }
     }

@@ -40,10 +40,10 @@ public struct Subgraph: Codable, Sendable, Equatable {
             throw Contradiction(reason: "float_layers are not all one line of 1 ... \(Limits.text) characters")
         }
         guard path.isPlainPath else {
-            throw Contradiction(reason: "path \(path.oneLine) is no plain relative path inside the bundle")
+            throw Contradiction(reason: "path \(path.oneLine) is not a plain relative path inside the bundle")
         }
         for file in sha256.keys where !file.isSpelled(path) && !file.utf8.starts(with: (path + "/").utf8) {
-            throw Contradiction(reason: "sha256 has \(file.oneLine), which is no part of \(path)")
+            throw Contradiction(reason: "sha256 has \(file.oneLine), which is not a part of \(path)")
         }
         let given = inputs.map(\.name).sorted()
         guard given.isSpelled(role.inputs.sorted()) else {
@@ -87,7 +87,7 @@ public struct TensorSpec: Codable, Sendable, Equatable {
 
     public enum Kind: String, Codable, Sendable {
         case tensor
-        /// An RGB picture of 8 bits a channel.  Whoever has pixels with fractions rounds them, halves to even, and clips
+        /// An RGB picture of 8 bits a channel.  A caller that has pixels with fractions rounds them, halves to even, and clips
         /// what a bicubic resize made darker than black or brighter than white.
         case image
     }

@@ -202,7 +202,7 @@
             let values = floats(of: array)
             guard values.allSatisfy(\.isFinite) else {
                 throw CoreMLError(
-                    "step \(step): \(name) has values that are no numbers on \(units.rawValue); "
+                    "step \(step): \(name) has values that are not numbers on \(units.rawValue); "
                         + "try other compute units, or export with `--precision fp32`")
             }
             return values

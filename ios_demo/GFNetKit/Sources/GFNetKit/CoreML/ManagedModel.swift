@@ -2,7 +2,7 @@
     import CoreML
     import Foundation
 
-    /// A Core ML model that is loaded when it is first needed, and can be unloaded between two uses: nobody else ever
+    /// A Core ML model that is loaded when it is first needed, and can be unloaded between two uses; nothing else
     /// holds it. Belongs to one actor.
     final class ManagedModel {
         private let make: () throws -> MLModel

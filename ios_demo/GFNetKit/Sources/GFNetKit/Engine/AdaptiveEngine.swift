@@ -63,13 +63,13 @@ public actor AdaptiveEngine<Runner: StepRunner> {
                 confidence: answer.confidence, classIndex: answer.classIndex, seconds: clock() - start)
             steps.append(trace)
             onStep?(trace)
-            // What is no number is not reached either.
+            // A threshold that is not a number is not reached either.
             if let thresholds, answer.confidence >= Float(thresholds[step - 1]) { break }
         }
         return steps
     }
 
-    /// An origin outside would be a crop outside, and a conversion of what is no number a crash.
+    /// An origin outside would be a crop outside, and the conversion of a value that is not a number a crash.
     private func origin(_ action: Action, _ name: String, _ step: Int) throws -> Origin {
         guard (0...1).contains(action.row), (0...1).contains(action.column) else {
             throw EngineError.brokenAction(image: name, step: step)
@@ -77,7 +77,7 @@ public actor AdaptiveEngine<Runner: StepRunner> {
         return Origin(action, imageSize: runner.imageSize, patchSize: runner.patchSize)
     }
 
-    /// Waits until nobody else is being classified.
+    /// Waits until no other image is being classified.
     private func takeTurn() async throws {
         guard let ticket = turns.takeIfFree() else { return }
         try await withTaskCancellationHandler {
@@ -137,7 +137,7 @@ public enum EngineError: Error, Sendable, Equatable, CustomStringConvertible, Lo
         case .wrongThresholds(let count, let steps):
             "\(count) thresholds given for a network of \(steps) steps; give \(steps)"
         case .brokenLogits(let image, let step):
-            "\(image.oneLine): step \(step) gave logits that are no numbers; the weights or the numbers' range are "
+            "\(image.oneLine): step \(step) gave logits that are not numbers; the weights or the numbers' range are "
                 + "broken: choose other compute units or a bundle of higher precision"
         case .brokenAction(let image, let step):
             "\(image.oneLine): the policy's action before step \(step) is not inside 0 ... 1; the weights or the "

@@ -27,10 +27,10 @@ public protocol StepRunner: Sendable {
 /// Gives seconds that only ever grow.  What measures takes one, so that it can be tested.
 public typealias TimeSource = @Sendable () -> Double
 
-/// The system's clock.
+/// Seconds since it was first asked, by the system's clock.
 public let systemClock: TimeSource = {
-    let now = ContinuousClock.now - epoch
-    return Double(now.components.seconds) + Double(now.components.attoseconds) * 1e-18
+    let passed = epoch.duration(to: .now)
+    return Double(passed.components.seconds) + Double(passed.components.attoseconds) * 1e-18
 }
 
 private let epoch = ContinuousClock.now

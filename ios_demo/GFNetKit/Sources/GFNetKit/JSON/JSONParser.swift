@@ -5,7 +5,7 @@
 //
 // - it takes `3.0` and `4e1` for integers, and a comma before the end of an object;
 // - it takes one of two members with one name, and of two names that differ only in how a letter is composed;
-// - it does not look at values that nobody asks for: `[1.2.3]`, `01` or an integer of 5,000 digits pass there;
+// - it does not look at values that no field asks for: `[1.2.3]`, `01` or an integer of 5,000 digits pass there;
 // - it reads UTF-16 and a byte order mark, nests to 512 levels where Python stops at 201, and refuses `1e-999`.
 //
 // To find these out before it decodes, a check would have to read every token, as this parser does.

@@ -6,7 +6,7 @@ public enum ResultFile {
 
     /// Reads a result and checks that it does not contradict itself.
     ///
-    /// - Throws: `ResultError`: the file is missing, no result, of another schema version, or unsound.
+    /// - Throws: `ResultError`: the file is missing, not a result, of another schema version, or contradicts itself.
     public static func read(_ url: URL) throws -> BenchmarkResult {
         let path = url.path
         let content: Data

@@ -12,7 +12,7 @@ extension BenchmarkResult {
             return "images, rounds, processes and warmup_rounds must count something"
         }
         if created.wholeMatch(of: /[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z/) == nil {
-            return "created: no time like 2026-01-31T12:00:00Z"
+            return "created: not a time like 2026-01-31T12:00:00Z"
         }
         for text in [tool, machine.device, machine.os] where !text.isOneLine {
             return "tool, machine.device and machine.os must be one line of 1 to 300 characters"
@@ -22,10 +22,10 @@ extension BenchmarkResult {
         for subject in subjects {
             let others = subjects.filter { $0.kind == .classifier && $0.name != subject.name }.map(\.name)
             if let reference = subject.reference, !others.contains(reference) {
-                return "\(subject.name): its reference \(reference) is no other classifier of the run"
+                return "\(subject.name): its reference \(reference) is not another classifier of the run"
             }
             if let match = subject.matches.first(where: { !others.contains($0.classifier) }) {
-                return "\(subject.name): \(match.classifier) is no other classifier of the run"
+                return "\(subject.name): \(match.classifier) is not another classifier of the run"
             }
             if subject.loop.roundMs.count != rounds {
                 return "\(subject.name): \(subject.loop.roundMs.count) values in round_ms for \(rounds) rounds"
@@ -45,12 +45,12 @@ extension Subject {
         if kind == .classifier && steps != 1 { return "a classifier has one step, not \(steps)" }
         if subgraphs.isEmpty { return "no subgraph was timed" }
         let roles: Set = ["glance", "policy", "focus", "step", "classifier"]
-        if let graph = subgraphs.first(where: { !roles.contains($0.role) }) { return "\(graph.role) is no role" }
+        if let graph = subgraphs.first(where: { !roles.contains($0.role) }) { return "\(graph.role) is not a role" }
         for text in [name, network, precision, layout ?? "split", runtime.name, runtime.version, runtime.computeUnits]
         where !text.isOneLine {
             return "a name is not one line of 1 to 300 characters"
         }
-        if let digest = sha256, digest.wholeMatch(of: /[0-9a-f]{64}/) == nil { return "sha256 is no digest" }
+        if let digest = sha256, digest.wholeMatch(of: /[0-9a-f]{64}/) == nil { return "sha256 is not a digest" }
         var counted = [("loop.exit_distribution", loop.exitDistribution.count)]
         if !macs.isEmpty { counted.append(("macs", macs.count)) }
         if !storedTop1.isEmpty { counted.append(("stored_top1", storedTop1.count)) }
@@ -75,7 +75,7 @@ extension Subject {
             return "modelled_ms is \(loop.modelledMs), but stops and exits say \(modelled)"
         }
         if kind == .network && !network.hasSuffix("_T\(steps)") {
-            return "\(network) has not the \(steps) steps that were measured"
+            return "\(network) does not have the \(steps) steps that were measured"
         }
         if let graph = subgraphs.first(where: { $0.steps.isEmpty || $0.steps.contains { !(1...steps).contains($0) } }) {
             return "\(graph.name) runs at no step of \(steps)"
@@ -83,7 +83,7 @@ extension Subject {
         let ratios = [loop.ratio] + stops.map(\.ratio) + subgraphs.map(\.ratio)
         if let problem = ratios.lazy.compactMap({ $0?.contradiction }).first { return problem }
         if let match = matches.first(where: { !$0.isSound }) {
-            return "its match with \(match.classifier) is no sound one"
+            return "its match with \(match.classifier) contradicts itself"
         }
         if let answer = loop.answers.first(where: { !(1...steps).contains($0.exitStep) }) {
             return "\(answer.image) stopped at step \(answer.exitStep) of \(steps)"
