@@ -2,13 +2,17 @@
 
 import sys
 
-from gfnet.results.schema import read_result
+from gfnet.results.files import read_result
 
 result = read_result(sys.argv[1])
 print(f"{result.machine.device}, {result.runtime.name} {result.runtime.version}")
 for subject in result.subjects:
     loop = subject.loop
-    ratio = f", {loop.ratio.value:.2f} ({loop.ratio.low:.2f} to {loop.ratio.high:.2f}) of the reference" if loop.ratio else ""
+    ratio = (
+        f", {loop.ratio.value:.2f} ({loop.ratio.low:.2f} to {loop.ratio.high:.2f}) of the reference"
+        if loop.ratio
+        else ""
+    )
     print(f"{subject.name}: {loop.typical_ms:.2f} ms an image{ratio}")
 for doubt in result.unreliable:
     print(f"not to be relied on: {doubt}")

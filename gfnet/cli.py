@@ -26,7 +26,8 @@ from gfnet.console.notices import notices_on_stderr
 from gfnet.console.output import say
 from gfnet.errors import ConfigError, GFNetError
 from gfnet.extras import missing_package
-from gfnet.files.writing import check_output_file, check_writable, json_text, refuse_holding, write_text
+from gfnet.files.replacing import check_output_file, refuse_holding
+from gfnet.files.writing import check_writable, json_text, write_text
 
 COMMAND_GROUP = "gfnet.commands"
 _OWN_COMMANDS = (

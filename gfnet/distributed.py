@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from gfnet.errors import ConfigError, GFNetError
 
@@ -82,9 +84,9 @@ def process_group(timeout_s: float = 600.0) -> Iterator[Ranks]:
         torch.cuda.set_device(local)
     timeout = timedelta(seconds=timeout_s)
     try:
-        store, rank, size = next(dist.rendezvous("env://", timeout=timeout))
+        store, rank, size = next(rendezvous("env://", timeout=timeout))
         # torchrun keeps its store when it restarts the ranks: they must not find the addresses of the dead.
-        store = dist.PrefixStore(f"attempt-{restarts()}", store)
+        store = PrefixStore(f"attempt-{restarts()}", store)
         dist.init_process_group("nccl" if on_gpu else "gloo", store=store, rank=rank, world_size=size, timeout=timeout)
     except (dist.DistError, RuntimeError, ValueError) as error:
         raise RankError(f"cannot join the other ranks ({_first_line(error)}); start all of them anew") from error
@@ -147,10 +149,10 @@ def on_all_ranks(work: Callable[[], T]) -> T:
     """
     if current_ranks().size == 1:
         return work()
-    value: Any = None
+    values: list[T] = []
     failure: Exception | None = None
     try:
-        value = work()
+        values.append(work())
     except Exception as error:
         failure = error
     failures = gather(failure)
@@ -160,7 +162,7 @@ def on_all_ranks(work: Callable[[], T]) -> T:
         assert cause is not None
         cause.said_elsewhere = first != current_ranks().rank  # type: ignore[attr-defined]
         raise cause
-    return value
+    return values[0]
 
 
 def synchronise_buffers(module: torch.nn.Module) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gfnet.results.schema import write_result_file
+from gfnet.results.files import write_result_file
 from gfnet.shipped import shipped_names
 from packaging_support import EXTRAS, Ran, commands, names_extra, run_without
 from result_support import result

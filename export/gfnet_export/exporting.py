@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,10 +16,10 @@ from pydantic import ValidationError
 from gfnet.checkpoint import Checkpoint
 from gfnet.console.progress import Progress
 from gfnet.errors import ExportError
-from gfnet.files.writing import atomic_folder
+from gfnet.files.replacing import atomic_folder
+from gfnet.files.versioned import problems_of
 from gfnet.network.cost import cumulative_macs
 from gfnet_export.bundle.manifest import (
-    Budget,
     Calibration,
     Compression,
     Exporter,
@@ -28,9 +27,8 @@ from gfnet_export.bundle.manifest import (
     Layout,
     Manifest,
     Precision,
-    Preprocessing,
+    PreprocessingSpec,
     Subgraph,
-    problems_of,
 )
 from gfnet_export.bundle.reader import Bundle, open_bundle, sha256_of, write_manifest
 from gfnet_export.components import Component, components_of
@@ -187,7 +185,7 @@ def network_values(checkpoint: Checkpoint) -> dict[str, Any]:
         "steps": config.steps,
         "num_classes": config.num_classes,
         "labels": checkpoint.labels,
-        "preprocessing": Preprocessing(
+        "preprocessing": PreprocessingSpec(
             image_size=config.image_size,
             resize_size=config.resize_size,
             interpolation=config.interpolation,
@@ -197,5 +195,5 @@ def network_values(checkpoint: Checkpoint) -> dict[str, Any]:
         ),
         "step_macs": evaluation.macs if evaluation else tuple(map(float, cumulative_macs(checkpoint.model))),
         "anytime_top1": evaluation.anytime_top1 if evaluation else (),
-        "budgets": tuple(Budget(**dataclasses.asdict(point)) for point in (evaluation.budgeted if evaluation else ())),
+        "budgets": evaluation.budgeted if evaluation else (),
     }

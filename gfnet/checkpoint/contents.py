@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from gfnet.checkpoint.state_dicts import is_plain
 from gfnet.config import ModelConfig
-from gfnet.errors import CheckpointError, ConfigError, one_line
+from gfnet.errors import CheckpointError, ConfigError
+from gfnet.escaping import one_line
 from gfnet.inference.budgets import Evaluation
 from gfnet.network.backbones.encoder import same_key
 from gfnet.network.model import GFNet

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from gfnet.checkpoint.contents import Checkpoint, labels_for, load_network
 from gfnet.checkpoint.header import Component, Header, header_text, read_header
-from gfnet.errors import CheckpointError, one_line
+from gfnet.errors import CheckpointError
+from gfnet.escaping import one_line
 from gfnet.files.digests import own_digest, with_own_digest
 from gfnet.files.writing import atomic_file
 

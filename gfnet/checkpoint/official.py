@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from gfnet.checkpoint.contents import Checkpoint, labels_for, load_network
 from gfnet.checkpoint.state_dicts import is_plain, read_pickle, unwrapped
 from gfnet.config import OFFICIAL_ARCHS, RELEASED, ModelConfig, model_config
-from gfnet.errors import CheckpointError, one_line
+from gfnet.errors import CheckpointError
+from gfnet.escaping import one_line
 from gfnet.files.writing import atomic_file
 from gfnet.inference.budgets import BudgetPoint, Evaluation
 from gfnet.limits import MOST_BUDGETS

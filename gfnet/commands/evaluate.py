@@ -107,7 +107,8 @@ def evaluate(
     from gfnet.evaluation.report_files import check_report, write_report_files
     from gfnet.inference.exits import choose_point, default_point, parse_budget
     from gfnet.network.model import default_device
-    from gfnet.results.schema import cumulative_latency, read_network
+    from gfnet.results.files import read_network
+    from gfnet.results.schema import cumulative_latency
 
     refuse_unless(patches == "random", "with --patches random", "seed")
     refuse_unless(thresholds != "saved", "where thresholds are searched for", "solver", "search_split", "search_images")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from gfnet.console.output import say
-from gfnet.errors import one_line
+from gfnet.escaping import one_line
 
 _LOGGER = logging.getLogger("gfnet")
 _SHOWN = 3  # names in one line

@@ -21,7 +21,7 @@ from gfnet.escaping import as_lines
 
 
 def say(*text: str, err: bool = False) -> None:
-    """Print lines, each escaped by :func:`gfnet.escaping.printable`; of :class:`~gfnet.escaping.Lines` every line.
+    """Print lines, each escaped by :func:`gfnet.escaping.one_line`; of :class:`~gfnet.escaping.Lines` every line.
 
     Args:
         err: on standard error, where everything goes that is not the answer.

@@ -16,7 +16,8 @@ from typing import Any
 from gfnet.console.notices import notice, some_of
 from gfnet.data.class_names import code_points, composed, first_difference
 from gfnet.data.splits import RenumberedSplit, Split
-from gfnet.errors import ConfigError, DataError, one_line
+from gfnet.errors import ConfigError, DataError
+from gfnet.escaping import one_line
 from gfnet.files.listing import readable_name
 from gfnet.files.reading import read_json
 

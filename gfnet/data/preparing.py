@@ -14,9 +14,10 @@ import numpy as np
 
 from gfnet.data.image_folders import WrittenSplit, write_image_folder
 from gfnet.data.splits import FolderSplit, open_split, open_splits
-from gfnet.errors import ConfigError, DataError, one_line
+from gfnet.errors import ConfigError, DataError
+from gfnet.escaping import one_line
+from gfnet.files.formats import IMAGE_SUFFIXES
 from gfnet.files.reading import read_bytes
-from gfnet.inference.images import SUFFIXES
 
 Prepared = tuple[tuple[str, ...], tuple[WrittenSplit, ...]]
 """Class names, and what was written of each split."""
@@ -167,7 +168,7 @@ def _read_list(path: Path) -> list[PurePosixPath]:
             wrong = "leaves the folder"
         elif len(file.parts) < 2:
             wrong = "has no folder to name its class"
-        elif file.suffix.lower() not in SUFFIXES:
+        elif file.suffix.lower() not in IMAGE_SUFFIXES:
             wrong = "is no image by its name"
         if wrong:
             raise DataError(f"{path}, line {number}: {one_line(repr(str(file)))} {wrong}; get the published list again")

@@ -31,10 +31,12 @@ from PIL import Image
 
 from gfnet.console.notices import notice, some_of
 from gfnet.console.progress import Progress
-from gfnet.errors import DataError, GFNetError, ImageError, one_line
+from gfnet.errors import DataError, GFNetError, ImageError
+from gfnet.escaping import one_line
+from gfnet.files.formats import IMAGE_SUFFIXES
 from gfnet.files.reading import open_regular, read_json
 from gfnet.files.writing import atomic_file
-from gfnet.inference.images import SUFFIXES, load_image
+from gfnet.inference.images import load_image
 
 CLASSES_FILE = "classes.json"
 """Class names, a list in the order of the labels, beside the shards."""
@@ -42,7 +44,7 @@ CLASSES_FILE = "classes.json"
 INDEX_SUFFIX = ".index.npy"
 """What an index's name has after its shard's."""
 
-IMAGE_EXTENSIONS = frozenset(suffix.removeprefix(".") for suffix in SUFFIXES)
+IMAGE_EXTENSIONS = frozenset(suffix.removeprefix(".") for suffix in IMAGE_SUFFIXES)
 
 _INDEX_VERSION = 2
 _COLUMNS = 4  # where the member's header begins, where its image begins, the image's bytes, the label

@@ -165,7 +165,7 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
         middle = (low * high) ** 0.5
         expected = (F.softmax(logits * middle, dim=1) * logits).sum(1).mean()
         low, high = (middle, high) if target > expected else (low, middle)
-    return (low * high) ** -0.5
+    return float((low * high) ** -0.5)
 
 
 def find_temperatures(model: GFNet, logits: Tensor, labels: Tensor) -> tuple[float, ...]:

@@ -261,7 +261,7 @@ class _Search:
         return result
 
     def _total(self, budget: float) -> float:
-        return budget / self.unit * self.images * (1 + _ROUNDING)
+        return budget / self.unit * float(self.images) * (1 + _ROUNDING)
 
     def best(self, budget: float, given: Sequence[_Point]) -> tuple[float, ...]:
         """The most accurate thresholds within ``budget``, the cheapest of those that tie."""

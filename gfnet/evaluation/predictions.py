@@ -47,7 +47,8 @@ class Predictions:
     @property
     def correct(self) -> np.ndarray:
         """bool [T, n], whether each step's answer is right."""
-        return self.predicted == self.labels
+        correct: np.ndarray = self.predicted == self.labels
+        return correct
 
     def answers(self, exits: np.ndarray) -> Predictions:
         """What images answer at the steps ``exits`` int [n] (0 .. T-1) where they stop, as a single step."""

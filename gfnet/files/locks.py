@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gfnet.errors import one_line
+from gfnet.escaping import one_line
 
 try:
     import fcntl

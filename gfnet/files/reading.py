@@ -9,7 +9,8 @@ import stat
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from gfnet.errors import DataError, GFNetError, one_line
+from gfnet.errors import DataError, GFNetError
+from gfnet.escaping import one_line
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 

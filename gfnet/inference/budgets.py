@@ -1,4 +1,4 @@
-"""What was measured of a network, as stored in checkpoints and bundles.  Needs nothing but Python."""
+"""What was measured of a network, as stored in checkpoints and bundles."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from gfnet.files.fields import NotNegative, Percent, PerStep, Share
 from gfnet.limits import MOST_BUDGETS, MOST_STEPS
 
 _LARGEST = sys.float_info.max
@@ -25,7 +26,8 @@ class BudgetPoint:
 
     Attributes:
         budget: average multiply-adds per image on the split that the thresholds were found on.
-        thresholds: one per step; ``NEVER`` of :mod:`gfnet.inference.exits` where nobody exits, ``ALWAYS`` last.
+        thresholds: an image stops at the first step whose confidence reaches its threshold; a value
+            above 1 lets nobody go, and the last step takes everyone.
         top1: accuracy in percent on the evaluated split, ``None`` where labels were unknown.
         mean_macs: average multiply-adds per image on the evaluated split.
         exit_distribution: fraction of images that stopped at each step; empty where unknown.
@@ -36,11 +38,11 @@ class BudgetPoint:
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}  # where it is part of a file
 
-    budget: float
-    thresholds: tuple[float, ...]
-    top1: float | None
-    mean_macs: float
-    exit_distribution: tuple[float, ...]
+    budget: NotNegative
+    thresholds: PerStep[float]
+    top1: Percent | None
+    mean_macs: NotNegative
+    exit_distribution: PerStep[Share]
 
     def __post_init__(self) -> None:
         steps = len(self.thresholds)

@@ -60,7 +60,8 @@ def exit_steps(confidence: np.ndarray, thresholds: Sequence[float] | np.ndarray)
     """
     reached = confidence >= np.asarray(thresholds, np.float32)[:, None]
     reached[-1] = True
-    return reached.argmax(axis=0)
+    steps: np.ndarray = reached.argmax(axis=0)
+    return steps
 
 
 def measure_thresholds(

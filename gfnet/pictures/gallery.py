@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from gfnet.console.progress import Progress
 from gfnet.extras import require
-from gfnet.files.writing import atomic_folder
+from gfnet.files.replacing import atomic_folder
 from gfnet.inference.predictor import Predictor
 from gfnet.inference.traces import Trace, label_of
 from gfnet.pictures.coverage import Coverage
@@ -112,7 +112,7 @@ def make_gallery(
         thresholds: T exit thresholds; ``None`` runs all steps.
         network: where it is kept; the page names it.
         strict: raise at the first image that cannot be read.
-        overwrite: replace ``out`` if it is a gallery; see :func:`gfnet.files.writing.check_folder`.
+        overwrite: replace ``out`` if it is a gallery; see :func:`gfnet.files.replacing.check_folder`.
 
     Raises:
         GFNetError: jinja2 is not installed; ``out`` exists, holds the network or an image, or cannot be written.

@@ -80,7 +80,8 @@ def _draw_bar(sheet: Image.Image, canvas: ImageDraw.ImageDraw, left: int, top: f
 def _coloured(values: np.ndarray) -> np.ndarray:
     """Values [H,W] in [0, 1] as colours of the ramp, uint8 [H,W,3]."""
     places = np.linspace(0, 1, len(_RAMP))
-    return np.rint(np.stack([np.interp(values, places, channel) for channel in _RAMP.T], axis=-1)).astype(np.uint8)
+    channels = [np.rint(np.interp(values, places, channel)) for channel in _RAMP.T]
+    return np.stack(channels, axis=-1).astype(np.uint8)
 
 
 def _nice_ceiling(share: float) -> float:

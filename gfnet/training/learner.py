@@ -119,7 +119,8 @@ class Learner:
             with self._synchronised(part is parts[-1]), at_places(part.places, part.total):
                 with self.precision.autocast():
                     outputs: Outputs = self.objective(*inputs)
-                self.precision.scaler.scale(outputs.loss * self._weight(part)).backward()
+                loss = self.precision.scaler.scale(outputs.loss * self._weight(part))
+                loss.backward()  # type: ignore[no-untyped-call]
             sums.add(outputs, part.share)
         # Before the step, since a loss may be infinite where its gradients are not.
         totals = sums.over_ranks()
@@ -188,7 +189,8 @@ class Learner:
         """Noise [T-1,b,2] of the part's places in a batch that all ranks draw whole."""
         shape = (self.model.config.steps - 1, part.total, 2)
         noise = draw(shape, generator=torch.Generator().manual_seed(seed))[:, part.places]
-        return noise.to(self.model.device, next(self.model.parameters()).dtype)
+        moved: Tensor = noise.to(self.model.device, next(self.model.parameters()).dtype)
+        return moved
 
     def _synchronised(self, last: bool) -> AbstractContextManager[Any]:
         if isinstance(self.objective, DistributedDataParallel) and not last:

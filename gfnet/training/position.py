@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from gfnet.checkpoint import TrainingState, load_training_state
-from gfnet.errors import CheckpointError, one_line
+from gfnet.errors import CheckpointError
+from gfnet.escaping import one_line
+from gfnet.files.fields import Amount, Record
+from gfnet.files.versioned import validate
 from gfnet.training.learner import Learner
 from gfnet.training.recipe import STAGES
 from gfnet.training.totals import Totals
@@ -68,20 +71,15 @@ class Position:
         return cls(**{**values, **totals})
 
 
-_Amount = Annotated[int, Field(ge=0, le=2**53)]
-
-
-class _StoredPosition(BaseModel):
+class _StoredPosition(Record):
     """A :class:`Position` in a file, its totals apart."""
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
     stage: Annotated[int, Field(ge=0, le=len(STAGES))]
-    epoch: _Amount
-    batch: _Amount
-    iteration: _Amount
-    skipped: _Amount
-    epoch_skipped: _Amount = 0
+    epoch: Amount
+    batch: Amount
+    iteration: Amount
+    skipped: Amount
+    epoch_skipped: Amount = 0
     best: float | None
     epoch_totals: Totals
     line_totals: Totals
@@ -93,8 +91,8 @@ class _StoredState(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     position: _StoredPosition
-    metrics_bytes: _Amount
-    images: _Amount
+    metrics_bytes: Amount
+    images: Amount
     labels_sha256: str
     finished: bool
     optimizer: dict[str, Any] | None = None
@@ -108,12 +106,11 @@ def load_state(path: Path) -> TrainingState:
         CheckpointError: it is damaged, none of this project's, or holds no such state.
     """
     state = load_training_state(path)
-    try:
-        _StoredState.model_validate_json(json.dumps(state.values), strict=True)
-    except ValidationError as error:
-        problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        what = one_line(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}")
-        raise CheckpointError(f"{path}: the state of its training is damaged ({what}); copy it again") from error
+    validate(
+        _StoredState,
+        json.dumps(state.values),
+        lambda what: CheckpointError(f"{path}: the state of its training is damaged ({what}); copy it again"),
+    )
     return state
 
 

@@ -111,7 +111,8 @@ class RunConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as JSON-ready values."""
-        return json.loads(json.dumps(dataclasses.asdict(self)))
+        values: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        return values
 
     def to_yaml(self) -> str:
         """The configuration as a file that ``gfnet train --config`` takes."""
@@ -151,11 +152,13 @@ def parse_assignment(text: str) -> dict[str, Any]:
     if not sign or not name:
         raise ConfigError(f"--set {text!r}: write NAME=VALUE, e.g. recipe.ppo.clip=0.1")
     try:
-        nested: Any = yaml.safe_load(value)
+        given: Any = yaml.safe_load(value)
     except yaml.YAMLError:
         raise ConfigError(f"--set {text!r}: {value!r} is no YAML value") from None
-    for part in reversed(name.split(".")):
-        nested = {part: nested}
+    *sections, last = name.split(".")
+    nested = {last: given}
+    for section in reversed(sections):
+        nested = {section: nested}
     return nested
 
 

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from gfnet.checkpoint import load_checkpoint
 from gfnet.checkpoint.state_dicts import is_plain, read_pickle, unwrapped
-from gfnet.errors import CheckpointError, one_line
+from gfnet.errors import CheckpointError
+from gfnet.escaping import one_line
 from gfnet.network.backbones import Encoder, family_of
 
 _WRAPPERS = ("state_dict", "model", "model_state_dict", "state_dict_ema")

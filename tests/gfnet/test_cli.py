@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from gfnet.checkpoint import load_checkpoint, save_checkpoint
-from gfnet.files.writing import RECORD
+from gfnet.files.replacing import RECORD
 from network_support import READABLE, UNREADABLE, gfnet, one_line
 
 GFNET = Path(sys.executable).with_name("gfnet")

@@ -11,7 +11,7 @@ import pytest
 
 from gfnet.inference.exits import choose_point
 from gfnet.inference.geometry import patch_origins
-from gfnet_export.bundle.manifest import Manifest, budget_points
+from gfnet_export.bundle.manifest import Manifest
 from gfnet_export.bundle.reader import MANIFEST
 from swift_support import FIXTURES, KIT
 
@@ -69,7 +69,7 @@ def test_the_recording_is_consistent_with_itself(script):
             assert all(script.shortest(value) == value for value in step["logits"])
     for decisions in read("decisions.json"):
         if "budget" in decisions["rule"]:
-            point = choose_point(budget_points(manifest), decisions["rule"]["budget"])
+            point = choose_point(manifest.budgets, decisions["rule"]["budget"])
             assert list(point.thresholds) == decisions["chosen"]
         for trace, image in zip(traces, decisions["images"], strict=True):
             last = trace["steps"][image["exit_step"] - 1]

@@ -200,6 +200,8 @@ CASES: dict[str, Callable[[str], str]] = {
     "raw control character": replaced('"arrow"', '"\x1f"'),
     "raw delete": replaced('"arrow"', '"\x7f"'),
     "unknown escape": replaced('"arrow"', '"\\a"'),
+    "text of 300 letters": everywhere(exporter={"gfnet": "𝔵" * 300, "libraries": {}}),
+    "text of 301 letters": everywhere(exporter={"gfnet": "𝔵" * 301, "libraries": {}}),
     "name of 200 letters": replaced('"architecture": "test_resnet"', f'"architecture": "{"𝔵" * 200}"'),
     "name of 201 letters": replaced('"architecture": "test_resnet"', f'"architecture": "{"𝔵" * 201}"'),
     "name with delete": replaced('"architecture": "test_resnet"', '"architecture": "a\\u007f"'),

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from gfnet.results.doubts import DoubtCode
-from gfnet.results.schema import doubt, read_result, write_result_file
+from gfnet.results.files import read_result, write_result_file
+from gfnet.results.schema import doubt
 from network_support import gfnet
 from result_support import classifier, network, result
 from swift_support import built, run

@@ -26,7 +26,7 @@ def paper(results: tuple[Path, ...], figure: str, out: Path | None, json_path: P
 
     RESULT.json: measured runs of released networks, as `gfnet bench onnx --json` writes them.
     """
-    from gfnet.results.schema import read_result
+    from gfnet.results.files import read_result
     from gfnet_benchmark.paper.devices import device_curve, devices_from
     from gfnet_benchmark.paper.recovery import count_macs, fit_figure
     from gfnet_benchmark.paper.tables import paper_result, paper_table

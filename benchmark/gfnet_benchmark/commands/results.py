@@ -105,7 +105,7 @@ def compare(results: tuple[Path, ...], fail_above: float | None, json_path: Path
 @json_option
 def schedule(devices: tuple[str, ...], networks: tuple[Path, ...], target_ms: float, json_path: Path | None) -> None:
     """Thresholds, and of several networks the one, that are most accurate within a mean latency on a device."""
-    from gfnet.results.schema import read_result, split_source
+    from gfnet.results.files import read_result, split_source
     from gfnet_benchmark.report.tables import aligned
     from gfnet_benchmark.results.candidates import open_candidates
     from gfnet_benchmark.results.curves import exits_text, thresholds_text

@@ -18,12 +18,13 @@ from gfnet.data.classes import pair_split
 from gfnet.data.synth import SCENES, SceneConfig, write_scenes
 from gfnet.errors import ConfigError, GFNetError
 from gfnet.evaluation import anytime_top1, full_image_top1, patch_actions, predict_all_steps
-from gfnet.files.writing import atomic_folder, check_files, check_folder, record_files, write_json
+from gfnet.files.replacing import atomic_folder, check_files, check_folder, record_files
+from gfnet.files.writing import write_json
 from gfnet.inference.exits import default_point
 from gfnet.inference.images import every_nth
 from gfnet.network.cost import encoder_macs
 from gfnet.pictures.traces import draw_seen
-from gfnet.results.schema import write_result_file
+from gfnet.results.files import write_result_file
 from gfnet.training.launch import launch
 from gfnet.training.recipe import STAGES
 from gfnet.training.run_folder import RunFolder

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import psutil
 
-from gfnet.errors import BundleError, one_line
+from gfnet.errors import BundleError
+from gfnet.escaping import one_line
 from gfnet.inference.adaptive import classify
 from gfnet.results.schema import Cold
 from gfnet_benchmark.measure.subjects import Entry, Settings, open_contender

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import onnxruntime as ort
 
+from gfnet import config
 from gfnet.config import Interpolation
 from gfnet.errors import BundleError, DataError
 from gfnet.inference.adaptive import StepRunner
@@ -18,7 +19,7 @@ from gfnet.inference.budgets import BudgetPoint
 from gfnet.inference.images import Preprocessing
 from gfnet.results.schema import Role, Runtime, Tried
 from gfnet_benchmark.measure.timing import Clock, Stopwatch
-from gfnet_export.bundle.manifest import Manifest, budget_points, preprocessing_of
+from gfnet_export.bundle.manifest import Manifest, preprocessing_of
 from gfnet_export.bundle.reader import MANIFEST, Bundle, open_bundle, sha256_of
 from gfnet_export.runtime.onnx_runtime import OnnxRunner, Optimisation, Provider, open_bundle_sessions, open_session
 
@@ -181,7 +182,7 @@ def _open_bundle(entry: Entry, bundle: Bundle, watch: Stopwatch, session_of: Any
         bytes=bundle.bytes,
         macs=manifest.step_macs,
         stored_top1=manifest.anytime_top1,
-        points=budget_points(manifest),
+        points=manifest.budgets,
         labels=manifest.labels,
         preprocessing=preprocessing_of(manifest),
         graphs=tuple(
@@ -221,7 +222,7 @@ def network_name(manifest: Manifest) -> str:
     """What a bundle is, as results call it: backbone, patch size, steps; of a classifier, backbone and image size."""
     if _is_classifier(manifest):
         return f"{manifest.architecture}@{manifest.preprocessing.image_size}"
-    return f"{manifest.architecture}_p{manifest.patch_size}_T{manifest.steps}"
+    return config.network_name(manifest.architecture, manifest.patch_size, manifest.steps)
 
 
 def precision_name(manifest: Manifest) -> str:

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from gfnet.config import RELEASED
-from gfnet.errors import DataError, one_line
+from gfnet.errors import DataError
+from gfnet.escaping import one_line
 
 _BESIDE, _INSTALLED = Path(__file__).parents[2] / "reference", Path(__file__).parents[1] / "reference"
 REFERENCE = _INSTALLED if _INSTALLED.is_dir() else _BESIDE

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from gfnet.errors import DataError
-from gfnet.escaping import csv_text, markdown, printable
+from gfnet.escaping import csv_text, markdown, one_line
 from gfnet.files.writing import write_bytes, write_text
-from gfnet.results.schema import Result, read_result
+from gfnet.results.files import read_result
+from gfnet.results.schema import Result
 from gfnet_benchmark.paper.published import Behind
 from gfnet_benchmark.report.charts import (
     accuracy_latency,
@@ -132,7 +133,11 @@ def _markdown(results: Sequence[tuple[str, Result]]) -> str:
         about = f"{machine_text(result)}. {result.images} images, {result.rounds} rounds, {result.created}."
         lines += [markdown(about), ""]
         lines += [f"**Unreliable:** {markdown(reason)}.  " for reason in doubts(result)]
-        lines += ["", f"    {printable(repeat_text(result))}", ""]  # indented: no text of one line ends such a block
+        lines += [
+            "",
+            f"    {one_line(repeat_text(result), None)}",
+            "",
+        ]  # indented: no text of one line ends such a block
     agreed = agreements(results)
     if agreed:
         lines += [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gfnet.escaping import Lines, as_lines, printable
+from gfnet.escaping import Lines, as_lines, one_line
 from gfnet.results.schema import Loop, Match, Ratio, Result, Stop, Subject, Timing
 from gfnet_benchmark.results.break_even import shares_to_beat
 from gfnet_benchmark.results.curves import exits_text
@@ -29,7 +29,7 @@ def result_table(result: Result) -> Lines:
 
 def aligned(rows: Sequence[Sequence[str]], *, left: int = 1) -> Lines:
     """Rows of cells in columns; the first ``left`` are flush left, the others flush right."""
-    rows = [[printable(cell) for cell in row] for row in rows]
+    rows = [[one_line(cell, None) for cell in row] for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from gfnet.errors import DataError
 from gfnet.inference.budgets import BudgetPoint
-from gfnet.results.schema import Subject, cumulative_latency, read_result, split_source
+from gfnet.results.files import read_result, split_source
+from gfnet.results.schema import Subject, cumulative_latency
 from gfnet_benchmark.measure.subjects import network_name, precision_name
 from gfnet_benchmark.results.scheduling import Candidate
-from gfnet_export.bundle.manifest import budget_points
 from gfnet_export.bundle.reader import is_bundle, open_bundle
 
 
@@ -43,7 +43,7 @@ def _open(path: Path, measured: Sequence[Subject]) -> Candidate:
     if is_bundle(path):
         manifest = open_bundle(path).manifest
         network = network_name(manifest)
-        points, anytime = budget_points(manifest), manifest.anytime_top1
+        points, anytime = manifest.budgets, manifest.anytime_top1
         precision = precision_name(manifest)
         form = f"{network} {precision} {manifest.layout}"
         found = [

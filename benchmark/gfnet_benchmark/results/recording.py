@@ -7,7 +7,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from gfnet.results.schema import Result, read_result, write_result_file
+from gfnet.results.files import read_result, write_result_file
+from gfnet.results.schema import Result
 
 
 def keep(paths: Sequence[Path], folder: Path) -> list[tuple[Path, Result, bool]]:

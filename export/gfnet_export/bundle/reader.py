@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from gfnet.errors import BundleError, one_line
+from gfnet.errors import BundleError
+from gfnet.escaping import one_line
 from gfnet.files.digests import UNKNOWN, own_digest, with_own_digest
-from gfnet.files.reading import parse_json
+from gfnet.files.reading import parse_json, read_bytes
+from gfnet.files.versioned import check_version, validate
 from gfnet.files.writing import write_bytes
 from gfnet.limits import MOST_CLASSES
-from gfnet_export.bundle.manifest import SCHEMA_VERSION, Manifest, Subgraph, problems_of
+from gfnet_export.bundle.manifest import SCHEMA_VERSION, Manifest, Subgraph
 
 MANIFEST = "manifest.json"
 _PACKAGE_LIST = "Manifest.json"  # of a Core ML package: which of its files is the model
@@ -152,28 +152,16 @@ def _unreadable(file: Path, error: Exception) -> BundleError:
 
 def _read_manifest(path: Path) -> tuple[Manifest, bool]:
     """A manifest, and whether its digest says that it was altered."""
-    try:
-        with open(path, "rb") as stream:
-            text = stream.read(_MAX_MANIFEST_BYTES + 1)
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    if len(text) > _MAX_MANIFEST_BYTES:
-        raise BundleError(f"{path}: too large for a manifest; export the bundle again")
-    try:
-        content = parse_json(text, path, BundleError)
-        version = content.get("schema_version") if isinstance(content, dict) else None
-        # Before all else, as another version may look different in any way.
-        if type(version) is not int or version != SCHEMA_VERSION:
-            raise BundleError(
-                f"{path}: schema version {one_line(repr(version))}, but this release reads {SCHEMA_VERSION}; "
-                "export the bundle again or use the release that wrote it"
-            )
-        if _has_too_much(content):
-            raise BundleError(f"{path}: has more values than a manifest can have; export the bundle again")
-        # From JSON text, as it lies there: strict, but where Python would want a tuple a list will do.
-        manifest = Manifest.model_validate_json(text, strict=True)
-    except ValidationError as error:
-        raise BundleError(f"{path}: {problems_of(error)}") from error
+
+    def refuse(what: str) -> BundleError:
+        return BundleError(f"{path}: {what}; export the bundle again or use the release that wrote it")
+
+    text = read_bytes(path, _MAX_MANIFEST_BYTES, BundleError)
+    content = parse_json(text, path, BundleError)
+    check_version(content, "schema_version", SCHEMA_VERSION, refuse)
+    if _has_too_much(content):
+        raise refuse("has more values than a manifest can have")
+    manifest = validate(Manifest, text, refuse)
     return manifest, manifest.digest is not None and own_digest(text, manifest.digest) != manifest.digest
 
 

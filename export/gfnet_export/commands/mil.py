@@ -48,7 +48,8 @@ def run(
     import numpy as np
 
     from gfnet.errors import MilError
-    from gfnet.files.writing import atomic_file, check_files, record_files
+    from gfnet.files.replacing import check_files, record_files
+    from gfnet.files.writing import atomic_file
     from gfnet_export.mil.interpreter import Interpreter
     from gfnet_export.mil.package import read_package
 

@@ -63,7 +63,8 @@ def predict(
     needs_extra("runtime")
     refuse_unless(json_path, "with --json", "logits")
     from gfnet.console.progress import Progress
-    from gfnet.files.writing import atomic_file, check_files, record_files
+    from gfnet.files.replacing import check_files, record_files
+    from gfnet.files.writing import atomic_file
     from gfnet.inference.traces import label_of
     from gfnet.pictures.traces import draw_seen, picture_name
 
@@ -111,7 +112,7 @@ def prepare(
     Raises:
         GFNetError: there is none, or ``out``, where pictures are to be written, lies in a folder of images.
     """
-    from gfnet.files.writing import refuse_lying_in
+    from gfnet.files.replacing import refuse_lying_in
     from gfnet.inference.exits import resolve_thresholds
     from gfnet.inference.images import find_images
     from gfnet_export.loading import load_predictor

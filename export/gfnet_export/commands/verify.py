@@ -47,7 +47,6 @@ def verify(
 
     from gfnet.checkpoint import load_checkpoint
     from gfnet.inference.exits import ALWAYS, NEVER, resolve_thresholds
-    from gfnet_export.bundle.manifest import budget_points
     from gfnet_export.bundle.reader import open_bundle
     from gfnet_export.verify.report import read_squares, verification_table
     from gfnet_export.verify.retuning import retune as retune_bundle
@@ -59,7 +58,7 @@ def verify(
     if class_map and images is None:
         raise click.UsageError("--classes maps the folders of photos; pass --images")
     opened = open_bundle(bundle, manifest_digest=False)
-    points = budget_points(opened.manifest)
+    points = opened.manifest.budgets
     limits = None
     if points or all_steps or thresholds or budget:
         limits = resolve_thresholds(

@@ -16,12 +16,12 @@ from gfnet.errors import ExportError
 from gfnet_export.bundle import tensor_names as names
 from gfnet_export.bundle.manifest import Calibration, Compression, TensorSpec
 from gfnet_export.bundle.reader import Bundle
-from gfnet_export.calibration import record_inputs
 from gfnet_export.components import Component
 from gfnet_export.coreml.convert import content_files, join_functions, write_coreml
 from gfnet_export.coreml.w8a8 import quantize_activations
 from gfnet_export.exporting import Form, Writer, Written, manifest_of, metadata_of, write_bundle
 from gfnet_export.mil.session import MilSession
+from gfnet_export.recorded_inputs import record_inputs
 
 Target = Literal["iOS16", "iOS17", "iOS18"]
 Pictures = Literal["patches", "all", "none"]

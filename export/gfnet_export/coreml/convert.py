@@ -47,7 +47,7 @@ def write_coreml(
     """
     with quietly(), torch.no_grad():
         try:
-            traced = torch.jit.trace(component.module, component.example)
+            traced = torch.jit.trace(component.module, component.example)  # type: ignore[no-untyped-call]
             model = ct.convert(
                 traced,
                 source="pytorch",
@@ -151,7 +151,7 @@ def _input(spec: TensorSpec) -> ct.TensorType | ct.ImageType:
     return ct.TensorType(name=spec.name, shape=spec.shape, dtype=np.float32)
 
 
-def _precision(component: Component, precision: FloatPrecision):
+def _precision(component: Component, precision: FloatPrecision) -> Any:
     if precision == "fp32":
         return ct.precision.FLOAT32
     if component.role != "policy":
@@ -160,6 +160,6 @@ def _precision(component: Component, precision: FloatPrecision):
     return ct.transform.FP16ComputePrecision(op_selector=lambda op: not _is_action(op))
 
 
-def _is_action(op) -> bool:
+def _is_action(op: Any) -> bool:
     """Whether an operation belongs to the actor: its result is [1,2], and no other layer is that narrow."""
     return any(tuple(output.shape) == (1, 2) for output in op.outputs if output.shape is not None)

@@ -19,8 +19,9 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from gfnet.errors import BundleError, ExportError, one_line
-from gfnet.files.writing import atomic_folder
+from gfnet.errors import BundleError, ExportError
+from gfnet.escaping import one_line
+from gfnet.files.replacing import atomic_folder
 from gfnet_export.bundle.reader import Bundle
 from gfnet_export.mil.package import image_inputs
 from gfnet_export.quiet import quietly

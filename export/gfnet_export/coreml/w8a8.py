@@ -150,7 +150,7 @@ def _leaving(function: Function) -> frozenset[str]:
     return frozenset(found)
 
 
-class _Pairs(AbstractGraphPass):
+class _Pairs(AbstractGraphPass):  # type: ignore[misc]  # coremltools has no types
     """Inserts ``quantize`` and ``dequantize`` before and behind layers.
 
     Args:

@@ -185,7 +185,7 @@ def _from_bytes(stored: np.ndarray, kind: TensorType) -> np.ndarray:
 
 def _dtype_name(number: int) -> str:
     try:
-        name = MIL_pb2.DataType.Name(number).lower()
+        name: str = MIL_pb2.DataType.Name(number).lower()
     except ValueError:
         raise MilError(f"element type {number} is not known here") from None
     if name not in _SUPPORTED:

@@ -15,12 +15,12 @@ from gfnet.checkpoint import Checkpoint
 from gfnet.errors import ExportError
 from gfnet_export.bundle.manifest import Calibration, Precision
 from gfnet_export.bundle.reader import Bundle
-from gfnet_export.calibration import record_inputs
 from gfnet_export.components import Component
 from gfnet_export.exporting import Form, Written, manifest_of, metadata_of, write_bundle
 from gfnet_export.onnx.convert import OPSET, convert, save
 from gfnet_export.onnx.int8 import Method, quantize
 from gfnet_export.onnx.precision import SMALLEST_MATRIX, large_heads, large_vectors, quantize_vectors, to_fp16
+from gfnet_export.recorded_inputs import record_inputs
 from gfnet_export.runtime.onnx_runtime import open_session
 
 

@@ -52,7 +52,8 @@ class Graph:
 
     def array(self, name: str) -> np.ndarray:
         """A weight's values."""
-        return numpy_helper.to_array(self.weights[name])
+        values: np.ndarray = numpy_helper.to_array(self.weights[name])
+        return values
 
 
 def attributes_of(node: onnx.NodeProto) -> dict[str, object]:

@@ -18,9 +18,9 @@ import onnxruntime as ort
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.calibrate import create_calibrator, save_tensors_data
 
-from gfnet_export.calibration import Inputs
 from gfnet_export.onnx.precision import policy_nodes
 from gfnet_export.quiet import quietly
+from gfnet_export.recorded_inputs import Inputs
 
 Method = Literal["entropy", "percentile"]
 
@@ -133,7 +133,7 @@ class _Quantizer:
 _METHODS = {"entropy": CalibrationMethod.Entropy, "percentile": CalibrationMethod.Percentile}
 
 
-class _Reader(CalibrationDataReader):
+class _Reader(CalibrationDataReader):  # type: ignore[misc]  # ONNX Runtime has no types
     """Samples as ONNX Runtime's calibration wants them."""
 
     def __init__(self, samples: Sequence[Inputs]) -> None:
@@ -172,4 +172,4 @@ def _doubling(most: int) -> Iterator[int]:
 def _layer_name(model: onnx.ModelProto, name: str) -> str:
     """What the checkpoint calls a layer, where the graph still knows."""
     node = next(node for node in model.graph.node if node.name == name)
-    return node.input[1].removesuffix(".weight").rpartition("model.")[2]
+    return str(node.input[1]).removesuffix(".weight").rpartition("model.")[2]

@@ -11,7 +11,8 @@ from typing import Literal, get_args
 import numpy as np
 import onnxruntime as ort
 
-from gfnet.errors import BundleError, one_line
+from gfnet.errors import BundleError
+from gfnet.escaping import one_line
 from gfnet.inference.geometry import crop_patch, resize_glance
 from gfnet.inference.predictor import Predictor
 from gfnet_export.bundle import tensor_names as names

@@ -17,7 +17,8 @@ import numpy as np
 from pydantic import BaseModel
 
 from gfnet.checkpoint import Checkpoint
-from gfnet.errors import BundleError, NetworkError, one_line
+from gfnet.errors import BundleError, NetworkError
+from gfnet.escaping import one_line
 from gfnet.inference.adaptive import classify
 from gfnet.inference.exits import ALWAYS
 from gfnet.inference.traces import Trace

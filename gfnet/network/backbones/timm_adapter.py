@@ -12,7 +12,8 @@ from timm.layers import DropPath
 from timm.models import is_model, list_models
 from torch import Tensor, nn
 
-from gfnet.errors import ConfigError, one_line
+from gfnet.errors import ConfigError
+from gfnet.escaping import one_line
 from gfnet.network.backbones.encoder import Encoder
 from gfnet.network.backbones.stochastic import BatchDropout
 
@@ -109,7 +110,8 @@ class TimmEncoder(Encoder):
         side = math.isqrt(tokens.shape[1])
         if side < 2 or side * side != tokens.shape[1]:  # one token is a class token more often than a map
             raise ValueError(f"{tokens.shape[1]} token(s), which make no square map")
-        return tokens.transpose(1, 2).unflatten(2, (side, side))
+        planes: Tensor = tokens.transpose(1, 2).unflatten(2, (side, side))  # type: ignore[no-untyped-call]
+        return planes
 
 
 class _MeanOfHeads(nn.Module):
@@ -131,7 +133,8 @@ class _ConvolutionHead(nn.Module):
         self.convolution = convolution
 
     def forward(self, feature: Tensor) -> Tensor:
-        return self.convolution(feature[:, :, None, None]).flatten(1)
+        logits: Tensor = self.convolution(feature[:, :, None, None]).flatten(1)
+        return logits
 
 
 def _attempt(name: str, what: str, choose: str, action: Callable[[], Result]) -> Result:
@@ -189,8 +192,9 @@ def _create(name: str, num_classes: int, patch_size: int, rates: dict[str, float
     def create() -> nn.Module:
         try:
             # Transformers are built for one input size; convolutional models refuse the argument.
-            return timm.create_model(name, num_classes=num_classes, img_size=patch_size, **rates)
+            net: nn.Module = timm.create_model(name, num_classes=num_classes, img_size=patch_size, **rates)
         except TypeError:
-            return timm.create_model(name, num_classes=num_classes, **rates)
+            net = timm.create_model(name, num_classes=num_classes, **rates)
+        return net
 
     return _attempt(name, f"cannot see patches of {patch_size} pixels", "size or backbone", create)

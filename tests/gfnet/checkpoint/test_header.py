@@ -150,7 +150,7 @@ LIES: dict[str, tuple[Callable[[Altered], Any], str]] = {
     "a wider memory": (config(policy_hidden=10**9), "policy_hidden is 1000000000; use"),
     "a giant": (config(arch="vit_giant_patch14_dinov2"), "global_encoder does not fit the network: missing"),
     "a backbone from elsewhere": (config(arch="hf-hub:someone/something"), "neither an official backbone nor a timm"),
-    "a setting that the backbone lacks": (config(arch="vgg11", drop_path=0.1), "there is no such network"),
+    "a setting that the backbone lacks": (config(arch="vgg11", drop_path=0.1), "cannot see patches of 32 pixels"),
     "no architecture": (config(arch=None), "config.arch: Input should be a valid string"),
     "text for a number": (config(steps="3"), "config.steps: Input should be a valid integer"),
     "truth for a number": (config(steps=True), "config.steps: Input should be a valid integer"),
@@ -186,7 +186,7 @@ LIES: dict[str, tuple[Callable[[Altered], Any], str]] = {
     "nothing untrained": (setting(untrained=None), "untrained: Input should be"),
     "another part untrained": (setting(untrained=["tail"]), "untrained.0: Input should be"),
     "another version": (setting(format_version=2), "format version 2, but this release reads 1"),
-    "a version that is text": (setting(format_version="1"), "format_version: Input should be 1"),
+    "a version that is text": (setting(format_version="1"), "format version '1', but this release reads 1"),
     "deep": (setting(recipe={"x": nested(40)}), "nested too deeply"),
     "deeper": (setting(recipe={"x": nested(900)}), "nested too deeply"),
     "weights of another type": (

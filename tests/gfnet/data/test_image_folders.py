@@ -9,7 +9,7 @@ from PIL import Image
 from gfnet.data import open_split
 from gfnet.data.image_folders import shrink, write_image_folder
 from gfnet.errors import ConfigError, DataError, GFNetError, ImageError
-from gfnet.files.writing import RECORD
+from gfnet.files.replacing import RECORD
 from gfnet.inference import images
 from gfnet.inference.images import load_image
 from network_support import READABLE, photograph, write_odd_images

@@ -9,7 +9,7 @@ from PIL import Image
 from gfnet.data import open_dataset, open_split, open_splits
 from gfnet.data.preparing import join_folders, prepare_caltech101, prepare_groceries
 from gfnet.errors import ConfigError, DataError, GFNetError
-from gfnet.files.writing import RECORD
+from gfnet.files.replacing import RECORD
 from network_support import gfnet, one_line, photograph
 
 # Class folders as the Grocery Store data set has them, with fine and coarse numbers.

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import gfnet
 from gfnet.results.doubts import DoubtCode, table_text
-from gfnet.results.schema import doubt, read_result, write_result_file
+from gfnet.results.files import read_result, write_result_file
+from gfnet.results.schema import doubt
 from result_support import result
 
 

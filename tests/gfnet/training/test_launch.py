@@ -23,7 +23,8 @@ from gfnet.checkpoint import load_checkpoint, load_training_state
 from gfnet.cli import main
 from gfnet.data.packing import pack_folder
 from gfnet.files.locks import lock_file
-from gfnet.files.writing import RECORD, atomic_file
+from gfnet.files.replacing import RECORD
+from gfnet.files.writing import atomic_file
 from gfnet.training.learner import Learner
 from gfnet.training.run_folder import RunFolder
 from network_support import gfnet, one_line

@@ -13,7 +13,7 @@ from gfnet.errors import DataError
 from gfnet.inference.adaptive import classify
 from gfnet.inference.exits import default_point
 from gfnet.inference.images import find_images, load_image
-from gfnet.results.schema import read_result
+from gfnet.results.files import read_result
 from gfnet_benchmark.measure.images import Stopping
 from gfnet_benchmark.measure.run import bench_onnx
 from gfnet_benchmark.measure.selection import line_up

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from gfnet.errors import DataError
-from gfnet.results.schema import write_result_file
+from gfnet.results.files import write_result_file
 from gfnet_benchmark.report.comparing import changes, comparison_table
 from network_support import gfnet, one_line
 from result_support import CPU, classifier, network, result

@@ -9,7 +9,8 @@ import re
 import pytest
 from PIL import Image
 
-from gfnet.results.schema import Conditions, Timing, read_result, write_result_file
+from gfnet.results.files import read_result, write_result_file
+from gfnet.results.schema import Conditions, Timing
 from gfnet_benchmark.paper.published import published_behind
 from gfnet_benchmark.report.formats import write_report
 from gfnet_benchmark.results.curves import curves_of

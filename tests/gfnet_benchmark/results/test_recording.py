@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from gfnet.results.schema import Conditions, read_result, write_result_file
+from gfnet.results.files import read_result, write_result_file
+from gfnet.results.schema import Conditions
 from gfnet_benchmark.results.recording import file_name
 from network_support import gfnet, one_line
 from result_support import classifier, network, result

@@ -11,6 +11,7 @@ import pytest
 from gfnet.checkpoint import Checkpoint
 from gfnet.errors import BundleError, ExportError
 from gfnet.files.digests import UNKNOWN
+from gfnet.files.replacing import RECORD
 from gfnet_export.bundle import manifest
 from gfnet_export.bundle.reader import MANIFEST, open_bundle
 from gfnet_export.mil.session import mil_predictor
@@ -57,7 +58,7 @@ def test_a_bundle_holds_its_files_and_nothing_else(onnx_bundle):
     found = {
         path.relative_to(onnx_bundle.folder).as_posix() for path in onnx_bundle.folder.rglob("*") if path.is_file()
     }
-    assert found == named | {MANIFEST}
+    assert found == named | {MANIFEST, RECORD}
 
 
 def test_an_altered_file_is_refused_by_name(copy):
@@ -181,7 +182,7 @@ def exchange_steps(content):
         (lambda c: subgraph(c, "policy")["inputs"][1].update(dtype="uint8"), "hidden cannot be uint8"),
         (lambda c: subgraph(c, "policy").update(sha256={"policy.onnx/x": "0" * 64}), "sha256 lacks 'policy.onnx'"),
         (lambda c: subgraph(c, "policy").update(path="./policy.onnx"), "not written as a plain relative path"),
-        (lambda c: c["budgets"][0].update(exit_distribution=[1.0]), "exit_distribution has not 3 values"),
+        (lambda c: c["budgets"][0].update(exit_distribution=[1.0]), "exit_distribution has 1 values for 3 steps"),
         (lambda c: c["preprocessing"].update(resize_size=16_000), "of a side of 16000 pixels only 96 are kept"),
         (lambda c: c["preprocessing"].update(std=[1, 0, 1]), "preprocessing.std.1"),
     ],

@@ -18,7 +18,8 @@ enum Limits {
     static let files = 64
     static let libraries = 64
     static let floatLayers = 10_000
-    static let text = 200
+    static let text = 300
+    static let architecture = 200
     static let label = 1000
     static let path = 500
     /// Bytes that a file system takes for one name.
@@ -103,9 +104,11 @@ extension KeyedDecodingContainer {
     }
 
     /// One line of text.
-    func text(_ key: Key) throws -> String {
+    func text(_ key: Key, atMost most: Int = Limits.text) throws -> String {
         let value = try decode(String.self, forKey: key)
-        guard value.isText else { throw problem(key, "must be one line of 1 ... \(Limits.text) characters") }
+        guard value.isText, value.unicodeScalars.count <= most else {
+            throw problem(key, "must be one line of 1 ... \(most) characters")
+        }
         return value
     }
 
@@ -143,7 +146,7 @@ extension KeyedDecodingContainer {
 }
 
 extension String {
-    /// One line of at most 200 characters.
+    /// Whether it is one line of 1 to 300 characters without control characters.
     var isText: Bool {
         (1...Limits.text).contains(unicodeScalars.count)
             && unicodeScalars.allSatisfy { $0.value >= 0x20 && $0 != "\u{7F}" }

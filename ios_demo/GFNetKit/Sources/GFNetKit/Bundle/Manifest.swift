@@ -89,7 +89,7 @@ public struct Manifest: Codable, Sendable, Equatable {
         compression = try values.decode(.compression, default: .none)
         layout = try values.decode(.layout, default: .split)
         calibration = try values.decodeIfPresent(Calibration.self, forKey: .calibration)
-        architecture = try values.text(.architecture)
+        architecture = try values.text(.architecture, atMost: Limits.architecture)
         patchSize = try values.integer(.patchSize, in: 1...Limits.imageSize)
         steps = try values.integer(.steps, in: 1...Limits.steps)
         numClasses = try values.integer(.numClasses, in: 1...Limits.classes)

@@ -14,8 +14,8 @@ extension BenchmarkResult {
         if created.wholeMatch(of: /[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z/) == nil {
             return "created: not a time like 2026-01-31T12:00:00Z"
         }
-        for text in [tool, machine.device, machine.os] where !text.isOneLine {
-            return "tool, machine.device and machine.os must be one line of 1 to 300 characters"
+        for text in [tool, machine.device, machine.os] where !text.isText {
+            return "tool, machine.device and machine.os must be one line of 1 to \(Limits.text) characters"
         }
         if (harnessUs ?? 0) < 0 || conditions.seconds < 0 { return "a time is negative" }
         if let level = conditions.batteryLevel, !(0...1).contains(level) { return "battery_level is not in 0 … 1" }
@@ -47,8 +47,8 @@ extension Subject {
         let roles: Set = ["glance", "policy", "focus", "step", "classifier"]
         if let graph = subgraphs.first(where: { !roles.contains($0.role) }) { return "\(graph.role) is not a role" }
         for text in [name, network, precision, layout ?? "split", runtime.name, runtime.version, runtime.computeUnits]
-        where !text.isOneLine {
-            return "a name is not one line of 1 to 300 characters"
+        where !text.isText {
+            return "a name is not one line of 1 to \(Limits.text) characters"
         }
         if let digest = sha256, digest.wholeMatch(of: /[0-9a-f]{64}/) == nil { return "sha256 is not a digest" }
         var counted = [("loop.exit_distribution", loop.exitDistribution.count)]
@@ -125,12 +125,5 @@ extension Timing {
             }
         }
         return nil
-    }
-}
-
-extension String {
-    /// Whether it is one line of 1 to 300 characters without control characters.
-    fileprivate var isOneLine: Bool {
-        (1...300).contains(unicodeScalars.count) && !unicodeScalars.contains { $0.value < 0x20 || $0.value == 0x7f }
     }
 }

@@ -10,8 +10,8 @@ from gfnet.inference.adaptive import classify
 from gfnet.network.model import GFNet
 from gfnet_export.bundle import tensor_names as names
 from gfnet_export.bundle.reader import open_bundle
-from gfnet_export.calibration import RecordingSession, record_inputs
 from gfnet_export.onnx.bundle import export_onnx
+from gfnet_export.recorded_inputs import RecordingSession, record_inputs
 from gfnet_export.runtime.onnx_runtime import open_bundle_sessions
 from gfnet_export.runtime.runner import BundleRunner
 from gfnet_export.verify.report import read_squares
