@@ -57,4 +57,4 @@ ios-bundle: install
 	$(BIN)/gfnet export coreml "$(CKPT)" --out ios_demo/GFNetDemo/GFNetDemo/Network/bundle --overwrite $(EXPORT)
 
 clean:
-	rm -rf $(VENV) build dist runs .pytest_cache .mypy_cache .ruff_cache *.egg-info
+	rm -rf $(VENV) build dist runs .build .swiftpm .pytest_cache .mypy_cache .ruff_cache *.egg-info

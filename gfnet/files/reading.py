@@ -54,21 +54,18 @@ def read_bytes(path: str | Path, most: int, error: type[GFNetError] = DataError)
     return content
 
 
-def parse_json(
-    content: bytes, path: str | Path, error: type[GFNetError] = DataError, *, unique_names: bool = True
-) -> Any:
+def parse_json(content: bytes, path: str | Path, error: type[GFNetError] = DataError) -> Any:
     """JSON in UTF-8: every name of an object once, finite numbers, text without half characters.
 
     Args:
         path: what to call it in an error.
-        unique_names: refuse a name that stands twice in one object; otherwise the last one counts.
 
     Raises:
         GFNetError: of the class ``error``; it is something else.
     """
     try:
         text = content.decode("utf-8-sig")
-        value = json.loads(text, object_pairs_hook=_object if unique_names else dict, parse_constant=_refuse_constant)
+        value = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
         if _SURROGATE.search(text):
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:

@@ -157,7 +157,7 @@ def _read_manifest(path: Path) -> tuple[Manifest, bool]:
         return BundleError(f"{path}: {what}; export the bundle again or use the release that wrote it")
 
     text = read_bytes(path, _MAX_MANIFEST_BYTES, BundleError)
-    content = parse_json(text, path, BundleError, unique_names=False)
+    content = parse_json(text, path, BundleError)
     check_version(content, "schema_version", SCHEMA_VERSION, refuse)
     if _has_too_much(content):
         raise refuse("has more values than a manifest can have")

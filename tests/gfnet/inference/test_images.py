@@ -42,9 +42,9 @@ from picture_support import (
     grey_profile,
     png,
 )
-from swift_support import PACKAGE
+from swift_support import FIXTURES
 
-SIZES = json.loads((PACKAGE / "Tests" / "GFNetKitTests" / "Fixtures" / "photos.json").read_text())["sizes"]
+SIZES = json.loads((FIXTURES / "photos.json").read_text())["sizes"]
 FILTERS = {"bilinear": InterpolationMode.BILINEAR, "bicubic": InterpolationMode.BICUBIC}
 
 

@@ -64,6 +64,8 @@ WRONG = {
     "a model of other steps": (("subjects", 0, "loop", "modelled_ms", 99.0), "stops and exits say 3.75"),
     "a number in quotes": (("images", "10"), "images"),
     "a line in a message": (("unreliable", ["all is well\nUNRELIABLE: no"]), "unreliable"),
+    "an unknown doubt": (("unreliable", [{"code": "rainy"}]), "should be 'still-warming'"),
+    "a doubt without its values": (("unreliable", [{"code": "busy", "values": {"busy": "3"}}]), "needs busy, cores"),
     "a ratio of nothing": (("subjects", 0, "loop", "ratio", "value", 0.0), "ratio.value"),
     "an answer after the last step": (("subjects", 0, "loop", "answers", 0, "exit_step", 4), "at step 4 of 3"),
 }

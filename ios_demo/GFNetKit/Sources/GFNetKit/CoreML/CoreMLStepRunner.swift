@@ -21,7 +21,7 @@
         private let bundle: ModelBundle
         private let compiled = CompiledModels.shared
         private let resize: GlanceResize
-        private let clock: Clock
+        private let clock: TimeSource
         private var graphs: [CoreMLSubgraph] = []
         private var inputs: [String: PixelInput] = [:]
         /// Carried from step to step, by the name of the input that they become.
@@ -36,7 +36,8 @@
         ///   - units: what Core ML may use.
         ///   - clock: seconds.
         /// - Throws: `CoreMLError`: the bundle is of another format.
-        public init(_ bundle: ModelBundle, units: ComputeUnits = .all, clock: @escaping Clock = systemClock) throws {
+        public init(_ bundle: ModelBundle, units: ComputeUnits = .all, clock: @escaping TimeSource = systemClock) throws
+        {
             guard bundle.manifest.format == .coreml else {
                 throw CoreMLError(
                     "\(bundle.folder.path): a bundle of another format; make one with `gfnet export coreml`")

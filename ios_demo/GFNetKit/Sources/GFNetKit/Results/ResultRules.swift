@@ -1,6 +1,6 @@
 import Foundation
 
-// The rules of `gfnet/results/schema.py`: what it refuses is not written, and not read, here either.
+// The rules of `gfnet/results/schema.py`: what Python refuses is neither written nor read here.
 
 extension BenchmarkResult {
     /// What is wrong with the result, if anything.
@@ -12,10 +12,10 @@ extension BenchmarkResult {
             return "images, rounds, processes and warmup_rounds must count something"
         }
         if created.wholeMatch(of: /[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z/) == nil {
-            return "created: no time like 2026-01-31T12:00:00Z"
+            return "created: not a time like 2026-01-31T12:00:00Z"
         }
-        for text in [tool, machine.device, machine.os] where !text.isOneLine {
-            return "tool, machine.device and machine.os must be one line of 1 to 300 characters"
+        for text in [tool, machine.device, machine.os] where !text.isText {
+            return "tool, machine.device and machine.os must be one line of 1 to \(Limits.text) characters"
         }
         if (harnessUs ?? 0) < 0 || conditions.seconds < 0 { return "a time is negative" }
         if let level = conditions.batteryLevel, !(0...1).contains(level) { return "battery_level is not in 0 … 1" }
@@ -45,12 +45,12 @@ extension Subject {
         if kind == .classifier && steps != 1 { return "a classifier has one step, not \(steps)" }
         if subgraphs.isEmpty { return "no subgraph was timed" }
         let roles: Set = ["glance", "policy", "focus", "step", "classifier"]
-        if let graph = subgraphs.first(where: { !roles.contains($0.role) }) { return "\(graph.role) is no role" }
+        if let graph = subgraphs.first(where: { !roles.contains($0.role) }) { return "\(graph.role) is not a role" }
         for text in [name, network, precision, layout ?? "split", runtime.name, runtime.version, runtime.computeUnits]
-        where !text.isOneLine {
-            return "a name is not one line of 1 to 300 characters"
+        where !text.isText {
+            return "a name is not one line of 1 to \(Limits.text) characters"
         }
-        if let digest = sha256, digest.wholeMatch(of: /[0-9a-f]{64}/) == nil { return "sha256 is no digest" }
+        if let digest = sha256, digest.wholeMatch(of: /[0-9a-f]{64}/) == nil { return "sha256 is not a digest" }
         var counted = [("loop.exit_distribution", loop.exitDistribution.count)]
         if !macs.isEmpty { counted.append(("macs", macs.count)) }
         if !storedTop1.isEmpty { counted.append(("stored_top1", storedTop1.count)) }
@@ -75,7 +75,7 @@ extension Subject {
             return "modelled_ms is \(loop.modelledMs), but stops and exits say \(modelled)"
         }
         if kind == .network && !network.hasSuffix("_T\(steps)") {
-            return "\(network) has not the \(steps) steps that were measured"
+            return "\(network) does not have the \(steps) steps that were measured"
         }
         if let graph = subgraphs.first(where: { $0.steps.isEmpty || $0.steps.contains { !(1...steps).contains($0) } }) {
             return "\(graph.name) runs at no step of \(steps)"
@@ -83,7 +83,7 @@ extension Subject {
         let ratios = [loop.ratio] + stops.map(\.ratio) + subgraphs.map(\.ratio)
         if let problem = ratios.lazy.compactMap({ $0?.contradiction }).first { return problem }
         if let match = matches.first(where: { !$0.isSound }) {
-            return "its match with \(match.classifier) is invalid"
+            return "its match with \(match.classifier) contradicts itself"
         }
         if let answer = loop.answers.first(where: { !(1...steps).contains($0.exitStep) }) {
             return "\(answer.image) stopped at step \(answer.exitStep) of \(steps)"
@@ -125,12 +125,5 @@ extension Timing {
             }
         }
         return nil
-    }
-}
-
-extension String {
-    /// Whether it is one line of 1 to 300 characters without control characters.
-    fileprivate var isOneLine: Bool {
-        (1...300).contains(unicodeScalars.count) && !unicodeScalars.contains { $0.value < 0x20 || $0.value == 0x7f }
     }
 }

@@ -1,19 +1,37 @@
+/// What a manifest may hold at most, as Python's reader has it: far beyond any network, and small enough that a reader
+/// that believes a manifest allocates little.
+enum Limits {
+    static let manifestBytes = 4 * 1024 * 1024
+    /// Besides the labels.
+    static let values = 20_000
+    static let classes = 100_000
+    static let steps = 64
+    static let count = 2_147_483_647
+    static let elements = 1 << 28
+    static let imageSize = 4096
+    /// Of the photo's shorter side to the square's.
+    static let resize = 4
+    static let budgets = 500
+    static let subgraphs = 256
+    static let tensors = 8
+    static let dimensions = 8
+    static let files = 64
+    static let libraries = 64
+    static let floatLayers = 10_000
+    static let text = 300
+    static let architecture = 200
+    static let label = 1000
+    static let path = 500
+    /// Bytes that a file system takes for one name.
+    static let name = 255
+}
+
 /// Two parts of a manifest that contradict one another.
 struct Contradiction: Error {
     let reason: String
 }
 
 extension Decoder {
-    /// A container whose object has no other members than `Key` names.
-    func closedContainer<Key: CodingKey & CaseIterable>(_ type: Key.Type) throws -> KeyedDecodingContainer<Key> {
-        for name in try container(keyedBy: NameKey.self).allKeys
-        where !Key.allCases.contains(where: { $0.stringValue.isSpelled(name.stringValue) }) {
-            throw DecodingError.dataCorrupted(
-                .init(codingPath: codingPath + [name], debugDescription: "is unknown to this release"))
-        }
-        return try container(keyedBy: type)
-    }
-
     /// Turns a ``Contradiction`` into an error that says where.
     func consistent(_ check: () throws -> Void) throws {
         do {
@@ -86,9 +104,11 @@ extension KeyedDecodingContainer {
     }
 
     /// One line of text.
-    func text(_ key: Key) throws -> String {
+    func text(_ key: Key, atMost most: Int = Limits.text) throws -> String {
         let value = try decode(String.self, forKey: key)
-        guard value.isText else { throw problem(key, "must be one line of 1 ... \(Limits.text) characters") }
+        guard value.isText, value.unicodeScalars.count <= most else {
+            throw problem(key, "must be one line of 1 ... \(most) characters")
+        }
         return value
     }
 
@@ -109,25 +129,24 @@ extension KeyedDecodingContainer {
     ) throws -> [String: String] {
         let members = try nestedContainer(keyedBy: NameKey.self, forKey: key)
         var table: [String: String] = [:]
-        var spelled: Set<[UInt8]> = []
         for member in members.allKeys {
             let value = try members.decode(String.self, forKey: member)
             guard isName(member.stringValue), isValue(value) else {
-                throw members.problem(member, "is not as it should be")
+                throw members.problem(member, "is not a name and a value of the right form")
             }
             table[member.stringValue] = value
-            spelled.insert(Array(member.stringValue.utf8))
         }
-        guard count.contains(spelled.count) else {
-            throw problem(key, "must be \(count.lowerBound) ... \(count.upperBound) values, not \(spelled.count)")
+        let found = members.allKeys.count
+        guard count.contains(found) else {
+            throw problem(key, "must be \(count.lowerBound) ... \(count.upperBound) values, not \(found)")
         }
-        guard spelled.count == table.count else { throw problem(key, "has two names that are one") }
+        guard found == table.count else { throw problem(key, "has two names that are one") }
         return table
     }
 }
 
 extension String {
-    /// One line of at most 200 characters.
+    /// Whether it is one line of 1 to 300 characters without control characters.
     var isText: Bool {
         (1...Limits.text).contains(unicodeScalars.count)
             && unicodeScalars.allSatisfy { $0.value >= 0x20 && $0 != "\u{7F}" }

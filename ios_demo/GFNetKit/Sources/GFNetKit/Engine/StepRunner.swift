@@ -23,3 +23,14 @@ public protocol StepRunner: Sendable {
     /// Step `step` (2 … T) on the patch at `origin`.
     func focus(_ origin: Origin, step: Int, state: State) async throws -> (logits: [Float], state: State)
 }
+
+/// Gives seconds that only ever grow.  What measures takes one, so that it can be tested.
+public typealias TimeSource = @Sendable () -> Double
+
+/// Seconds since it was first asked, by the system's clock.
+public let systemClock: TimeSource = {
+    let passed = epoch.duration(to: .now)
+    return Double(passed.components.seconds) + Double(passed.components.attoseconds) * 1e-18
+}
+
+private let epoch = ContinuousClock.now
