@@ -1,4 +1,4 @@
-"""ONNX models with fewer bits that need no calibration: fp16, 8 bits where a layer takes one vector, 8 bits on disk."""
+"""ONNX models with fewer bits that need no calibration: fp16, 8 bits for layers on one vector, 8 bits on disk."""
 
 from __future__ import annotations
 
@@ -32,8 +32,9 @@ SMALLEST_MATRIX = 2**15
 _SMALLEST_STORED = 1024  # weights of a layer; biases and small layers stay float32, they are 2 % of a file
 _LARGEST_STORED = 127
 _STEPS = 14
-"""Integers to a standard deviation of a large layer's weights: about six bits, so that zip files, wheels and app stores
-pack eight into six.
+"""Integers to a standard deviation of a large layer's weights.
+
+Such integers hold about six bits of information, so a zip file, as a wheel is one, packs eight bits into six.
 
 `groceries`, zipped, and its mean accuracy over 39 budgets on 1,526 photos (float32: 63.62 %): 14 steps 10.9 MB, 63.32 %;
 16 steps 11.2 MB, 63.22 %; all of the eight bits 13.2 MB, 63.5 %.  Chance is about 0.3 points of each.
