@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args, get_type_hints
 
@@ -166,6 +166,7 @@ _CHOICES = {
     if name in ("interpolation", "glance_interpolation", "classifier", "glance_head", "policy")
 }
 
+_SHOWN_NAMES = 3
 
 # What the official code fixes for each backbone; the rest are ModelConfig's own defaults.
 _RESNET = {"classifier": "recurrent", "glance_head": "classifier", "policy": "linear", "policy_hidden": 1024}
@@ -226,6 +227,12 @@ RELEASED: Mapping[str, ModelConfig] = {
     )
 }
 """The fourteen networks that the authors released, by :attr:`ModelConfig.name`."""
+
+
+def unknown_backbone(arch: str, similar: Sequence[str]) -> ConfigError:
+    """The error for a backbone that is neither official nor timm's, which may name models of similar names."""
+    hint = f"; similar names: {', '.join(similar[:_SHOWN_NAMES])}" if similar else ""
+    return ConfigError(f"arch {arch!r} is neither an official backbone nor a timm model{hint}")
 
 
 def refuse_told(**told: Any) -> None:

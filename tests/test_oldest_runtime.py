@@ -23,7 +23,7 @@ from network_support import SMALL, small_network
 
 ROOT = Path(__file__).parents[1]
 WIDE = dataclasses.replace(SMALL, num_classes=400)  # heads that are worth 8 bits
-PRECISIONS, LAYOUTS = ("fp32", "fp16", "int8", "int8-heads", "int8-vectors"), ("split", "fused")
+PRECISIONS, LAYOUTS = ("fp32", "fp16", "int8", "int8-heads", "int8-vectors", "int8-storage"), ("split", "fused")
 # Other kernels add in another order; where there are 8 bits, a value between two of them may go to either.
 LOGITS_TOLERANCE = 0.02  # of the largest logit
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 Format = Literal["onnx", "coreml"]
-Precision = Literal["fp32", "fp16", "int8", "int8-heads", "int8-vectors"]
+Precision = Literal["fp32", "fp16", "int8", "int8-heads", "int8-vectors", "int8-storage"]
 Compression = Literal["none", "int8", "palette6", "palette4", "w8a8"]
 Layout = Literal["split", "fused", "multifunction"]
 

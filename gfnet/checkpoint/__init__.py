@@ -9,7 +9,7 @@ from gfnet.checkpoint.native import TrainingState, is_native, load_native, load_
 from gfnet.checkpoint.official import load_official, save_official
 from gfnet.config import refuse_told
 from gfnet.errors import CheckpointError, ConfigError
-from gfnet.shipped import checkpoint_path, shipped_names
+from gfnet.shipped import checkpoint_path
 
 __all__ = [
     "Checkpoint",
@@ -40,11 +40,6 @@ def load_checkpoint(
             ``arch`` and the others say; the message names the file, the component and the first offending keys.
     """
     path = checkpoint_path(path)
-    if path.is_dir():
-        raise CheckpointError(f"{path}: a folder, not a checkpoint file; `predict` and `bench` take bundles")
-    if not path.is_file():
-        names = ", ".join(shipped_names())
-        raise CheckpointError(f"{path}: no such file" + (f", nor an included network ({names})" if names else ""))
     try:
         if is_native(path):
             refuse_told(arch=arch, patch_size=patch_size, steps=steps)

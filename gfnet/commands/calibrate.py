@@ -18,13 +18,15 @@ from gfnet.commands.options import (
     write_result,
 )
 from gfnet.console.output import say
+from gfnet.console.parameters import CheckpointFile, DataSource
 
 
 @click.command(epilog=examples("gfnet calibrate run/model.safetensors calibrated.safetensors --data photos"))
-@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("checkpoint", type=CheckpointFile(path_type=Path))
 @click.argument("out", type=OutputFile())
 @click.option(
     "--data",
+    type=DataSource(),
     required=True,
     metavar="DIR|SHARDS",
     help="Folder with val/ and the split that --split names, or the shards of both.",

@@ -8,6 +8,7 @@ import click
 
 from gfnet.commands.options import OutputFile, examples, json_option, official_options, refuse_unless, write_result
 from gfnet.console.output import say
+from gfnet.console.parameters import CheckpointFile
 from gfnet.errors import ConfigError
 
 
@@ -17,7 +18,7 @@ from gfnet.errors import ConfigError
         "gfnet convert run/model.safetensors net.pth.tar",
     )
 )
-@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("checkpoint", type=CheckpointFile(path_type=Path))
 @click.argument("out", type=OutputFile())
 @click.option(
     "--prefix/--no-prefix",

@@ -23,6 +23,7 @@ from gfnet.commands.options import (
     write_result,
 )
 from gfnet.console.output import say
+from gfnet.console.parameters import CheckpointFile, DataSource
 
 
 @click.command(
@@ -32,8 +33,14 @@ from gfnet.console.output import say
         "gfnet evaluate groceries --data photos --report report",
     )
 )
-@click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.option("--data", required=True, metavar="DIR|SHARDS", help="Folder with train/ and val/, or shards of both.")
+@click.argument("checkpoint", type=CheckpointFile(path_type=Path))
+@click.option(
+    "--data",
+    type=DataSource(),
+    required=True,
+    metavar="DIR|SHARDS",
+    help="Folder with train/ and val/, or shards of both.",
+)
 @click.option(
     "--val-data", metavar="SHARDS", help="Shards of the validation split, where --data names the training shards."
 )

@@ -16,6 +16,7 @@ import click
 from gfnet.choices import Solver
 from gfnet.console import output as console
 from gfnet.console.output import say
+from gfnet.console.parameters import Backbone
 from gfnet.errors import ConfigError
 from gfnet.files.replacing import check_output_file, refuse_holding
 from gfnet.files.writing import check_writable, json_text, write_text
@@ -145,7 +146,9 @@ classes_option = click.option(
 """``--classes``, the same on every command that pairs data with a network; :mod:`gfnet.data.classes` follows it."""
 
 official_options = together(
-    click.option("--arch", metavar="NAME", help="Backbone of an official checkpoint that does not name it."),
+    click.option(
+        "--arch", type=Backbone(), metavar="NAME", help="Backbone of an official checkpoint that does not name it."
+    ),
     click.option(
         "--patch-size", type=int, metavar="PIXELS", help="Patch size of an official checkpoint that does not name it."
     ),

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gfnet.checkpoint import Checkpoint
 from gfnet.escaping import Lines, as_lines
-from gfnet.evaluation.calibration import Calibration
-from gfnet.evaluation.datasets import DatasetEvaluation
-from gfnet.evaluation.metrics import calibration_error, reliability_bins
-from gfnet.evaluation.report import Curve, EvaluationReport
 from gfnet.inference.budgets import BudgetPoint, Evaluation
+
+if TYPE_CHECKING:  # they import torch, and what is said of a bundle needs none
+    from gfnet.checkpoint import Checkpoint
+    from gfnet.evaluation.calibration import Calibration
+    from gfnet.evaluation.datasets import DatasetEvaluation
+    from gfnet.evaluation.report import Curve, EvaluationReport
 
 _SHOWN_BUDGETS = 8
 _SHOWN_LABELS = 4
@@ -42,13 +43,9 @@ def describe_checkpoint(checkpoint: Checkpoint, macs: Sequence[float]) -> dict[s
 
 def checkpoint_table(summary: dict[str, Any]) -> Lines:
     """What :func:`describe_checkpoint` says, as lines of text; results have a table of their own."""
-    labels = summary["labels"] or ["unknown"]
-    shown = ", ".join(labels[:_SHOWN_LABELS]) + (", …" if len(labels) > _SHOWN_LABELS else "")
     rows = {
-        "network": summary["network"],
-        "classes": f"{summary['classes']} ({shown})",
+        **_network_rows(summary),
         "parameters": f"{summary['parameters'] / 1e6:.2f} M",
-        "multiply-adds": "  ".join(f"step {i}: {m / 1e6:.2f} M" for i, m in enumerate(summary["macs"], start=1)),
         **{name: value for name, value in summary["config"].items() if name not in ("arch", "steps", "num_classes")},
         "untrained": ", ".join(summary["untrained"]) or "nothing",
     }
@@ -74,6 +71,34 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "none" if value is None else str(value)
+
+
+def bundle_table(summary: dict[str, Any]) -> Lines:
+    """The same of a bundle, as :func:`gfnet.loading.describe_bundle` describes it."""
+    form = summary["bundle"]
+    compression = "" if form["compression"] == "none" else f", weights as {form['compression']}"
+    rows = {
+        **_network_rows(summary),
+        "bundle": f"{form['format']}, {form['precision']}{compression}, layout {form['layout']}",
+        "size": f"{summary['bytes'] / 1e6:.2f} MB",
+        **{f"  {name}": f"{size / 1e6:.2f} MB" for name, size in summary["subgraphs"].items()},
+        **summary["preprocessing"],
+    }
+    return _as_table(rows)
+
+
+def _network_rows(summary: dict[str, Any]) -> dict[str, str]:
+    labels = summary["labels"] or ["unknown"]
+    shown = ", ".join(labels[:_SHOWN_LABELS]) + (", …" if len(labels) > _SHOWN_LABELS else "")
+    return {
+        "network": summary["network"],
+        "classes": f"{summary['classes']} ({shown})",
+        "multiply-adds": "  ".join(f"step {i}: {m / 1e6:.2f} M" for i, m in enumerate(summary["macs"], start=1)),
+    }
+
+
+def _as_table(rows: dict[str, Any]) -> Lines:
+    return as_lines(f"{name:<21}{value}" for name, value in rows.items())
 
 
 def evaluation_result(report: EvaluationReport) -> dict[str, Any]:
@@ -182,6 +207,8 @@ def calibration_table(calibration: Calibration) -> Lines:
 
 
 def _calibration_errors(side: DatasetEvaluation) -> list[float]:
+    from gfnet.evaluation.metrics import calibration_error, reliability_bins
+
     answers = side.predictions
     rows = zip(answers.confidence, answers.correct, strict=True)
     return [calibration_error(reliability_bins(confidence, correct)) for confidence, correct in rows]

@@ -13,6 +13,7 @@ from gfnet.choices import Amp, OnNaN
 from gfnet.commands.options import choice, classes_option, examples, json_option, refuse_unless, write_result
 from gfnet.config import Augmentation
 from gfnet.console.output import say
+from gfnet.console.parameters import Backbone, CheckpointFile, DataSource
 from gfnet.training.recipe import STAGES, Reward
 
 # Where each option goes in the run's configuration.
@@ -60,6 +61,7 @@ _NUMBERS = {"epochs": (4, int), "classifier_lr": (2, float)}
 )
 @click.option(
     "--data",
+    type=DataSource(),
     metavar="DIR|SHARDS",
     help="Folder with train/<class>/ and val/<class>/, or shards such as 'shards/train-{00..12}.tar'.",
 )
@@ -87,6 +89,7 @@ _NUMBERS = {"epochs": (4, int), "classifier_lr": (2, float)}
 @click.option("--overwrite", is_flag=True, help="Replace the results of an earlier run of these stages in --out.")
 @click.option(
     "--arch",
+    type=Backbone(),
     metavar="NAME",
     help="Backbone: an official one or any timm model; mobilenetv3_large_100 by default.",
 )
@@ -115,7 +118,7 @@ _NUMBERS = {"epochs": (4, int), "classifier_lr": (2, float)}
 )
 @click.option(
     "--init",
-    type=click.Path(),
+    type=CheckpointFile(),
     metavar="CHECKPOINT",
     help="Checkpoint to start from, which decides the network's configuration.",
 )

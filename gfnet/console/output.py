@@ -14,6 +14,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Iterator
+from importlib.abc import MetaPathFinder
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -56,6 +57,17 @@ def start() -> None:
         faulthandler.enable(sys.__stderr__)
     os.environ.setdefault("PYTHONFAULTHANDLER", "1")  # of processes that this one starts
     sys.excepthook = _say_traceback
+    if sys.stderr is not None and sys.stderr.isatty() and os.environ.get("RANK", "0") == "0":
+        sys.meta_path.insert(0, _TorchImport())
+
+
+class _TorchImport(MetaPathFinder):
+    """Finds no module, but tells the person at a terminal why nothing happens for some seconds."""
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        if fullname == "torch":
+            sys.meta_path.remove(self)
+            say("gfnet: loading torch ...", err=True)
 
 
 def finish() -> None:

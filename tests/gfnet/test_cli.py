@@ -176,7 +176,8 @@ def test_convert_goes_both_ways(checkpoint_file, tmp_path):
 
 BAD = {
     "missing checkpoint": (("info", "{tmp}/none.pth"), "no such file"),
-    "not a checkpoint": (("info", "{scenes}/val"), "a folder, not a checkpoint file"),
+    "not a checkpoint": (("convert", "{scenes}/val", "{tmp}/a.safetensors"), "a folder, not a checkpoint file"),
+    "not a bundle": (("info", "{scenes}/val"), "no manifest.json in this folder"),
     "missing data": (("evaluate", "{checkpoint}", "--data", "{tmp}/none"), "no such folder"),
     "empty folder": (("predict", "{checkpoint}", "{tmp}"), "no images in this folder"),
     "missing image": (("predict", "{checkpoint}", "{tmp}/none.jpg"), "no such file or folder"),

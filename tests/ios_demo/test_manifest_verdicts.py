@@ -209,6 +209,8 @@ CASES: dict[str, Callable[[str], str]] = {
     "library twice, wrong first": replaced('"libraries": {', '"libraries": {"x": 1, "x": "1", '),
     "library twice": replaced('"libraries": {', '"libraries": {"x": "0", "x": "1", '),
     "nameless library": replaced('"libraries": {', '"libraries": {"": "1", '),
+    "weights stored in 8 bits": everywhere(precision="int8-storage"),
+    "precision that does not exist": everywhere(precision="int8-storages"),
     "calibration for 8 bits": lambda text: everywhere(
         precision="int8", calibration={"images": 2147483647, "method": "entropy"}
     )(text),

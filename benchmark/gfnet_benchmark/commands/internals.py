@@ -9,6 +9,7 @@ import click
 from gfnet.choices import Amp
 from gfnet.commands.options import choice, classes_option, json_option, needs_extra, refuse_unless, write_result
 from gfnet.console.output import say
+from gfnet.console.parameters import Backbone, CheckpointFile
 
 
 @click.command()
@@ -60,7 +61,9 @@ def core(checkpoint: Path | None, bundle: Path | None, images: Path | None, json
 
 
 @click.command()
-@click.option("--arch", metavar="NAME", default="mobilenetv3_large_100", show_default=True, help="Backbone.")
+@click.option(
+    "--arch", type=Backbone(), metavar="NAME", default="mobilenetv3_large_100", show_default=True, help="Backbone."
+)
 @click.option(
     "--patch-size",
     type=int,
@@ -158,7 +161,7 @@ def train(
 
 
 @click.command()
-@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("checkpoint", type=CheckpointFile(path_type=Path))
 @click.option(
     "--data",
     type=click.Path(path_type=Path),

@@ -19,7 +19,7 @@ from gfnet.errors import DataError
 from gfnet.inference.images import Preprocessing
 from gfnet.network.backbones import create_encoder
 from gfnet.network.model import GFNet
-from gfnet.shipped import shipped_names, shipped_network
+from gfnet.shipped import shipped_bundle, shipped_names
 from gfnet_benchmark.measure.photos import Photos
 from gfnet_benchmark.measure.targets import Target, classifier_target, target_of
 from gfnet_export.bundle import tensor_names as names
@@ -69,7 +69,7 @@ def named_bundle(spec: str, folder: Path, photos: Photos) -> Bundle:
 
 
 def _checkpoint(name: str) -> Checkpoint | None:
-    if shipped_network(name) is not None:
+    if shipped_bundle(name) is not None:
         return load_checkpoint(name)
     if name not in RELEASED:
         return None

@@ -9,7 +9,7 @@ from pathlib import Path
 from gfnet.console.output import say
 from gfnet.errors import BundleError, DataError
 from gfnet.extras import missing_package
-from gfnet.shipped import shipped_network
+from gfnet.shipped import shipped_bundle
 from gfnet_benchmark.measure.fastest_settings import with_fastest_settings
 from gfnet_benchmark.measure.photos import Photos
 from gfnet_benchmark.measure.runners import Settings
@@ -93,10 +93,10 @@ def open_bundles(sources: Sequence[str], photos: Photos, folder: Path) -> list[B
             raise BundleError(
                 f"{source}: a file; give a bundle's folder, as `gfnet export onnx` makes it of a checkpoint"
             )
-        # A folder of photos may have the name of a shipped network; the network is meant.
-        folder_meant = Path(source).exists() and (is_bundle(source) or shipped_network(source) is None)
-        if "/" in source or folder_meant:
-            opened.append(open_bundle(source))
+        # A folder of photos may be called like a shipped network; what is meant is the network.
+        shipped = None if is_bundle(source) else shipped_bundle(source)
+        if "/" in source or shipped is not None or Path(source).exists():
+            opened.append(open_bundle(shipped or source))
         else:
             try:
                 from gfnet_benchmark.measure.exporting import named_bundle

@@ -166,7 +166,7 @@ class Manifest(Record):
         format: what the subgraphs are.
         precision: of weights and activations; the policy's output is float32 always, and where there are 8 bits all
             of it.  ``int8-heads``: fp32, but for the classifiers; ``int8-vectors``: but for all large layers that
-            take one vector.
+            take one vector; ``int8-storage``: weights stored in 8 bits, computed in float32.
         compression: of a Core ML package's weights; ``w8a8``: of its activations too.
         layout: ``split``: glance, policy and focus; ``fused``: glance, and the rest of a step in one graph;
             ``multifunction``: like ``split``, but the focus steps are functions of one package.

@@ -16,9 +16,9 @@ from gfnet.files.reading import parse_json, read_bytes
 from gfnet.files.versioned import check_version, validate
 from gfnet.files.writing import write_bytes
 from gfnet.limits import MOST_CLASSES
+from gfnet.shipped import MANIFEST
 from gfnet_export.bundle.manifest import SCHEMA_VERSION, Manifest, Subgraph
 
-MANIFEST = "manifest.json"
 _PACKAGE_LIST = "Manifest.json"  # of a Core ML package: which of its files is the model
 _MAX_MANIFEST_BYTES = 4 * 1024 * 1024
 _MOST_VALUES = 20_000  # besides the labels; each wrong one is a problem of some hundred bytes

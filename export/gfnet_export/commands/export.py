@@ -21,6 +21,7 @@ from gfnet.commands.options import (
     write_result,
 )
 from gfnet.console.output import say
+from gfnet.console.parameters import CheckpointFile
 from gfnet_export.choices import (
     Compression,
     CoreMLLayout,
@@ -74,7 +75,7 @@ def export() -> None:
         "gfnet export onnx groceries --out int8 --precision int8 --calibration photos",
     )
 )
-@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("checkpoint", type=CheckpointFile(path_type=Path))
 @_out
 @click.option(
     "--precision",
@@ -82,7 +83,8 @@ def export() -> None:
     default="fp32",
     show_default=True,
     help="Number format. int8: weights and activations in 8 bits, needs --calibration; int8-heads: only the weights of "
-    "the classifiers; int8-vectors: those of squeeze-and-excite blocks too. The policy stays in fp32 in all three.",
+    "the classifiers; int8-vectors: those of squeeze-and-excite blocks too. The policy stays in fp32 in all three. "
+    "int8-storage: weights stored in 8 bits, computed in fp32.",
 )
 @click.option(
     "--opset",
@@ -157,7 +159,7 @@ def onnx(
         "gfnet export coreml run/model.safetensors --out small --compress palette6",
     )
 )
-@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("checkpoint", type=CheckpointFile(path_type=Path))
 @_out
 @click.option(
     "--precision",

@@ -139,12 +139,12 @@ def prepare(
     from gfnet.files.replacing import refuse_lying_in
     from gfnet.inference.exits import resolve_thresholds
     from gfnet.inference.images import find_images
-    from gfnet_export.loading import load_predictor
+    from gfnet.loading import load
 
     if out is not None:
         refuse_lying_in(out, [Path(image) for image in images if Path(image).is_dir()])
     files = find_images(images)
-    predictor = load_predictor(network, provider=provider, exact_int8=exact_int8, **official)
+    predictor = load(network, provider=provider, exact_int8=exact_int8, **official)
     limits = resolve_thresholds(
         predictor.points, predictor.runner.steps, all_steps=all_steps, thresholds=thresholds, budget=budget
     )

@@ -17,6 +17,7 @@ from gfnet.commands.options import (
     write_result,
 )
 from gfnet.console.output import say
+from gfnet.console.parameters import CheckpointFile
 
 
 @click.command(
@@ -28,7 +29,7 @@ from gfnet.console.output import say
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option(
     "--against",
-    type=click.Path(path_type=Path),
+    type=CheckpointFile(path_type=Path),
     required=True,
     metavar="CHECKPOINT",
     help="Checkpoint that the bundle was exported from.",

@@ -19,7 +19,14 @@ from gfnet_export.components import Component
 from gfnet_export.exporting import Form, Written, manifest_of, metadata_of, write_bundle
 from gfnet_export.onnx.convert import OPSET, convert, save
 from gfnet_export.onnx.int8 import quantize
-from gfnet_export.onnx.precision import SMALLEST_MATRIX, large_heads, large_vectors, quantize_vectors, to_fp16
+from gfnet_export.onnx.precision import (
+    SMALLEST_MATRIX,
+    large_heads,
+    large_vectors,
+    quantize_vectors,
+    store_in_8_bits,
+    to_fp16,
+)
 from gfnet_export.recorded_inputs import record_inputs
 from gfnet_export.runtime.onnx_runtime import open_session
 
@@ -41,7 +48,8 @@ def export_onnx(
         out: the bundle's folder; it appears whole or not at all.
         precision: ``int8`` finds activations' ranges on ``calibration`` and leaves the layers in float that hurt;
             ``int8-heads`` has the classifiers in 8 bits and all else in fp32, ``int8-vectors`` every large layer
-            that takes one vector.  The policy stays fp32 in these three, its last layer in fp16.
+            that takes one vector.  The policy stays fp32 in these three, its last layer in fp16.  ``int8-storage``
+            stores all large weights in 8 bits and computes in fp32.
         opset: version of ONNX's operators.
         layout: ``fused``: policy, crop and focus of a step in one graph.
         calibration: preprocessed images, uint8 [S,S,3], for ``int8``.
@@ -50,7 +58,7 @@ def export_onnx(
 
     Raises:
         ExportError: a part of the network has no ONNX form; there are no images to calibrate on; there is no
-            classifier, or no layer, large enough to be worth ``int8-heads`` or ``int8-vectors``.
+            classifier, or no layer, large enough to be worth fewer bits.
         GFNetError: ``out`` exists, or cannot be written.
     """
     if precision == "int8" and not len(calibration):
@@ -98,5 +106,7 @@ def component_model(
     model = convert(component, opset, metadata, for_cpu=precision not in ("fp16", "int8"))
     if precision == "fp16":
         return to_fp16(model)
+    if precision == "int8-storage":
+        return store_in_8_bits(model)
     find_layers = _EIGHT_BIT_WEIGHTS.get(precision)
     return model if find_layers is None else quantize_vectors(model, find_layers(model))

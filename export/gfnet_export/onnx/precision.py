@@ -1,8 +1,9 @@
-"""ONNX models with fewer bits that need no calibration: fp16, and 8 bits where a layer takes one vector."""
+"""ONNX models with fewer bits that need no calibration: fp16, 8 bits for layers on one vector, 8 bits on disk."""
 
 from __future__ import annotations
 
 import copy
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 
@@ -28,6 +29,16 @@ would be no reason for the form; what it costs in decisions is in ``export/READM
 """
 SMALLEST_MATRIX = 2**15
 """Weights of a layer below which memory traffic is nothing."""
+_SMALLEST_STORED = 1024  # weights of a layer; biases and small layers stay float32, they are 2 % of a file
+_LARGEST_STORED = 127
+_STEPS = 14
+"""Integers to a standard deviation of a large layer's weights.
+
+Such integers hold about six bits of information, so a zip file, as a wheel is one, packs eight bits into six.
+
+`groceries`, zipped, and its mean accuracy over 39 budgets on 1,526 photos (float32: 63.62 %): 14 steps 10.9 MB,
+63.32 %; 16 steps 11.2 MB, 63.22 %; all of the eight bits 13.2 MB, 63.5 %.  Chance is about 0.3 points of each.
+"""
 
 
 def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -150,6 +161,76 @@ def quantize_vectors(model: onnx.ModelProto, layers: Sequence[str]) -> onnx.Mode
 
 
 _MICROSOFT = "com.microsoft"
+
+
+def store_in_8_bits(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same network with its large weights stored as 8-bit integers, one scale for each output channel.
+
+    A cast and a product make float32 weights of them, both of which ONNX Runtime computes once, when it loads the file:
+    it then runs as fast as in fp32.  (``DequantizeLinear`` would be kept, and computed for each image.)  Changes
+    ``model``.
+
+    Raises:
+        ExportError: no weight is large enough.
+    """
+    stored: dict[str, list[onnx.NodeProto]] = {}
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        name = node.input[1] if node.op_type in ("Conv", "Gemm", "MatMul") else ""
+        if name in weights and name not in stored and _is_worth_storing(weights[name]):
+            stored[name] = _store(model, weights[name], _output_axis(node))
+    if not stored:
+        raise ExportError(f"no layer here has {_SMALLEST_STORED} weights or more; export it as fp32")
+    nodes = [*(node for pair in stored.values() for node in pair), *model.graph.node]
+    kept = [tensor for tensor in model.graph.initializer if tensor.name not in stored]
+    del model.graph.node[:], model.graph.initializer[:]
+    model.graph.node.extend(nodes)
+    model.graph.initializer.extend(kept)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def _is_worth_storing(tensor: onnx.TensorProto) -> bool:
+    return tensor.data_type == onnx.TensorProto.FLOAT and math.prod(tensor.dims) >= _SMALLEST_STORED
+
+
+def _output_axis(node: onnx.NodeProto) -> int:
+    """The axis of a layer's weight along which its outputs lie."""
+    if node.op_type == "Conv" or attributes_of(node).get("transB"):
+        return 0
+    return -1
+
+
+def _store(model: onnx.ModelProto, tensor: onnx.TensorProto, axis: int) -> list[onnx.NodeProto]:
+    """Add a weight's integers and scales; what makes the weight of them again."""
+    values, name = np.moveaxis(numpy_helper.to_array(tensor), axis, 0), tensor.name
+    rows = values.reshape(len(values), -1)
+    scales = np.abs(rows).max(axis=1, keepdims=True) / _LARGEST_STORED
+    if rows.size >= SMALLEST_MATRIX:
+        scales = np.maximum(scales, rows.std(axis=1, keepdims=True) / _STEPS)
+    scales[scales == 0] = 1
+    whole = np.moveaxis(_rounded(rows / scales).reshape(values.shape), 0, axis)
+    factors = np.moveaxis(scales.reshape(-1, *[1] * (values.ndim - 1)), 0, axis)
+    integers = add_weight(model, f"{name}_8_bits", whole.astype(np.int8))
+    return [
+        helper.make_node("Cast", [integers], [f"{name}_float"], name=f"{name}_cast", to=onnx.TensorProto.FLOAT),
+        helper.make_node(
+            "Mul", [f"{name}_float", add_weight(model, f"{name}_scales", factors)], [name], name=f"{name}_scale"
+        ),
+    ]
+
+
+def _rounded(rows: np.ndarray) -> np.ndarray:
+    """Values as integers, such that the sum of each row changes by at most a half.
+
+    Rounding each value to the nearest integer alone would shift a layer's outputs: what it reads has a mean above zero.
+    """
+    integers = np.rint(rows)
+    errors = rows - integers
+    missing = np.rint(errors.sum(axis=1, keepdims=True))
+    order = np.argsort(-errors * np.sign(missing), axis=1, kind="stable")
+    ranks = np.argsort(order, axis=1)
+    return (integers + np.sign(missing) * (ranks < np.abs(missing))).clip(-_LARGEST_STORED, _LARGEST_STORED)
 
 
 def _takes_vector(graph: Graph, node: onnx.NodeProto) -> bool:

@@ -45,6 +45,7 @@ class Gates:
 # float32: other kernels add in another order.  Nothing but what is borderline may differ, so one miss is too many; a
 # patch is another one pixel further on too, unless its action lies where two pixels meet.
 # float16: eleven bits in each of some hundred operations, and actions that are off by 5e-5 of the image.
+_WEIGHTS_IN_8_BITS = Gates(difference=0.3, same_label=0.95, same_exit=0.95, near_patch=0.5, borderline=5e-3)
 GATES: Mapping[str, Gates] = {
     "fp32": Gates(difference=1e-4, same_label=1.0, same_exit=1.0, near_patch=1.0, borderline=1e-5, shift=0, edge=0.02),
     "fp16": Gates(difference=0.05, same_label=0.995, same_exit=0.99, near_patch=0.95, borderline=2e-3),
@@ -56,10 +57,11 @@ GATES: Mapping[str, Gates] = {
     # A unit of the policy's memory, between -1 and 1, that changes sides is off by more than the largest value: by 1.1
     # on one of 296 photos.
     "int8": Gates(difference=1.5, same_label=0.85, same_exit=0.85, near_patch=0.0, borderline=5e-3),
+    "int8-storage": _WEIGHTS_IN_8_BITS,
 }
 """By precision."""
 COMPRESSED_GATES: Mapping[str, Gates] = {
-    "int8": Gates(difference=0.3, same_label=0.95, same_exit=0.95, near_patch=0.5, borderline=5e-3),
+    "int8": _WEIGHTS_IN_8_BITS,
     "palette6": Gates(difference=0.5, same_label=0.85, same_exit=0.85, near_patch=0.1, borderline=5e-3),
     # A photo beyond the ranges seen in calibration is cut off: by up to half of the largest value, after 64 images.
     "w8a8": Gates(difference=0.75, same_label=0.85, same_exit=0.9, near_patch=0.1, borderline=5e-3),

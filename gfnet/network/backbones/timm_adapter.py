@@ -12,6 +12,7 @@ from timm.layers import DropPath
 from timm.models import is_model, list_models
 from torch import Tensor, nn
 
+from gfnet.config import unknown_backbone
 from gfnet.errors import ConfigError
 from gfnet.escaping import one_line
 from gfnet.network.backbones.encoder import Encoder
@@ -185,9 +186,7 @@ def _replace_drop_path(net: nn.Module) -> None:
 
 def _create(name: str, num_classes: int, patch_size: int, rates: dict[str, float]) -> nn.Module:
     if not is_model(name):
-        near = list_models(f"{name[:6]}*")[:3]
-        hint = f"; similar names: {', '.join(near)}" if near else ""
-        raise ConfigError(f"arch {name!r} is neither an official backbone nor a timm model{hint}")
+        raise unknown_backbone(name, list_models(f"{name[:6]}*"))
 
     def create() -> nn.Module:
         try:

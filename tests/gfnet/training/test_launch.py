@@ -62,7 +62,8 @@ def train(scenes, out, *options):
 )
 @pytest.mark.parametrize("planned", [(), ("--dry-run",)])
 def test_a_backbone_is_refused_before_data_is_looked_at(tmp_path, options, message, planned):
-    line = one_line(train(tmp_path / "missing", tmp_path / "run", *options, *planned))
+    (tmp_path / "empty").mkdir()
+    line = one_line(train(tmp_path / "empty", tmp_path / "run", *options, *planned))
     assert message in line
     assert not list(tmp_path.iterdir())
 

@@ -15,10 +15,10 @@ from gfnet.checkpoint.predictor import torch_predictor
 from gfnet.evaluation import find_thresholds
 from gfnet.inference.exits import ALWAYS, NEVER
 from gfnet.inference.images import Preprocessing, find_images
+from gfnet.loading import load
 from gfnet_export.bundle.manifest import preprocessing_of
 from gfnet_export.bundle.reader import MANIFEST, open_bundle, sha256_of
 from gfnet_export.coreml.macos import is_macos
-from gfnet_export.loading import load_predictor
 from gfnet_export.onnx.bundle import export_onnx
 from gfnet_export.onnx.precision import to_fp16
 from gfnet_export.verify.differences import DifferenceMeter
@@ -149,7 +149,7 @@ def test_retuned_thresholds_are_those_of_the_exported_network(onnx_bundle, check
     result = gfnet("verify", folder, "--against", checkpoint_file, "--images", scenes / "train", "--retune")
     assert result.exit_code == 0, result.output
     changed = open_bundle(folder)  # its digests still hold
-    traces = load_predictor(folder)(find_images([scenes / "train"]), None)
+    traces = load(folder)(find_images([scenes / "train"]), None)
     confidence = np.array([[step.confidence for step in trace.steps] for trace in traces], np.float32).T
     predictions = dataclasses.make_dataclass("Confidences", ["confidence"])(confidence)
     thresholds, _ = find_thresholds(predictions, changed.manifest.step_macs)

@@ -18,6 +18,8 @@ public struct Manifest: Codable, Sendable, Equatable {
         case int8Heads = "int8-heads"
         /// `fp32` but for the weights of all large layers that take one vector.
         case int8Vectors = "int8-vectors"
+        /// `fp32`, but for the weights on disk.
+        case int8Storage = "int8-storage"
     }
 
     /// Of a Core ML package's weights; `w8a8`: of its activations too.
