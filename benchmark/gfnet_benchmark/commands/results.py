@@ -153,15 +153,29 @@ def schedule(devices: tuple[str, ...], networks: tuple[Path, ...], target_ms: fl
     help="By default as the file is called.",
 )
 @click.option("--curve", is_flag=True, help="A PNG of accuracy against latency alone.")
+@click.option(
+    "--line",
+    "lines",
+    multiple=True,
+    metavar="NAME[=LABEL]",
+    help="With --curve: draw only what has this name in the result (or fits this pattern), under this label.",
+)
 @click.option("--published/--no-published", default=True, help="Draw the papers' iPhone figure behind.  [default: on]")
 @json_option
 def report(
-    results: tuple[Path, ...], out: Path, form: Any, curve: bool, published: bool, json_path: Path | None
+    results: tuple[Path, ...],
+    out: Path,
+    form: Any,
+    curve: bool,
+    lines: tuple[str, ...],
+    published: bool,
+    json_path: Path | None,
 ) -> None:
     """One self-contained page about one or several results; or Markdown, CSV, a picture."""
     needs_extra("report")
     from gfnet.errors import DataError
     from gfnet_benchmark.paper.published import published_behind
+    from gfnet_benchmark.report.charts import Line
     from gfnet_benchmark.report.formats import read_labelled, write_curve, write_report
 
     suffix = out.suffix.removeprefix(".").lower()
@@ -173,8 +187,9 @@ def report(
     behind = published_behind() if published else ()
     if curve and form != "png":
         raise DataError(f"{out}: --curve draws a PNG; name the file .png")
+    refuse_unless(curve, "with --curve", "lines")
     if curve:
-        write_curve(out, labelled, behind)
+        write_curve(out, labelled, behind, [Line.parse(line) for line in lines])
     else:
         write_report(out, labelled, form, behind)
     say(f"wrote {out}")

@@ -12,6 +12,7 @@ from gfnet.files.writing import write_bytes, write_text
 from gfnet.results.schema import Result, read_result
 from gfnet_benchmark.paper.published import Behind
 from gfnet_benchmark.report.charts import (
+    Line,
     accuracy_latency,
     curve_picture,
     exit_shares,
@@ -72,13 +73,21 @@ def write_report(
         write_text(path, _page(results, published))
 
 
-def write_curve(path: Path, results: Sequence[tuple[str, Result]], published: Sequence[Behind] = ()) -> None:
+def write_curve(
+    path: Path,
+    results: Sequence[tuple[str, Result]],
+    published: Sequence[Behind] = (),
+    lines: Sequence[Line] = (),
+) -> None:
     """Write accuracy against latency alone as a PNG.
 
+    Args:
+        lines: what is drawn; see :func:`gfnet_benchmark.report.charts.curve_picture`.
+
     Raises:
-        DataError: no accuracy is known.
+        DataError: no accuracy is known, or a line is of nothing that was measured.
     """
-    drawn = curve_picture(results, published)
+    drawn = curve_picture(results, published, lines)
     if drawn is None:
         raise DataError(f"{path}: there is no curve to draw; no accuracy is stored with what was measured")
     write_bytes(path, drawn)
