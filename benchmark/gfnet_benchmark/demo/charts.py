@@ -13,7 +13,7 @@ from gfnet.pictures.drawing import step_colour
 from gfnet.pictures.svg import drawing, to_svg
 from gfnet.results.schema import Result
 
-_WIDTH = 5.8  # inches: narrow, so that the letters can still be read on a phone
+_WIDTH = 5.2  # inches: narrow, so that the letters can still be read on a phone
 _BASELINE = "#e4572e"
 
 

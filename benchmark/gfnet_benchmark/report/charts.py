@@ -31,7 +31,7 @@ _TOLD = {
     "stops": "{}, all stop after step 1, 2, …",
     "classifier": "{}",
 }
-_WIDTH = 5.8
+_WIDTH = 5.2
 """Inches, of a page's charts: narrow, so that their letters can still be read on a phone."""
 _FEW = 4
 """Curves whose legend fits into the chart."""
