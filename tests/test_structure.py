@@ -24,15 +24,15 @@ DEPLOYED = (
     "gfnet_export.runtime.serving",
     "gfnet_export.commands.predict",
     "gfnet_export.commands.visualize",
-    "gfnet_export.runtime.loading",
+    "gfnet_export.loading",
     "gfnet.loading",
     "gfnet.pictures.gallery",
     "gfnet.cli",
 )
 ORDER = {  # a folder or module imports only what stands before it
     "gfnet": """choices limits escaping errors extras shipped config distributed console files inference results
-        pictures network checkpoint data evaluation training commands cli __main__""",
-    "gfnet_export": """choices bundle runtime quiet squares mil recorded_inputs components exporting onnx coreml
+        pictures network checkpoint data evaluation training loading commands cli __main__""",
+    "gfnet_export": """choices bundle runtime quiet squares mil loading recorded_inputs components exporting onnx coreml
         verify commands""",
     "gfnet_benchmark": "choices measure results paper report internals demo commands",
 }

@@ -17,8 +17,8 @@ from gfnet.commands.options import (
     solver_option,
     write_result,
 )
+from gfnet.commands.parameters import CheckpointFile, DataSource
 from gfnet.console.output import say
-from gfnet.console.parameters import CheckpointFile, DataSource
 
 
 @click.command(epilog=examples("gfnet calibrate run/model.safetensors calibrated.safetensors --data photos"))

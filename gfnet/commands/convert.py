@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from gfnet.commands.options import OutputFile, examples, json_option, official_options, refuse_unless, write_result
+from gfnet.commands.parameters import CheckpointFile
 from gfnet.console.output import say
-from gfnet.console.parameters import CheckpointFile
 from gfnet.errors import ConfigError
 
 

@@ -22,8 +22,8 @@ from gfnet.commands.options import (
     strict_option,
     write_result,
 )
+from gfnet.commands.parameters import CheckpointFile, DataSource
 from gfnet.console.output import say
-from gfnet.console.parameters import CheckpointFile, DataSource
 
 
 @click.command(

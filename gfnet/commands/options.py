@@ -14,9 +14,9 @@ from typing import Any, TypeVar, get_args
 import click
 
 from gfnet.choices import Solver
+from gfnet.commands.parameters import Backbone
 from gfnet.console import output as console
 from gfnet.console.output import say
-from gfnet.console.parameters import Backbone
 from gfnet.errors import ConfigError
 from gfnet.files.replacing import check_output_file, refuse_holding
 from gfnet.files.writing import check_writable, json_text, write_text

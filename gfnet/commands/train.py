@@ -11,9 +11,9 @@ import click
 
 from gfnet.choices import Amp, OnNaN
 from gfnet.commands.options import choice, classes_option, examples, json_option, refuse_unless, write_result
+from gfnet.commands.parameters import Backbone, CheckpointFile, DataSource
 from gfnet.config import Augmentation
 from gfnet.console.output import say
-from gfnet.console.parameters import Backbone, CheckpointFile, DataSource
 from gfnet.training.recipe import STAGES, Reward
 
 # Where each option goes in the run's configuration.

@@ -200,29 +200,6 @@ def predict_encoders(
 
 
 @torch.no_grad()
-def full_image_top1(model: GFNet, batches: Iterable[tuple[Tensor, Tensor]], total: int) -> float:
-    """Accuracy in percent of the local encoder and its own head, run once on full images.
-
-    Args:
-        batches: pairs of pixels uint8 [B,3,S,S] and labels int64 [B].
-        total: number of images, for the progress line.
-
-    Raises:
-        NetworkError: logits are NaN or infinite.
-    """
-    model.eval()
-    correct = images = 0
-    with Progress("full images", total, "images") as progress:
-        for pixels, targets in batches:
-            _, feature = model.local_encoder(model.normalise(pixels.to(model.device)))
-            logits = model.local_encoder.classify(feature)
-            _check_finite(logits, "the local encoder", "logits", images)
-            correct += int((logits.argmax(1).cpu() == targets).sum())
-            images += len(targets)
-            progress.advance(len(targets))
-    return 100.0 * correct / images
-
-
 def predict_split(
     model: GFNet,
     dataset: PixelDataset,

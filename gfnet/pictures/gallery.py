@@ -22,7 +22,9 @@ from gfnet.pictures.traces import draw_seen, picture_name, true_class
 if TYPE_CHECKING:  # an extra: the rest of the package works without it
     import jinja2
 
-PAGE, HEATMAP, PICTURES = "index.html", "heatmap.png", "pictures"
+PAGE, PICTURES = "index.html", "pictures"
+HEATMAPS = {False: "heatmap.png", True: "heatmap-dark.png"}
+"""By whether they are drawn for a dark page."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class Gallery:
             "exits": list(self.exits),
             "known_truths": len(known),
             "correct": sum(card.correct is True for card in known),
-            "heatmap": HEATMAP if self.heatmap else None,
+            "heatmap": HEATMAPS[False] if self.heatmap else None,
             "pictures": [{**_without_size(card), "correct": card.correct} for card in self.cards],
             "unreadable": list(self.unreadable),
         }
@@ -133,9 +135,11 @@ def make_gallery(
                 cards.append(_card(predictor, trace, picture, drawn.size))
                 coverage.add(trace)
                 progress.advance()
-        heatmap = draw_heatmap(coverage)
-        if heatmap is not None:
-            heatmap.save(folder / HEATMAP)
+        heatmap = None
+        for dark, name in HEATMAPS.items():
+            heatmap = draw_heatmap(coverage, dark=dark)
+            if heatmap is not None:
+                heatmap.save(folder / name)
         gallery = Gallery(
             folder=out,
             network=str(network),
@@ -158,7 +162,8 @@ def render_page(gallery: Gallery) -> str:
         ],
         known=[card for card in gallery.cards if card.correct is not None],
         rule=_rule(gallery),
-        heatmap=HEATMAP,
+        heatmap=HEATMAPS[False],
+        dark_heatmap=HEATMAPS[True],
     )
 
 

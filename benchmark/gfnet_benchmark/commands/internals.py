@@ -8,8 +8,8 @@ import click
 
 from gfnet.choices import Amp
 from gfnet.commands.options import choice, classes_option, json_option, needs_extra, refuse_unless, write_result
+from gfnet.commands.parameters import Backbone, CheckpointFile
 from gfnet.console.output import say
-from gfnet.console.parameters import Backbone, CheckpointFile
 
 
 @click.command()

@@ -174,12 +174,21 @@ def schedule(devices: tuple[str, ...], networks: tuple[Path, ...], target_ms: fl
     show_default=True,
     help="Draw the papers' iPhone figure behind the curve.",
 )
+@click.option(
+    "--line",
+    "lines",
+    multiple=True,
+    metavar="NAME[=LABEL]",
+    help="With --curve: draw only the curve of this name in the result, or of names that fit this pattern, under this "
+    "label. May be given several times.",
+)
 @json_option
 def report(
     results: tuple[Path, ...],
     out: Path,
     form: ReportFormat | None,
     curve: bool,
+    lines: tuple[str, ...],
     published: bool,
     json_path: Path | None,
 ) -> None:
@@ -190,6 +199,7 @@ def report(
     needs_extra("report")
     from gfnet.errors import DataError
     from gfnet_benchmark.paper.published import published_behind
+    from gfnet_benchmark.report.charts import Line
     from gfnet_benchmark.report.formats import read_labelled, write_curve, write_report
 
     suffix = out.suffix.removeprefix(".").lower()
@@ -202,8 +212,9 @@ def report(
     behind = published_behind() if published else ()
     if curve and form != "png":
         raise DataError(f"{out}: --curve draws a PNG; name the file .png")
+    refuse_unless(curve, "with --curve", "lines")
     if curve:
-        write_curve(out, labelled, behind)
+        write_curve(out, labelled, behind, [Line.parse(line) for line in lines])
     else:
         write_report(out, labelled, form, behind)
     say(f"wrote {out}")

@@ -17,6 +17,7 @@ from gfnet.results.schema import Result
 from gfnet_benchmark.choices import ReportFormat
 from gfnet_benchmark.paper.published import Behind
 from gfnet_benchmark.report.charts import (
+    Line,
     accuracy_latency,
     curve_picture,
     exits_over_latency,
@@ -74,13 +75,21 @@ def write_report(
         write_text(path, _page(results, published))
 
 
-def write_curve(path: Path, results: Sequence[tuple[str, Result]], published: Sequence[Behind] = ()) -> None:
+def write_curve(
+    path: Path,
+    results: Sequence[tuple[str, Result]],
+    published: Sequence[Behind] = (),
+    lines: Sequence[Line] = (),
+) -> None:
     """Write accuracy against latency alone as a PNG.
 
+    Args:
+        lines: what is drawn; see :func:`gfnet_benchmark.report.charts.curve_picture`.
+
     Raises:
-        DataError: no accuracy is known.
+        DataError: no accuracy is known, or a line is of nothing that was measured.
     """
-    drawn = curve_picture(results, published)
+    drawn = curve_picture(results, published, lines)
     if drawn is None:
         raise DataError(f"{path}: has no stored accuracies to draw; run `gfnet evaluate --save` before the measurement")
     write_bytes(path, drawn)

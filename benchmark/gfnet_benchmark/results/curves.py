@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from gfnet.results.schema import Result, Subject
@@ -18,12 +18,14 @@ class Point:
         relative: to the reference's, if there is one.
         top1: percent.
         told: what it is, in a few words a line.
+        size: side of the whole image that a classifier sees, pixels.
     """
 
     ms: float
     relative: float | None
     top1: float
     told: tuple[str, ...]
+    size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,17 @@ class LatencyCurve:
     points: tuple[Point, ...]
 
 
-def curves_of(result: Result) -> tuple[LatencyCurve, ...]:
-    """Every curve of a result that has an accuracy; stored accuracies first, then the run's own."""
+def curves_of(result: Result, wanted: Callable[[str], bool] = lambda _: True) -> tuple[LatencyCurve, ...]:
+    """Every curve of a result that has an accuracy; stored accuracies first, then the run's own.
+
+    Args:
+        wanted: whether the subject of this name is drawn; a reference that is not still is what ratios are to.
+    """
     found = []
     alike: dict[tuple[str, str, int | None], list[tuple[Subject, tuple[Point, ...]]]] = {}
     for subject in result.subjects:
+        if not wanted(subject.name):
+            continue
         reference = result.subject(subject.reference) if subject.reference else None
         base = None if reference is None else reference.loop.typical_ms
         if any(other.reference == subject.name for other in result.subjects):
@@ -74,7 +82,7 @@ def _classifier(subject: Subject, base: float | None) -> tuple[Point, ...]:
     top1 = subject.stored_top1[-1] if subject.stored_top1 else loop.top1
     if top1 is None:
         return ()
-    return (_point(loop.typical_ms, base, top1, (subject.name,)),)
+    return (replace(_point(loop.typical_ms, base, top1, (subject.name,)), size=subject.image_size),)
 
 
 def _budgets(subject: Subject, base: float | None, *, measured: bool = False) -> tuple[Point, ...]:

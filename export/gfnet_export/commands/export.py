@@ -20,8 +20,8 @@ from gfnet.commands.options import (
     together,
     write_result,
 )
+from gfnet.commands.parameters import CheckpointFile
 from gfnet.console.output import say
-from gfnet.console.parameters import CheckpointFile
 from gfnet_export.choices import (
     Compression,
     CoreMLLayout,

@@ -16,8 +16,8 @@ from gfnet.commands.options import (
     threshold_options,
     write_result,
 )
+from gfnet.commands.parameters import CheckpointFile
 from gfnet.console.output import say
-from gfnet.console.parameters import CheckpointFile
 
 
 @click.command(

@@ -12,10 +12,11 @@ from PIL import Image
 from gfnet.results.files import read_result, write_result_file
 from gfnet.results.schema import Conditions, Timing
 from gfnet_benchmark.paper.published import published_behind
+from gfnet_benchmark.report.charts import Line, _chosen
 from gfnet_benchmark.report.formats import write_report
 from gfnet_benchmark.results.curves import curves_of
 from network_support import gfnet, one_line
-from page_support import Page, browse
+from page_support import Page, browse, overflow
 from result_support import classifier, loop, network, result
 
 
@@ -74,6 +75,11 @@ def test_a_browser_shows_it_without_complaint(page, dark):
     assert console == []
     assert "What each step costs" in document
     assert document.count("<svg") >= 6
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_nothing_runs_off_a_phone_s_screen(page, dark):
+    assert overflow(page, dark=dark) == 0
 
 
 def test_its_numbers_are_those_of_the_json(page, files):
@@ -217,6 +223,23 @@ def test_the_curve_alone_is_a_picture_too(files, tmp_path):
     assert gfnet("bench", "report", files[0], "--out", out, "--curve", "--no-published").exit_code == 0
     assert out.read_bytes() != with_figure
     assert "--curve draws a PNG" in one_line(gfnet("bench", "report", files[0], "--out", tmp_path / "a.md", "--curve"))
+
+
+def test_a_curve_has_the_lines_that_were_asked_for(files, tmp_path):
+    alone = tmp_path / "alone.png"
+    asked = ("bench", "report", files[0], "--out", alone, "--curve", "--no-published")
+    assert gfnet(*asked, "--line", "fp32=GFNet", "--line", "fu*=the backbone").exit_code == 0
+    lines = [Line.parse(text) for text in ("fp32=GFNet", "fu*")]
+    assert [line.label for line in lines] == ["GFNet", "fu*"]
+    assert [(name, curve.kind) for name, curve in _chosen([("", HERE)], lines) if curve.kind == "budgets"] == [
+        ("GFNet", "budgets")
+    ]
+    assert "--line nothing: nothing measured has that name; there are fp32, int8, full" in one_line(
+        gfnet(*asked, "--line", "nothing")
+    )
+    assert "--line applies only with --curve" in one_line(
+        gfnet("bench", "report", files[0], "--out", alone, "--line", "fp32")
+    )
 
 
 def test_classifiers_that_differ_in_size_alone_are_one_curve():
