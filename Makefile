@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all lint format schema ios-bundle clean
+.PHONY: help install demo test test-all lint format schema docs ios-bundle clean
 
 help:
 	@echo "make demo      train, export, measure a small network; opens in runs/demo/report.html"
+	@echo "make docs      the documentation as a site, in build/site"
 	@echo "make test      the quick tests"
 	@echo "make test-all  the quick and the slow tests"
 	@echo "make lint      ruff and mypy"
@@ -29,6 +30,9 @@ $(STAMP): setup.cfg pyproject.toml
 
 demo: install
 	$(BIN)/gfnet demo --out runs/demo --overwrite
+
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 test: install
 	@command -v swift > /dev/null || echo "no Swift toolchain here: the phone's code in ios_demo/ is not tested"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-from PIL import Image
+from PIL import Image, ImageOps
 
 folder, photo = Path(sys.argv[1]), sys.argv[2]
 manifest = json.loads((folder / "manifest.json").read_text())
@@ -14,7 +14,8 @@ size, patch = manifest["preprocessing"]["image_size"], manifest["patch_size"]
 graphs = {(graph["role"], step): graph for graph in manifest["subgraphs"] for step in graph["steps"]}
 sessions = {graph["path"]: onnxruntime.InferenceSession(folder / graph["path"]) for graph in manifest["subgraphs"]}
 last = manifest["steps"]
-best = max(manifest["budgets"], key=lambda budget: budget["top1"] or 0, default=None)
+# The most accurate of the stored thresholds, and of those that tie the cheapest.
+best = max(manifest["budgets"], key=lambda point: (point["top1"] or 0, -point["budget"]), default=None)
 thresholds = best["thresholds"] if best else [2.0] * last  # without stored thresholds every step is run
 
 
@@ -35,7 +36,7 @@ def planes(picture: Image.Image | np.ndarray) -> np.ndarray:
 def shrink(square: np.ndarray) -> np.ndarray:
     """The glance: bilinear or bicubic with corners aligned, not antialiased, as float32 [1,3,P,P]."""
     cubic = manifest["preprocessing"]["glance_interpolation"] == "bicubic"
-    place = np.arange(patch) * (size - 1) / (patch - 1)
+    place = np.arange(patch, dtype=np.float32) * np.float32((size - 1) / (patch - 1))
     matrix = np.zeros((patch, size))
     for offset in range(-1, 3):
         source = np.floor(place).astype(int) + offset
@@ -43,12 +44,14 @@ def shrink(square: np.ndarray) -> np.ndarray:
         near, far = (1.25 * x - 2.25) * x * x + 1, ((-0.75 * x + 3.75) * x - 6) * x + 3
         weight = np.where(x <= 1, near, np.where(x < 2, far, 0)) if cubic else np.maximum(1 - x, 0)
         np.add.at(matrix, (np.arange(patch), source.clip(0, size - 1)), weight)
-    return np.einsum("ph,bchw,qw->bcpq", matrix, planes(square), matrix).astype(np.float32)
+    return (matrix @ planes(square) @ matrix.T).astype(np.float32)
 
 
-picture = Image.open(photo).convert("RGB")
-scale = manifest["preprocessing"]["resize_size"] / min(picture.size)
-picture = picture.resize([max(int(side * scale), manifest["preprocessing"]["resize_size"]) for side in picture.size])
+picture = ImageOps.exif_transpose(Image.open(photo)).convert("RGB")
+shorter, longer = min(picture.size), max(picture.size)
+resized = manifest["preprocessing"]["resize_size"]
+sides = [resized if side == shorter else int(resized * longer / shorter) for side in picture.size]
+picture = picture.resize(sides, Image.Resampling[manifest["preprocessing"]["interpolation"].upper()])
 left, top = (round((side - size) / 2) for side in picture.size)
 square = np.asarray(picture.crop((left, top, left + size, top + size)))
 

@@ -1,4 +1,4 @@
-"""Train a small network on photos/{train,val}/<class>/.  usage: train_on_photos.py PHOTOS RUN"""
+"""Train a small network on PHOTOS/{train,val}/<class>/.  usage: train_on_photos.py PHOTOS RUN"""
 
 import sys
 from pathlib import Path
@@ -8,11 +8,12 @@ from gfnet.training.launch import launch
 photos, run = sys.argv[1:3]
 options = {
     "data": photos,
+    # For a real network: mobilenetv3_large_100, patches of 96 pixels, images of 224 pixels.
     "model": {"arch": "test_resnet", "patch_size": 40, "image_size": 120, "crop_ratio": 1.0, "steps": 3},
-    # Of stages 0 to 3.  A real network needs more epochs, and a backbone such as mobilenetv3_large_100.
+    # Epochs of the four stages.  A real network needs more of them.
     "recipe": {"epochs": [1, 1, 1, 1], "batch_size": 16, "augmentation": "flip"},
 }
-checkpoint, finished = launch(Path(run), options, resume=True)  # goes on with a run that was stopped
-print("finished" if finished else "stopped; run this again to go on")
+checkpoint, _ = launch(Path(run), options, resume=True)  # goes on with a run that was stopped
 for step, accuracy in enumerate(checkpoint.evaluation.anytime_top1 if checkpoint.evaluation else (), 1):
-    print(f"top-1 accuracy after step {step}: {accuracy:.1f} %")
+    print(f"accuracy if every photo stops after step {step}: {accuracy:.1f} %")
+print(f"saved {Path(run) / 'model.safetensors'}")

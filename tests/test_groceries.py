@@ -12,6 +12,7 @@ from gfnet.results.files import read_result
 from network_support import gfnet
 
 FOLDER = Path(__file__).parents[1] / "benchmark" / "results" / "groceries"
+PAGE = Path(__file__).parents[1] / "docs" / "results" / "groceries.md"
 
 
 def resolved(scenes, tmp_path, name, *options):
@@ -69,17 +70,18 @@ def test_one_command_makes_everything(tmp_path, made):
 
 
 def test_its_page_says_what_was_measured():
-    page = (FOLDER / "README.md").read_text()
+    page = PAGE.read_text()
     subjects = {subject.name: subject for subject in read_result(FOLDER / "result.json").subjects}
-    rows = {"128": "classifier-128", "160": "classifier-160", "192": "classifier-192", "224": "classifier-224"}
-    for size, classifier in [*rows.items(), ("224, 12 epochs more", "longer-224")]:
+    rows = {size: f"classifier-{size}" for size in ("96", "128", "160", "192", "224")}
+    for size, classifier in [*rows.items(), ("224, 12 more epochs", "longer-224")]:
         (row,) = [line for line in page.splitlines() if line.startswith(f"| {size} | ")]
         for network in ("gfnet-96-int8-vectors", "gfnet-128-int8-vectors"):
             (match,) = [m for m in subjects[network].matches if m.classifier == f"{classifier}-int8-vectors"]
-            assert f"| {match.top1:.1f} |" in row
+            assert f"| {match.top1:.1f} % |" in row
             if match.ratio is None:
-                assert "never; best" in row
+                assert "not reached; its best is" in row
             else:
-                assert f"{match.typical_ms:.2f}, " in row
-                assert f"{match.ratio:.2f}" in row
-                assert f"[{match.low:.2f}, {'never' if match.high is None else format(match.high, '.2f')}]" in row
+                assert f"{match.typical_ms:.2f} ms, {match.ratio:.2f} times" in row
+            if match.ratio is not None and size != "96":
+                high = "open" if match.high is None else format(match.high, ".2f")
+                assert f"({match.low:.2f} to {high})" in row

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import venv
@@ -59,6 +60,19 @@ def test_the_wheel_puts_three_packages_and_nothing_else_into_site_packages(wheel
 
 def test_the_wheel_is_small_enough_to_be_fetched_for_a_try(wheel):
     assert wheel.stat().st_size <= 12e6
+
+
+def test_the_wheel_describes_itself_without_relative_links(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        text = archive.read(name).decode()
+    assert "Description-Content-Type: text/markdown" in text
+    description = text.partition("\n\n")[2]
+    assert description.startswith("# gfnet\n")
+    assert "MobileNet-V3" in description
+    links = re.findall(r"\]\(([^)\s]+)\)|(?:src|href)=", description)
+    assert links
+    assert all(link.startswith("https://") for link in links)
 
 
 @pytest.fixture

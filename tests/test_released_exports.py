@@ -1,4 +1,4 @@
-"""The fourteen released networks, exported in every plain form, and the table of them in ``export/README.md``.
+"""The fourteen released networks, exported in every plain form, and the table of them in ``docs/results/exports.md``.
 
 ``GFNET_UPDATE_TABLE=1`` writes a network's row instead of comparing it.
 """
@@ -27,7 +27,7 @@ from gfnet_export.verify.gates import GATES
 from gfnet_export.verify.verification import verify
 from golden_support import recipe_model
 
-README = Path(__file__).parents[1] / "export" / "README.md"
+TABLE = Path(__file__).parents[1] / "docs" / "results" / "exports.md"
 FORMS = {
     "onnx fp32": lambda checkpoint, out: export_onnx(checkpoint, out),
     "onnx fp16": lambda checkpoint, out: export_onnx(checkpoint, out, precision="fp16"),
@@ -108,10 +108,10 @@ def test_a_released_network_exports_in_every_form(name, tmp_path):
     whole, half = measured[0].size, measured[1].size
     assert 0.49 * whole < half < 0.52 * whole
     line = row(name, measured)
-    text = README.read_text()
+    text = TABLE.read_text()
     (told,) = [old for old in text.splitlines() if old.startswith(f"| `{name}`")]
     if os.environ.get("GFNET_UPDATE_TABLE"):
-        write_text(README, text.replace(told, line))
+        write_text(TABLE, text.replace(told, line))
         return
     ours, theirs = ([cell.strip() for cell in which.split("|")[2:-1]] for which in (line, told))
     assert numbers(ours[0]) == pytest.approx(numbers(theirs[0]), rel=0.02), "size"
@@ -121,4 +121,4 @@ def test_a_released_network_exports_in_every_form(name, tmp_path):
 
 
 def test_the_table_has_every_released_network():
-    assert re.findall(r"^\| `([\w.]+_p\d+_T\d+)` \|", README.read_text(), re.MULTILINE) == list(RELEASED)
+    assert re.findall(r"^\| `([\w.]+_p\d+_T\d+)` \|", TABLE.read_text(), re.MULTILINE) == list(RELEASED)

@@ -25,7 +25,7 @@ _INT8_PRODUCTS = 4
 """``accuracy_level``: ONNX Runtime rounds what such a layer reads to 8 bits too, and multiplies bytes.
 
 With 0, which rounds weights alone, a network took 2.1 to 2.5 times as long as in fp32, and with 4 0.8 times.  There
-would be no reason for the form; what it costs in decisions is in ``export/README.md``.
+would be no reason for the form; what it costs in decisions is in ``docs/results/exports.md``.
 """
 SMALLEST_MATRIX = 2**15
 """Weights of a layer below which memory traffic is nothing."""
