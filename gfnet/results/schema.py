@@ -480,7 +480,7 @@ def read_result(path: str | Path) -> Result:
         problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(map(str, problem["loc"])) or "result"
         raise DataError(
-            f"{path}: no sound benchmark result ({one_line(where)}: {one_line(problem['msg'])}); measure it again"
+            f"{path}: invalid benchmark result ({one_line(where)}: {one_line(problem['msg'])}); measure it again"
         ) from error
 
 

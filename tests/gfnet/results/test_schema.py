@@ -51,7 +51,7 @@ DROPPED = object()
 WRONG = {
     "another version": (("schema_version", 1), "schema version 1, but this release reads 2"),
     "a version of words": (("schema_version", "2"), "schema_version"),
-    "no version": (("schema_version", DROPPED), "no benchmark result"),
+    "no version": (("schema_version", DROPPED), "not a benchmark result"),
     "a missing field": (("images", DROPPED), "images: Field required"),
     "an unknown field": (("mood", "good"), "mood"),
     "not a number": (("subjects", 0, "loop", "typical_ms", math.nan), "NaN is not a number"),
@@ -71,7 +71,7 @@ WRONG = {
     "shares of another number": (("subjects", 0, "curve", 0, "exit_distribution", [1.0]), "curve.0.exit_distribution"),
     "a subgraph of no step": (("subjects", 0, "subgraphs", 0, "steps", []), "subgraphs.0.steps"),
     "a subgraph of a later step": (("subjects", 0, "subgraphs", 0, "steps", [4]), "glance runs at step 4 of 3"),
-    "a network of other steps": (("subjects", 0, "network", "net_p96_T5"), "has not the 3 steps"),
+    "a network of other steps": (("subjects", 0, "network", "net_p96_T5"), "does not have the 3 steps"),
     "a network as reference": (("subjects", 1, "reference", "fp32"), "fp32 is not another classifier"),
     "a ratio outside of its interval": (("subjects", 0, "loop", "ratio", "value", 9.0), "outside of its interval"),
     "a model of other steps": (("subjects", 0, "loop", "modelled_ms", 99.0), "stops and exits say 3.75"),
@@ -104,7 +104,7 @@ def test_what_is_no_file_of_json_says_so(tmp_path):
         with pytest.raises(DataError, match="not JSON"):
             read_result(tmp_path / "text.json")
     (tmp_path / "list.json").write_text("[1]")
-    with pytest.raises(DataError, match="no benchmark result"):
+    with pytest.raises(DataError, match="not a benchmark result"):
         read_result(tmp_path / "list.json")
 
 
