@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def describe_bundle(folder: Path) -> dict[str, Any]:
     """
     bundle = open_bundle(folder)
     manifest = bundle.manifest
-    points = [budget.model_dump(mode="json") for budget in manifest.budgets]
+    points = [dataclasses.asdict(budget) for budget in manifest.budgets]
     stored = {"macs": list(manifest.step_macs), "anytime_top1": list(manifest.anytime_top1), "budgeted": points}
     return {
         "network": f"{manifest.architecture}_p{manifest.patch_size}_T{manifest.steps}",

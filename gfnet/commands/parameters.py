@@ -25,7 +25,7 @@ class CheckpointFile(click.Path):
         return converted
 
 
-class DataSource(click.ParamType):
+class DataSource(click.ParamType[str]):
     """A folder with ``train/`` and ``val/``, or shards."""
 
     name = "data"
@@ -39,7 +39,7 @@ class DataSource(click.ParamType):
         return value
 
 
-class Backbone(click.ParamType):
+class Backbone(click.ParamType[str]):
     """The name of an official backbone or of a timm model."""
 
     name = "backbone"

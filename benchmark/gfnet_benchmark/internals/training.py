@@ -225,7 +225,7 @@ def _wrapped(call: Callable[..., Any], part: str) -> Callable[..., Any]:
 
 
 def _is_backward(event: Any) -> bool:
-    return event.name.startswith("autograd::engine::evaluate_function")
+    return str(event.name).startswith("autograd::engine::evaluate_function")
 
 
 def _part_of(event: Any) -> str | None:

@@ -87,7 +87,8 @@ def _in_a_new_process(target: Target) -> dict[str, Any]:
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise BundleError(f"{target.path}: cannot be run in a new process ({one_line(last)})")
-    return json.loads(done.stdout)
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
 
 
 _PROGRAM = (
@@ -144,7 +145,7 @@ def _peak(process: Any) -> int:
     """The most memory that the process ever held, in bytes."""
     info = process.memory_info()
     if hasattr(info, "peak_wset"):  # Windows
-        return info.peak_wset
+        return int(info.peak_wset)
     status = Path("/proc/self/status")
     if status.exists():  # Linux's getrusage counts the parent's memory too, from before the program was started
         peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))

@@ -158,7 +158,7 @@ def _in_a_new_process(*arguments: Any) -> Run:
     process.start()
     sender.close()
     try:
-        found = receiver.recv()
+        found: Run | Exception = receiver.recv()
     except EOFError:
         raise DataError("a measuring process ended without a result; is there enough memory?") from None
     finally:

@@ -16,7 +16,8 @@ from gfnet.inference.adaptive import StepRunner
 from gfnet.results.schema import Runtime
 from gfnet_benchmark.measure.timing import Clock, Stopwatch
 from gfnet_export.bundle.reader import open_bundle
-from gfnet_export.runtime.onnx_runtime import OnnxRunner, Optimisation, Provider, open_bundle_sessions, open_session
+from gfnet_export.choices import Provider
+from gfnet_export.runtime.onnx_runtime import OnnxRunner, Optimisation, open_bundle_sessions, open_session
 
 
 @dataclass(frozen=True)

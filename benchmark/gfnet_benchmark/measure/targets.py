@@ -11,9 +11,10 @@ from gfnet.errors import BundleError
 from gfnet.inference.budgets import BudgetPoint
 from gfnet.inference.images import Preprocessing
 from gfnet.results.schema import Role, Tried
+from gfnet.shipped import MANIFEST
 from gfnet_benchmark.measure.runners import ClassifierRunner, Settings
 from gfnet_export.bundle.manifest import Manifest, preprocessing_of
-from gfnet_export.bundle.reader import MANIFEST, Bundle, open_bundle, sha256_of
+from gfnet_export.bundle.reader import Bundle, open_bundle, sha256_of
 
 
 @dataclass(frozen=True)

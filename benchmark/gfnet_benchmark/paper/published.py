@@ -52,7 +52,7 @@ class Piece:
     @property
     def junction(self) -> np.ndarray:
         """The corner where black turns to grey, bool [N]: another takes over there; perhaps no measured point."""
-        return self.black & np.append(~self.black[1:], False)
+        return np.asarray(self.black & np.append(~self.black[1:], False))
 
 
 @dataclass(frozen=True)

@@ -177,7 +177,7 @@ def exit_shares(steps: int, quotients: np.ndarray) -> np.ndarray:
     """
     # Over q, so that q = 0 is no division by zero.
     shares = np.asarray(quotients, np.float64)[:, None] ** np.arange(steps)
-    return shares / shares.sum(axis=1, keepdims=True)
+    return np.asarray(shares / shares.sum(axis=1, keepdims=True))
 
 
 def find_quotients(mean_ms: np.ndarray, lengths_ms: Sequence[float]) -> np.ndarray:
@@ -211,7 +211,7 @@ def fit_grid(latency_ms: np.ndarray, steps: int, error_ms: float, skip: np.ndarr
     together = np.column_stack([np.ones(steps), np.arange(steps)])  # lengths = together @ (first step, further step)
 
     def shares(first: int) -> np.ndarray:
-        return exit_shares(steps, GRID[first - 1 :][: len(latency_ms)])[used]
+        return np.asarray(exit_shares(steps, GRID[first - 1 :][: len(latency_ms)])[used])
 
     residuals: dict[int, float] = {}
     for first in range(1, len(GRID) - len(latency_ms) + 2):

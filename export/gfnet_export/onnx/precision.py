@@ -191,7 +191,7 @@ def store_in_8_bits(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _is_worth_storing(tensor: onnx.TensorProto) -> bool:
-    return tensor.data_type == onnx.TensorProto.FLOAT and math.prod(tensor.dims) >= _SMALLEST_STORED
+    return bool(tensor.data_type == onnx.TensorProto.FLOAT and math.prod(tensor.dims) >= _SMALLEST_STORED)
 
 
 def _output_axis(node: onnx.NodeProto) -> int:
@@ -230,7 +230,7 @@ def _rounded(rows: np.ndarray) -> np.ndarray:
     missing = np.rint(errors.sum(axis=1, keepdims=True))
     order = np.argsort(-errors * np.sign(missing), axis=1, kind="stable")
     ranks = np.argsort(order, axis=1)
-    return (integers + np.sign(missing) * (ranks < np.abs(missing))).clip(-_LARGEST_STORED, _LARGEST_STORED)
+    return np.clip(integers + np.sign(missing) * (ranks < np.abs(missing)), -_LARGEST_STORED, _LARGEST_STORED)
 
 
 def _takes_vector(graph: Graph, node: onnx.NodeProto) -> bool:

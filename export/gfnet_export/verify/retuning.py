@@ -9,7 +9,7 @@ import numpy as np
 
 from gfnet.evaluation import Predictions, evaluate, find_thresholds
 from gfnet.files.replacing import note_change
-from gfnet_export.bundle.reader import MANIFEST, Bundle, open_bundle, write_manifest
+from gfnet_export.bundle.reader import Bundle, open_bundle, write_manifest
 
 
 def retune(bundle: Bundle, confidence: np.ndarray, predicted: np.ndarray, labels: Sequence[int] | None) -> Bundle:

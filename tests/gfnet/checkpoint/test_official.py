@@ -318,9 +318,9 @@ def test_a_backbone_that_is_not_recognised_is_told(tmp_path):
     [
         ("fc", None, "component fc is missing"),
         ("model_prime_state_dict", None, "component model_prime_state_dict is missing"),
-        ("model_state_dict", [1], "component model_state_dict is no state dict"),
-        ("policy", [1], "component policy is no state dict"),
-        ("fc", {3: torch.zeros(1)}, "component fc is no state dict"),
+        ("model_state_dict", [1], "component model_state_dict is not a state dict"),
+        ("policy", [1], "component policy is not a state dict"),
+        ("fc", {3: torch.zeros(1)}, "component fc is not a state dict"),
         ("fc", {"fc.weight": "text"}, "fc does not fit the network: missing rnn.weight_ih_l0"),
         ("model_name", ["regnety_600m"], "unknown model_name ['regnety_600m']"),
         ("patch_size", "large", "patch_size or flops is damaged"),

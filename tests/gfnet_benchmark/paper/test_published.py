@@ -95,7 +95,7 @@ def test_a_file_that_is_no_text_or_not_there_is_named(tmp_path):
     with pytest.raises(DataError, match=r"figure\.csv: no such file"):
         read_lines(path)
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DataError, match=r"figure\.csv: no CSV"):
+    with pytest.raises(DataError, match=r"figure\.csv: not a CSV file"):
         read_lines(path)
 
 

@@ -269,7 +269,7 @@ def test_networks_without_accuracies_are_shown_without_a_curve(tmp_path):
     write_result_file(tmp_path / "bare.json", result(bare, classifier()))
     assert gfnet("bench", "report", tmp_path / "bare.json", "--out", tmp_path / "bare.html").exit_code == 0
     text = (tmp_path / "bare.html").read_text()
-    assert "there is\nno curve to draw" in text
+    assert "so there\nis no curve to draw" in text
     assert "no thresholds: all steps were run" in text
     assert gfnet("bench", "report", tmp_path / "bare.json", "--out", tmp_path / "bare.png").exit_code == 0
 

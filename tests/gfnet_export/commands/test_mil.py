@@ -58,7 +58,10 @@ def test_bad_input_is_one_line(coreml_bundle, tmp_path):
         (("run", package, "--input", "image"), "write NAME=FILE.npy"),
         (("run", package, "--input", f"image={tmp_path / 'none.npy'}"), "No such file or directory"),
         (("run", package, "--input", f"image={tmp_path / 'text.npy'}"), "is not an array of numbers"),
-        (("run", package, "--input", f"image={tmp_path / 'small.npy'}"), "input 'image' is [3], but float32"),
+        (
+            ("run", package, "--input", f"image={tmp_path / 'small.npy'}"),
+            "input 'image' has the shape [3], but must be float32",
+        ),
     ):
         assert message in one_line(gfnet("mil", *arguments))
 
