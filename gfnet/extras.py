@@ -15,6 +15,7 @@ from gfnet.errors import MissingPackageError
 _DISTRIBUTIONS = {
     "google": "coremltools",
     "markupsafe": "jinja2",
+    "pillow_heif": "pillow-heif",
     "PIL": "pillow",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",

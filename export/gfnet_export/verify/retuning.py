@@ -9,6 +9,7 @@ import numpy as np
 
 from gfnet.evaluation import Predictions, evaluate, find_thresholds
 from gfnet.files.replacing import note_change
+from gfnet.shipped import MANIFEST
 from gfnet_export.bundle.reader import Bundle, open_bundle, write_manifest
 
 

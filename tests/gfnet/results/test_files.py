@@ -58,7 +58,7 @@ WRONG = {
     "shares of another number": (("subjects", 0, "curve", 0, "exit_distribution", [1.0]), "curve.0.exit_distribution"),
     "a subgraph of no step": (("subjects", 0, "subgraphs", 0, "steps", []), "subgraphs.0.steps"),
     "a subgraph of a later step": (("subjects", 0, "subgraphs", 0, "steps", [4]), "glance runs at step 4 of 3"),
-    "a network of other steps": (("subjects", 0, "network", "net_p96_T5"), "has not the 3 steps"),
+    "a network of other steps": (("subjects", 0, "network", "net_p96_T5"), "does not have the 3 steps"),
     "a network as reference": (("subjects", 1, "reference", "fp32"), "fp32 is no other classifier"),
     "a ratio outside of its interval": (("subjects", 0, "loop", "ratio", "value", 9.0), "outside of its interval"),
     "a model of other steps": (("subjects", 0, "loop", "modelled_ms", 99.0), "stops and exits say 3.75"),

@@ -182,7 +182,7 @@ def exchange_steps(content):
         (lambda c: subgraph(c, "policy")["inputs"][1].update(dtype="uint8"), "hidden cannot be uint8"),
         (lambda c: subgraph(c, "policy").update(sha256={"policy.onnx/x": "0" * 64}), "sha256 lacks 'policy.onnx'"),
         (lambda c: subgraph(c, "policy").update(path="./policy.onnx"), "not written as a plain relative path"),
-        (lambda c: c["budgets"][0].update(exit_distribution=[1.0]), "exit_distribution must have 3 values"),
+        (lambda c: c["budgets"][0].update(exit_distribution=[1.0]), "exit_distribution has 1 values for 3 steps"),
         (lambda c: c["preprocessing"].update(resize_size=16_000), "of a side of 16000 pixels only 96 are kept"),
         (lambda c: c["preprocessing"].update(std=[1, 0, 1]), "preprocessing.std.1"),
     ],
