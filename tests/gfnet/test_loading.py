@@ -73,7 +73,7 @@ for command, told in COMMANDS:
 def test_what_needs_no_torch_imports_none(onnx_bundle, scenes, tmp_path):
     photo, out = next((scenes / "val").rglob("*.png")), tmp_path / "out"
     commands = [
-        (("--help",), "Commands"),
+        (("--help",), "Train and evaluate"),
         (("info", onnx_bundle.folder), "multiply-adds"),
         (("predict", onnx_bundle.folder, photo), "step"),
         (("predict", "grocerie", photo), "no such file, nor an included network"),
