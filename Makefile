@@ -14,7 +14,7 @@ help:
 	@echo "make test-all  the quick and the slow tests"
 	@echo "make lint      ruff and mypy"
 	@echo "make format    let ruff rewrite what it can"
-	@echo "make schema    write the JSON Schemas of manifest and result anew"
+	@echo "make schema    write the JSON Schemas of manifest and result, and the table of doubts, anew"
 	@echo "make ios-bundle CKPT=FILE [EXPORT=OPTIONS]  put a network into the iOS app"
 	@echo "make clean     remove what can be made again, the environment included"
 
@@ -49,6 +49,7 @@ lint: install
 schema: install
 	$(BIN)/python -m gfnet_export.bundle.manifest > export/gfnet_export/bundle/manifest.schema.json
 	$(BIN)/python -m gfnet.results.schema > gfnet/results/result.schema.json
+	$(BIN)/python -m gfnet.results.doubts > gfnet/results/doubts.json
 
 format: install
 	$(BIN)/ruff check --fix .
@@ -60,4 +61,4 @@ ios-bundle: install
 	$(BIN)/gfnet export coreml "$(CKPT)" --out ios_demo/GFNetDemo/GFNetDemo/Network/bundle --overwrite $(EXPORT)
 
 clean:
-	rm -rf $(VENV) build dist runs .pytest_cache .mypy_cache .ruff_cache *.egg-info
+	rm -rf $(VENV) build dist runs .build .swiftpm .pytest_cache .mypy_cache .ruff_cache *.egg-info

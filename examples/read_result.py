@@ -2,7 +2,7 @@
 
 import sys
 
-from gfnet.results.schema import read_result
+from gfnet.results.files import read_result
 
 result = read_result(sys.argv[1])
 print(f"{result.machine.device}, {result.machine.os}")

@@ -7,13 +7,15 @@ arXiv 2201.03014, section 4) as the official code builds them.
 from __future__ import annotations
 
 import dataclasses
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args, get_type_hints
 
-from gfnet.errors import ConfigError, one_line
-from gfnet.limits import LARGEST_HIDDEN, LARGEST_IMAGE, LARGEST_RESIZE, LONGEST_NAME, MOST_CLASSES, MOST_STEPS
+from gfnet.errors import ConfigError
+from gfnet.escaping import one_line
+from gfnet.limits import LARGEST_HIDDEN, LARGEST_IMAGE, LARGEST_RESIZE, LONGEST_ARCHITECTURE, MOST_CLASSES, MOST_STEPS
 
 Interpolation = Literal["bilinear", "bicubic"]
 ClassifierKind = Literal["recurrent", "cascade"]
@@ -41,7 +43,7 @@ class ModelConfig:
         classifier: ``recurrent``: GRU and one linear layer; ``cascade``: one linear layer a step
             over the features of all steps so far.
         classifier_hidden: width of the recurrent classifier's GRU; unused by the cascade.
-        glance_head: who speaks at step 1: the classifier, or the global encoder's own head.
+        glance_head: what classifies at step 1: the classifier, or the global encoder's own head.
         policy: form of the policy's state encoder.
         policy_hidden: width of the policy's GRU.
         dropout: rate on the pooled features while training, [0, 1).
@@ -94,7 +96,7 @@ class ModelConfig:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ConfigError(f"{name} is {one_line(repr(getattr(self, name)))}; use one of {', '.join(choices)}")
-        if not isinstance(self.arch, str) or not 0 < len(self.arch) <= LONGEST_NAME:
+        if not isinstance(self.arch, str) or not 0 < len(self.arch) <= LONGEST_ARCHITECTURE:
             raise ConfigError(f"arch is {one_line(repr(self.arch))}; use a backbone's name")
         for name in ("mean", "std"):
             value = getattr(self, name)
@@ -111,8 +113,8 @@ class ModelConfig:
 
     @property
     def name(self) -> str:
-        """``<arch>_p<patch_size>_T<steps>``, the key of :data:`RELEASED`."""
-        return f"{self.arch}_p{self.patch_size}_T{self.steps}"
+        """See :func:`network_name`; the key of :data:`RELEASED`."""
+        return network_name(self.arch, self.patch_size, self.steps)
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as JSON-ready values."""
@@ -132,6 +134,17 @@ class ModelConfig:
             raise ConfigError(f"model configuration: unknown {unknown}, missing {missing}")
         given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         return cls(**given)
+
+
+def network_name(arch: str, patch_size: int, steps: int) -> str:
+    """What a network is called in results and tables: ``<arch>_p<patch_size>_T<steps>``."""
+    return f"{arch}_p{patch_size}_T{steps}"
+
+
+def steps_of_name(name: str) -> int | None:
+    """The number of steps in what :func:`network_name` made; ``None`` of another name."""
+    found = re.fullmatch(r".+_p[1-9]\d*_T([1-9]\d*)", name)
+    return int(found[1]) if found else None
 
 
 def _is_number(value: Any) -> bool:
@@ -230,4 +243,4 @@ def refuse_told(**told: Any) -> None:
     """
     options = [f"--{name.replace('_', '-')}" for name, value in told.items() if value is not None]
     if options:
-        raise ConfigError(f"says itself what network it is; leave out {' and '.join(options)}")
+        raise ConfigError(f"names its network itself; leave out {' and '.join(options)}")

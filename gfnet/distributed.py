@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from gfnet.errors import ConfigError, GFNetError
 
@@ -82,12 +83,12 @@ def process_group(timeout_s: float = 600.0) -> Iterator[Ranks]:
         torch.cuda.set_device(local)
     timeout = timedelta(seconds=timeout_s)
     try:
-        store, rank, size = next(dist.rendezvous("env://", timeout=timeout))
+        store, rank, size = next(rendezvous("env://", timeout=timeout))
         # torchrun keeps its store when it restarts the ranks: they must not find the addresses of the dead.
-        store = dist.PrefixStore(f"attempt-{restarts()}", store)
+        store = PrefixStore(f"attempt-{restarts()}", store)
         dist.init_process_group("nccl" if on_gpu else "gloo", store=store, rank=rank, world_size=size, timeout=timeout)
     except (dist.DistError, RuntimeError, ValueError) as error:
-        raise RankError(f"cannot join the other ranks ({_first_line(error)}); start all of them anew") from error
+        raise RankError(f"cannot join the other ranks ({_first_line(error)}); start all of them again") from error
     try:
         with _naming_lost_ranks():
             yield current_ranks()
@@ -104,7 +105,7 @@ def _naming_lost_ranks() -> Iterator[None]:
         if dist.is_initialized() and _is_collective(error):
             raise RankError(
                 f"rank {dist.get_rank()}: another rank ended or did not answer in time ({_first_line(error)}); "
-                "see its own message, then start all ranks anew with --resume"
+                "see its own message, then start all ranks again with --resume"
             ) from error
         raise
 
@@ -116,15 +117,6 @@ def sum_over_ranks(values: Sequence[float]) -> list[float]:
     totals = torch.tensor(values, dtype=torch.float64, device=_device())
     dist.all_reduce(totals)
     return totals.tolist()
-
-
-def sum_tensor_over_ranks(value: Tensor) -> Tensor:
-    """The sum of one tensor over all ranks; its own value where there is only one."""
-    if current_ranks().size == 1:
-        return value
-    total = value.to(_device(), copy=True)
-    dist.all_reduce(total)
-    return total.to(value.device)
 
 
 def gather(value: T) -> list[T]:
@@ -147,10 +139,10 @@ def on_all_ranks(work: Callable[[], T]) -> T:
     """
     if current_ranks().size == 1:
         return work()
-    value: Any = None
+    values: list[T] = []
     failure: Exception | None = None
     try:
-        value = work()
+        values.append(work())
     except Exception as error:
         failure = error
     failures = gather(failure)
@@ -160,7 +152,7 @@ def on_all_ranks(work: Callable[[], T]) -> T:
         assert cause is not None
         cause.said_elsewhere = first != current_ranks().rank  # type: ignore[attr-defined]
         raise cause
-    return value
+    return values[0]
 
 
 def synchronise_buffers(module: torch.nn.Module) -> None:

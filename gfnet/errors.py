@@ -4,8 +4,6 @@ Every message says what was wrong, where, and what to do.  The command line turn
 :class:`GFNetError` into one line on standard error and exit code 2.
 """
 
-from gfnet.escaping import printable
-
 
 class GFNetError(Exception):
     """Base of every error that a user can mend."""
@@ -57,14 +55,3 @@ class MissingPackageError(GFNetError):
 
 class MilError(GFNetError):
     """A Core ML package is damaged, or holds what the interpreter does not know."""
-
-
-_SHOWN_CHARACTERS = 300
-
-
-def one_line(text: object) -> str:
-    """A message that may quote what was read, fit to be shown: printable, on one line, not too long."""
-    shown = str(text)
-    if len(shown) > _SHOWN_CHARACTERS:
-        shown = shown[:_SHOWN_CHARACTERS] + " ..."
-    return printable(shown)

@@ -22,13 +22,19 @@ class Lines(str):
     __slots__ = ()
 
 
-def printable(text: object) -> str:
+def one_line(text: object, most: int | None = 300) -> str:
     r"""``text`` on one line, with nothing in it that a terminal obeys or a reader cannot see.
 
     Control characters, marks that turn the direction of text, and bytes that are not UTF-8 become escapes such as
     ``\x1b``; letters, accents, spaces and emoji of any script stay.
+
+    Args:
+        most: characters that are shown of it; ``None`` shows all.
     """
-    return "".join(letter if _shows(letter) else ascii(letter)[1:-1] for letter in str(text))
+    shown = str(text)
+    if most is not None and len(shown) > most:
+        shown = shown[:most] + " ..."
+    return "".join(letter if _shows(letter) else ascii(letter)[1:-1] for letter in shown)
 
 
 def _shows(letter: str) -> bool:
@@ -36,8 +42,8 @@ def _shows(letter: str) -> bool:
 
 
 def as_lines(parts: Iterable[str]) -> Lines:
-    """Lines below each other, each :func:`printable`; a part that is :class:`Lines` already stays several."""
-    return Lines("\n".join(part if isinstance(part, Lines) else printable(part) for part in parts))
+    """Lines below each other, each by :func:`one_line`; a part that is :class:`Lines` already stays several."""
+    return Lines("\n".join(part if isinstance(part, Lines) else one_line(part, None) for part in parts))
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -73,5 +79,5 @@ def _is_number(text: str) -> bool:
 
 def markdown(text: object) -> str:
     """``text`` as plain words in a paragraph or a cell of a table: no HTML, no links, no code, no new line."""
-    shown = _MARKS.sub(r"\\\1", printable(text))
+    shown = _MARKS.sub(r"\\\1", one_line(text, None))
     return shown.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -15,6 +15,7 @@ from gfnet.errors import MissingPackageError
 _DISTRIBUTIONS = {
     "google": "coremltools",
     "markupsafe": "jinja2",
+    "pillow_heif": "pillow-heif",
     "PIL": "pillow",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
@@ -23,7 +24,7 @@ _DISTRIBUTIONS = {
 
 
 def missing_package(module: str, wanted: str | None = None) -> MissingPackageError | None:
-    """What to tell a user who lacks ``module``; ``None`` if no extra brings it, and its absence is a fault of ours.
+    """What to tell a user who lacks ``module``; ``None`` if no extra brings it, so that it is this project's error.
 
     Args:
         module: its name, a submodule's perhaps.

@@ -12,5 +12,9 @@ LARGEST_RESIZE = 4
 LARGEST_HIDDEN = 16_384
 """Width of a recurrent layer."""
 LONGEST_LABEL = 1000
-LONGEST_NAME = 200
-"""Characters of a class's name, and of any other."""
+"""Characters of a class's name."""
+LONGEST_ARCHITECTURE = 200
+"""Characters of a backbone's name, so that a network's name with its patch size and steps is no longer than a text."""
+LONGEST_TEXT = 300
+"""Characters of any other name."""
+LONGEST_MESSAGE = 2000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import click
 import numpy as np
 import torch
 from click.testing import CliRunner, Result
@@ -53,6 +54,20 @@ def recurrent(config: ModelConfig = SMALL) -> ModelConfig:
 def gfnet(*arguments: str | Path) -> Result:
     """Run the command line in this process; exceptions that it should have caught surface here."""
     return CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+def commands_by_path() -> dict[str, tuple[click.Command, click.Context]]:
+    """Every command and group by what a person types, such as ``gfnet export onnx``, and a context to ask it in."""
+
+    def walk(command, context):
+        yield context.command_path, (command, context)
+        if isinstance(command, click.Group):
+            for name in command.list_commands(context):
+                found = command.get_command(context, name)
+                assert found is not None
+                yield from walk(found, click.Context(found, info_name=name, parent=context))
+
+    return dict(walk(main, click.Context(main, info_name="gfnet")))
 
 
 def one_line(result: Result) -> str:

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from gfnet.shipped import shipped_weights
+
 EXTRAS = {
     "runtime": ("jinja2", "onnxruntime"),
     "others": (
@@ -37,6 +39,7 @@ def commands(place: Path, bundle: Path, coreml_bundle: Path, result: Path) -> di
         place: a folder to work in.
     """
     photo, photos, mlpackage = place / "photo.png", place / "photos", next(coreml_bundle.glob("*.mlpackage"))
+    weights = shipped_weights("groceries")
     Image.new("RGB", (50, 40), "teal").save(photo)
     for split in ("train", "val"):
         for name in ("one", "two"):
@@ -46,17 +49,17 @@ def commands(place: Path, bundle: Path, coreml_bundle: Path, result: Path) -> di
         ("predict", bundle, photo, "--draw", place / "seen"): None,
         ("visualize", bundle, photo, "--out", place / "gallery"): None,
         ("synth", place / "scenes", "--train", "10", "--val", "10"): None,
-        ("predict", "groceries", photo): "train",
+        ("predict", "groceries", photo): None,
         ("predict", coreml_bundle, photo): "coreml",
-        ("visualize", "groceries", photo, "--out", place / "gallery2"): "train",
-        ("info", "groceries"): "train",
-        ("convert", "groceries", place / "copy.safetensors"): "train",
-        ("calibrate", "groceries", place / "copy.safetensors", "--data", photos): "train",
-        ("evaluate", "groceries", "--data", photos): "train",
+        ("visualize", "groceries", photo, "--out", place / "gallery2"): None,
+        ("info", "groceries"): None,
+        ("convert", weights, place / "copy.safetensors"): "train",
+        ("calibrate", weights, place / "copy.safetensors", "--data", photos): "train",
+        ("evaluate", weights, "--data", photos): "train",
         ("train", "--data", photos, "--out", place / "run"): "train",
-        ("export", "onnx", "groceries", "--out", place / "made"): "onnx",
-        ("export", "coreml", "groceries", "--out", place / "made"): "coreml",
-        ("verify", bundle, "--against", "groceries"): "train",
+        ("export", "onnx", weights, "--out", place / "made"): "onnx",
+        ("export", "coreml", weights, "--out", place / "made"): "coreml",
+        ("verify", bundle, "--against", weights): "train",
         ("mil", "ops", mlpackage): "coreml",
         ("mil", "lint", mlpackage): "coreml",
         ("mil", "run", mlpackage): "coreml",
@@ -68,7 +71,7 @@ def commands(place: Path, bundle: Path, coreml_bundle: Path, result: Path) -> di
         ("bench", "paper"): "train",
         ("bench", "core"): "all",
         ("bench", "train"): "train",
-        ("bench", "solvers", "groceries", "--data", photos): "train",
+        ("bench", "solvers", weights, "--data", photos): "train",
         ("demo", "--out", place / "demo"): "all",
     }
     return {tuple(map(str, command)): extra for command, extra in table.items()}

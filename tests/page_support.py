@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import html.parser
 import os
 import re
@@ -54,7 +55,14 @@ def browse(page: Path, *, dark: bool = False, script: str = "") -> tuple[str, li
         copy = page.with_name(f"scripted-{page.name}")
         copy.write_text(page.read_text().replace("</body>", f"<script>{script}</script></body>"))
         page = copy
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", "--enable-logging=stderr"]
+    options = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--hide-scrollbars",
+        "--dump-dom",
+        "--enable-logging=stderr",
+    ]
     options += ["--blink-settings=preferredColorScheme=0"] if dark else []
     done = subprocess.run(
         [browser, *options, "--host-resolver-rules=MAP * ~NOTFOUND", page.resolve().as_uri()],
@@ -64,3 +72,24 @@ def browse(page: Path, *, dark: bool = False, script: str = "") -> tuple[str, li
         check=True,
     )
     return done.stdout, re.findall(r"CONSOLE[^\]]*\] (.*)", done.stderr)
+
+
+PHONE = 390
+"""Width of a phone's screen, in CSS pixels."""
+
+
+def overflow(page: Path, *, dark: bool = False, width: int = PHONE) -> int:
+    """By how many pixels a page is wider than a screen of ``width``: it lies in a frame of that width meanwhile."""
+    framed = page.with_name(f"framed-{page.name}")
+    text = html.escape(page.read_text())
+    framed.write_text(
+        f'<body><iframe style="border:0;width:{width}px;height:800px" srcdoc="{text}"></iframe>'
+        "<script>onload = () => {"
+        "const root = document.querySelector('iframe').contentDocument.documentElement;"
+        "document.body.dataset.widths = `${root.scrollWidth} ${root.clientWidth}`;"
+        "}</script></body>"
+    )
+    document, _ = browse(framed, dark=dark)
+    scroll, client = re.search(r'data-widths="(\d+) (\d+)"', document).groups()
+    assert int(client) == width
+    return int(scroll) - int(client)

@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 
-IOS_DEMO = Path(__file__).parents[1] / "ios_demo"
-PACKAGE = IOS_DEMO / "GFNetKit"
+PACKAGE = Path(__file__).parents[1]
+"""The repository's root, where Swift's package manager wants the package's manifest."""
+
+IOS_DEMO = PACKAGE / "ios_demo"
+KIT = IOS_DEMO / "GFNetKit"
+FIXTURES = KIT / "Tests" / "GFNetKitTests" / "Fixtures"
 REQUIRED = "GFNET_SWIFT"
 """Environment variable; ``required`` fails a test that would be skipped for want of a toolchain."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gfnet.results.schema import write_result_file
+from gfnet.results.files import write_result_file
 from network_support import gfnet
 from result_support import result
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gfnet.results.schema import read_result
+from gfnet.results.files import read_result
 from network_support import gfnet
 
 FOLDER = Path(__file__).parents[1] / "benchmark" / "results" / "groceries"

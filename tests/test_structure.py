@@ -24,11 +24,28 @@ DEPLOYED = (
     "gfnet_export.runtime.serving",
     "gfnet_export.commands.predict",
     "gfnet_export.commands.visualize",
-    "gfnet_export.runtime.loading",
+    "gfnet_export.loading",
     "gfnet.loading",
     "gfnet.pictures.gallery",
     "gfnet.cli",
 )
+ORDER = {  # a folder or module imports only what stands before it
+    "gfnet": """choices limits escaping errors extras shipped config distributed console files inference results
+        pictures network checkpoint data evaluation training loading commands cli __main__""",
+    "gfnet_export": """choices bundle runtime quiet squares mil loading recorded_inputs components exporting onnx coreml
+        verify commands""",
+    "gfnet_benchmark": "choices measure results paper report internals demo commands",
+}
+WITHOUT_TORCH = (
+    "gfnet.files",
+    "gfnet.console",
+    "gfnet.inference",
+    "gfnet.results",
+    "gfnet.pictures",
+    "gfnet_export.bundle",
+    "gfnet_export.runtime",
+)
+MOST_MODULES = 14  # in a folder
 DATA = {"gfnet_benchmark.reference"}  # folders of files that a wheel puts into a package
 HEAVY = {"torch", "torchvision", "timm", "onnx", "coremltools", "safetensors", "matplotlib"}
 
@@ -63,6 +80,38 @@ def test_imports_run_one_way(package):
         if name.split(".")[0] == package:
             used = {imported.split(".")[0] for imported in imports(path, top_level_only=False)}
             assert used & set(FOLDERS) <= MAY_IMPORT[package] | {package}, name
+
+
+def room(name):
+    """The folder of a package that a module lies in, or its own name at the package's root."""
+    return [*name.split("."), "__init__"][1]
+
+
+@pytest.mark.parametrize("package", FOLDERS)
+def test_imports_run_downwards_between_folders(package):
+    order = {name: place for place, name in enumerate(ORDER[package].split())}
+    inside = {name: path for name, path in MODULES.items() if name.startswith(f"{package}.")}
+    assert {room(name) for name in inside} == set(order), "ORDER lists every folder and every module at the root"
+    for name, path in inside.items():
+        for imported in imports(path, top_level_only=False):
+            if imported in inside and room(imported) != room(name):
+                assert order[room(imported)] < order[room(name)], f"{name} imports {imported}"
+
+
+@pytest.mark.parametrize("folder", WITHOUT_TORCH)
+def test_folders_that_deploy_never_import_torch(folder):
+    inside = {name: path for name, path in MODULES.items() if name.startswith(folder)}
+    found = {name: set(imports(path, top_level_only=False)) for name, path in inside.items()}
+    assert found
+    for name, used in found.items():
+        assert not {other.split(".")[0] for other in used} & {"torch", "torchvision", "timm"}, name
+        assert not {other for other in used if other.startswith(("gfnet.network", "gfnet.checkpoint"))}, name
+
+
+def test_no_folder_holds_too_many_modules():
+    for folder in {path.parent for path in MODULES.values()}:
+        found = [path.name for path in folder.glob("*.py") if path.name != "__init__.py"]
+        assert len(found) <= MOST_MODULES, f"{folder}: {len(found)} modules"
 
 
 def test_no_module_imports_itself_in_a_circle():
@@ -105,6 +154,7 @@ def test_setup_cfg_lists_every_package():
 
 SAID_RAW = {
     "gfnet.console.output": "is the door",
+    "gfnet.results.doubts": "prints the table of doubts",
     "gfnet.results.schema": "prints the JSON Schema",
     "gfnet_export.bundle.manifest": "prints the JSON Schema",
 }

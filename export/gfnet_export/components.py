@@ -18,7 +18,8 @@ from gfnet.network.backbones import Encoder
 from gfnet.network.classifier import CascadeClassifier
 from gfnet.network.model import GFNet, State
 from gfnet_export.bundle import tensor_names as names
-from gfnet_export.bundle.manifest import Layout, Role, TensorSpec
+from gfnet_export.bundle.manifest import Role, TensorSpec
+from gfnet_export.choices import Layout
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,8 @@ class _Policy(nn.Module):
         self.policy = model.policy
 
     def forward(self, feature_map: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        return self.policy(feature_map, hidden)
+        outputs: tuple[Tensor, Tensor] = self.policy(feature_map, hidden)
+        return outputs
 
 
 class _Focus(nn.Module):
@@ -128,7 +130,8 @@ class _First(nn.Module):
         self.module, self.count = module, count
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        return self.module(*inputs)[: self.count]
+        outputs: tuple[Tensor, ...] = self.module(*inputs)
+        return outputs[: self.count]
 
 
 class _Baseline(nn.Module):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,22 +16,12 @@ from pydantic import ValidationError
 from gfnet.checkpoint import Checkpoint
 from gfnet.console.progress import Progress
 from gfnet.errors import ExportError
-from gfnet.files.writing import atomic_folder
+from gfnet.files.replacing import atomic_folder
+from gfnet.files.versioned import problems_of
 from gfnet.network.cost import cumulative_macs
-from gfnet_export.bundle.manifest import (
-    Budget,
-    Calibration,
-    Compression,
-    Exporter,
-    Format,
-    Layout,
-    Manifest,
-    Precision,
-    Preprocessing,
-    Subgraph,
-    problems_of,
-)
+from gfnet_export.bundle.manifest import Calibration, Exporter, Manifest, PreprocessingSpec, Subgraph
 from gfnet_export.bundle.reader import Bundle, open_bundle, sha256_of, write_manifest
+from gfnet_export.choices import Compression, Format, Layout, Precision
 from gfnet_export.components import Component, components_of
 
 
@@ -78,7 +67,7 @@ def write_bundle(checkpoint: Checkpoint, out: Path, write: Writer, form: Form, o
     """Write every component with ``write``, then the manifest; read it all back.
 
     Raises:
-        ExportError: a part of the network cannot be written, or a weight is no number.
+        ExportError: a part of the network cannot be written, or a weight is NaN or infinite.
         GFNetError: ``out`` exists, or cannot be written.
     """
     _check_numbers(checkpoint)
@@ -98,7 +87,7 @@ def write_bundle(checkpoint: Checkpoint, out: Path, write: Writer, form: Form, o
 
 
 def metadata_of(checkpoint: Checkpoint, role: str, form: Form) -> dict[str, str]:
-    """What whoever finds a subgraph without its bundle wants to know of it."""
+    """What a person who finds a subgraph without its bundle wants to know."""
     config = checkpoint.model.config
     told = {
         "role": role,
@@ -118,7 +107,7 @@ def metadata_of(checkpoint: Checkpoint, role: str, form: Form) -> dict[str, str]
 def _check_numbers(checkpoint: Checkpoint) -> None:
     for name, tensor in checkpoint.model.state_dict().items():
         if not tensor.isfinite().all():
-            raise ExportError(f"{name}: has values that are infinite or no number; train it again, or take a good one")
+            raise ExportError(f"{name}: has values that are NaN or infinite; train it again, or use another checkpoint")
 
 
 @contextmanager
@@ -187,7 +176,7 @@ def network_values(checkpoint: Checkpoint) -> dict[str, Any]:
         "steps": config.steps,
         "num_classes": config.num_classes,
         "labels": checkpoint.labels,
-        "preprocessing": Preprocessing(
+        "preprocessing": PreprocessingSpec(
             image_size=config.image_size,
             resize_size=config.resize_size,
             interpolation=config.interpolation,
@@ -197,5 +186,5 @@ def network_values(checkpoint: Checkpoint) -> dict[str, Any]:
         ),
         "step_macs": evaluation.macs if evaluation else tuple(map(float, cumulative_macs(checkpoint.model))),
         "anytime_top1": evaluation.anytime_top1 if evaluation else (),
-        "budgets": tuple(Budget(**dataclasses.asdict(point)) for point in (evaluation.budgeted if evaluation else ())),
+        "budgets": evaluation.budgeted if evaluation else (),
     }

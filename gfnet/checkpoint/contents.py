@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from gfnet.checkpoint.state_dicts import is_plain
 from gfnet.config import ModelConfig
-from gfnet.errors import CheckpointError, ConfigError, one_line
+from gfnet.errors import CheckpointError, ConfigError
+from gfnet.escaping import one_line
 from gfnet.inference.budgets import Evaluation
 from gfnet.network.backbones.encoder import same_key
 from gfnet.network.model import GFNet
@@ -26,7 +27,7 @@ class Checkpoint:
 
     Attributes:
         model: weights loaded, on the CPU, in eval mode.
-        labels: class names, or ``None`` where nobody knows them.
+        labels: class names, or ``None`` where they are unknown.
         evaluation: results stored with it, if any.
         recipe: how it was trained, if known.
         untrained: components whose weights the file does not hold ("policy" after stage 1).
@@ -73,7 +74,7 @@ def load_network(
         tensors: of each component, by the file's keys; a component that it lacks stays random.
 
     Raises:
-        CheckpointError: they do not fit the network, or there is no such network.
+        CheckpointError: they do not fit the network, or the configuration is not possible.
     """
     try:
         with torch.device("meta"):  # names, shapes and types, but no numbers
@@ -81,7 +82,7 @@ def load_network(
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error}") from error
     except Exception as error:  # a backbone's library raises nearly anything for a setting that the backbone lacks
-        raise CheckpointError(f"{path}: there is no such network ({one_line(error)}); copy the file again") from error
+        raise CheckpointError(f"{path}: invalid network ({one_line(error)}); copy the file again") from error
     known = parts(model)
     for component, values in tensors.items():
         if component not in known:

@@ -13,11 +13,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from gfnet.config import ModelConfig
-from gfnet.errors import CheckpointError, ConfigError, one_line
+from gfnet.errors import CheckpointError, ConfigError
+from gfnet.escaping import one_line
 from gfnet.files.digests import UNKNOWN
+from gfnet.files.fields import Record, Sha256
+from gfnet.files.versioned import check_version, validate
 from gfnet.inference.budgets import Evaluation
 from gfnet.limits import LONGEST_LABEL
 
@@ -28,10 +31,8 @@ _MOST_BYTES = 16 * 1024 * 1024
 _MOST_VALUES = 1_000_000
 _DEEPEST = 32
 
-_Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
-
-class _Facts(BaseModel):
+class _Facts(Record):
     """What has a type of its own.
 
     Attributes:
@@ -39,11 +40,9 @@ class _Facts(BaseModel):
         sha256: of the weights alone, in files of older releases.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
     format_version: Literal[1]
-    digest: _Sha256 | None = None
-    sha256: _Sha256 | None = None
+    digest: Sha256 | None = None
+    sha256: Sha256 | None = None
     config: ModelConfig
     evaluation: Evaluation | None
     untrained: Annotated[tuple[Component, ...], Field(max_length=4)]
@@ -108,27 +107,22 @@ def read_header(text: str) -> Header:
     """A header from its JSON.
 
     Raises:
-        CheckpointError: it is none, of another version, or holds what cannot be.
+        CheckpointError: it is not a header, of another version, or has impossible values.
     """
     content = _parse(text)
-    version = content.get("format_version")
-    # Before all else, as another version may look different in any way.
-    if type(version) is int and version != FORMAT_VERSION:
-        raise CheckpointError(
-            f"format version {one_line(version)}, but this release reads {FORMAT_VERSION}; "
-            "use the release that wrote it"
-        )
+    check_version(
+        content,
+        "format_version",
+        FORMAT_VERSION,
+        lambda what: CheckpointError(f"{what}; use the release that wrote it"),
+    )
     try:
         apart = {name: content.pop(name) for name in _APART if name in content or name != "training"}
-        facts = _Facts.model_validate_json(json.dumps(content), strict=True)
+        facts = validate(_Facts, json.dumps(content), _damaged)
         labels = _labels(apart["labels"], facts.config.num_classes)
         for name in ("recipe", "training"):
             if not isinstance(apart.get(name), dict | None):
                 raise ValueError(f"{name} has no names")
-    except ValidationError as error:
-        problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = ".".join(map(str, problem["loc"])) or "header"
-        raise _damaged(f"{where}: {problem['msg'].removeprefix('Value error, ')}") from error
     except KeyError as error:
         raise _damaged(f"{error} is missing") from error
     except ConfigError as error:

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from gfnet.checkpoint.contents import Checkpoint, labels_for, load_network
 from gfnet.checkpoint.header import Component, Header, header_text, read_header
-from gfnet.errors import CheckpointError, one_line
+from gfnet.errors import CheckpointError
+from gfnet.escaping import one_line
 from gfnet.files.digests import own_digest, with_own_digest
 from gfnet.files.writing import atomic_file
 
@@ -104,7 +105,7 @@ def load_native(path: Path) -> Checkpoint:
     """Read a file of this layout.
 
     Raises:
-        CheckpointError: it is damaged, none of this project's, or does not fit its network.
+        CheckpointError: it is damaged, not a file of this project, or does not fit its network.
     """
     header, tensors = _read(path)
     by_component: dict[str, dict[str, Tensor]] = {name: {} for name in get_args(Component)}
@@ -121,7 +122,7 @@ def load_training_state(path: Path) -> TrainingState:
     """The state of the run that wrote this file.
 
     Raises:
-        CheckpointError: it is damaged, none of this project's, or holds no state.
+        CheckpointError: it is damaged, not a file of this project, or holds no state.
     """
     header, tensors = _read(path)
     if header.training is None:
@@ -137,7 +138,9 @@ def _read(path: Path) -> tuple[Header, dict[str, Tensor]]:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  no mapping
     except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: damaged or no safetensors file ({one_line(error)}); copy it again") from error
+        raise CheckpointError(
+            f"{path}: damaged, or not a safetensors file ({one_line(error)}); copy it again"
+        ) from error
     if _METADATA_KEY not in metadata:
         raise CheckpointError(f"{path}: a safetensors file, but not a checkpoint of this project")
     try:
@@ -153,7 +156,7 @@ def _read(path: Path) -> tuple[Header, dict[str, Tensor]]:
     else:  # of an older release
         whole = header.weights_sha256 in (None, _weights_digest(tensors))
     if not whole:
-        raise CheckpointError(f"{path}: damaged, it is not what was written (its digest differs); copy it again")
+        raise CheckpointError(f"{path}: damaged, as its digest differs; copy it again")
     return header, tensors
 
 

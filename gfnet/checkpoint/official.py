@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from gfnet.checkpoint.contents import Checkpoint, labels_for, load_network
 from gfnet.checkpoint.state_dicts import is_plain, read_pickle, unwrapped
 from gfnet.config import OFFICIAL_ARCHS, RELEASED, ModelConfig, model_config
-from gfnet.errors import CheckpointError, one_line
+from gfnet.errors import CheckpointError
+from gfnet.escaping import one_line
 from gfnet.files.writing import atomic_file
 from gfnet.inference.budgets import BudgetPoint, Evaluation
 from gfnet.limits import MOST_BUDGETS
@@ -41,7 +42,7 @@ def save_official(path: str | Path, checkpoint: Checkpoint, *, prefix: bool = Tr
             ``inference.py`` wants it; its trainer wants none.
 
     Raises:
-        CheckpointError: the network is none that the official code can build.
+        CheckpointError: the official code cannot build the network.
         GFNetError: the place is not writable or the disk is full.
     """
     config = checkpoint.model.config
@@ -100,16 +101,16 @@ def load_official(path: Path, arch: str | None, patch_size: int | None, steps: i
     """
     content = read_pickle(path)
     if not isinstance(content, dict):
-        raise CheckpointError(f"{path}: no checkpoint of the official code: it holds a {type(content).__name__}")
+        raise CheckpointError(f"{path}: not a checkpoint of the official code: it holds a {type(content).__name__}")
     components: dict[str, dict[str, Any]] = {}
     for name in (*_ENCODERS, "fc", "policy"):
         tensors = content.get(name)
         if tensors is None and name == "policy":
             continue  # the trainer's stage 1 writes None
         if tensors is None:
-            raise CheckpointError(f"{path}: no checkpoint of the official code: component {name} is missing")
+            raise CheckpointError(f"{path}: not a checkpoint of the official code: component {name} is missing")
         if not isinstance(tensors, Mapping) or not all(isinstance(key, str) for key in tensors):
-            raise CheckpointError(f"{path}: component {name} is no state dict")
+            raise CheckpointError(f"{path}: component {name} is not a state dict")
         components[name] = unwrapped(path, tensors)
     config = _official_config(path, content, components, arch, patch_size, steps)
     evaluation = _official_evaluation(path, content, config)
@@ -178,7 +179,7 @@ def _recognise_arch(path: Path, tensors: Mapping[str, Any]) -> str:
             if not official_key(key).startswith(("fc.", "classifier."))
         }:
             return arch
-    raise CheckpointError(f"{path}: model_state_dict is none of the official backbones; pass --arch")
+    raise CheckpointError(f"{path}: model_state_dict fits none of the official backbones; pass --arch")
 
 
 def _recognise_patch(policy: Mapping[str, Any] | None, released: list[ModelConfig]) -> int | None:
@@ -205,7 +206,7 @@ def _official_evaluation(path: Path, content: Mapping[str, Any], config: ModelCo
         thresholds = _rows("dynamic_threshold", content["dynamic_threshold"])
         costs, accuracies = _rows("budgeted_batch_classification", content["budgeted_batch_classification"])
         if any(len(row) != config.steps for row in thresholds):
-            raise ValueError(f"dynamic_threshold has not {config.steps} values in each row")
+            raise ValueError(f"dynamic_threshold must have {config.steps} values in each row")
         points = tuple(
             BudgetPoint(cost, tuple(row), None if math.isnan(top1) else top1, cost, ())
             for row, cost, top1 in zip(thresholds, costs, accuracies, strict=True)

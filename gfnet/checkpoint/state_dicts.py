@@ -58,13 +58,13 @@ def read_pickle(path: Path) -> Any:
     try:
         _check_archive(path)
         with torch.serialization.safe_globals(_numpy_globals()), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the pickle protocol of what is no pickle at all
+            warnings.simplefilter("ignore")  # about the pickle protocol of files that are not pickles
             return torch.load(path, map_location="cpu", weights_only=True)
     except CheckpointError:
         raise
     except pickle.UnpicklingError as error:
         what = "holds more than weights" if "Unsupported global" in str(error) else "cannot be read"
-        raise CheckpointError(f"{path}: no checkpoint: it {what}; nothing in it was run") from error
+        raise CheckpointError(f"{path}: not a checkpoint, as it {what}; nothing in it was run") from error
     except Exception as error:  # damaged bytes make torch raise nearly anything: IndexError, struct.error, ...
         kind = "truncated or damaged" if zipfile.is_zipfile(path) or _starts_like_zip(path) else "no checkpoint"
         raise CheckpointError(f"{path}: {kind}; copy it again or choose another file") from error

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
-from gfnet.cli import OutputFile, classes_option, json_option, report_unreadable, write_result
+from gfnet.choices import Solver
+from gfnet.commands.options import (
+    OutputFile,
+    batch_size_option,
+    classes_option,
+    examples,
+    json_option,
+    report_unreadable,
+    solver_option,
+    write_result,
+)
+from gfnet.commands.parameters import CheckpointFile, DataSource
 from gfnet.console.output import say
-from gfnet.console.parameters import CheckpointFile, DataSource
 
 
-@click.command()
+@click.command(epilog=examples("gfnet calibrate run/model.safetensors calibrated.safetensors --data photos"))
 @click.argument("checkpoint", type=CheckpointFile(path_type=Path))
 @click.argument("out", type=OutputFile())
 @click.option(
@@ -20,14 +29,25 @@ from gfnet.console.parameters import CheckpointFile, DataSource
     type=DataSource(),
     required=True,
     metavar="DIR|SHARDS",
-    help="Folder with val/ and the split to learn from.",
+    help="Folder with val/ and the split that --split names, or the shards of both.",
 )
-@click.option("--split", default="train", show_default=True, help="Where temperatures and thresholds are found.")
-@click.option("--images", type=click.IntRange(min=1), default=10_000, show_default=True, help="At most so many of it.")
 @click.option(
-    "--solver", type=click.Choice(["geometric", "optimal"]), default="geometric", show_default=True, help="Thresholds'."
+    "--split",
+    metavar="NAME",
+    default="train",
+    show_default=True,
+    help="Split on which temperatures and thresholds are found.",
 )
-@click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True)
+@click.option(
+    "--images",
+    type=click.IntRange(min=1),
+    metavar="COUNT",
+    default=10_000,
+    show_default=True,
+    help="Use at most this many images of that split.",
+)
+@solver_option
+@batch_size_option
 @classes_option
 @json_option
 def calibrate(
@@ -36,15 +56,16 @@ def calibrate(
     data: str,
     split: str,
     images: int,
-    solver: Any,
+    solver: Solver,
     batch_size: int,
     class_map: str | None,
     json_path: Path | None,
 ) -> None:
-    """Divide each step's logits by a temperature, so that confidence means accuracy, and write OUT.safetensors.
+    """Make a network's confidences match its accuracy.
 
-    Answers stay as they are; thresholds are found anew. Both networks are evaluated on val/, where temperatures and
-    thresholds are those of another split.
+    Finds one temperature for each step, by which its logits are divided, and new exit thresholds, and writes the
+    network to OUT, a .safetensors file. The predicted classes stay the same. The network is evaluated on val/ before
+    and after.
     """
     from gfnet.checkpoint import load_checkpoint, save_checkpoint
     from gfnet.commands.summary import calibration_result, calibration_table

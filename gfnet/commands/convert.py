@@ -6,17 +6,27 @@ from pathlib import Path
 
 import click
 
-from gfnet.cli import OutputFile, json_option, official_options, refuse_unless, write_result
+from gfnet.commands.options import OutputFile, examples, json_option, official_options, refuse_unless, write_result
+from gfnet.commands.parameters import CheckpointFile
 from gfnet.console.output import say
-from gfnet.console.parameters import CheckpointFile
 from gfnet.errors import ConfigError
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "gfnet convert released.pth.tar net.safetensors",
+        "gfnet convert run/model.safetensors net.pth.tar",
+    )
+)
 @click.argument("checkpoint", type=CheckpointFile(path_type=Path))
 @click.argument("out", type=OutputFile())
-@click.option("--prefix/--no-prefix", default=True, help="Write `module.` before encoder keys, as released files do.")
-@click.option("--half", is_flag=True, help="Store weights as float16: half the size, read as float32 again.")
+@click.option(
+    "--prefix/--no-prefix",
+    default=True,
+    show_default=True,
+    help="Write `module.` before the encoders' keys in a .pth.tar file, as the released files do.",
+)
+@click.option("--half", is_flag=True, help="Store weights as float16 in a .safetensors file, half the size of float32.")
 @official_options
 @json_option
 def convert(
@@ -29,7 +39,10 @@ def convert(
     steps: int | None,
     json_path: Path | None,
 ) -> None:
-    """Rewrite a checkpoint: OUT ending in .safetensors, or in .pth.tar for the official layout."""
+    """Rewrite a checkpoint as .safetensors or official .pth.tar.
+
+    The end of OUT's name decides: .safetensors is this project's format, .pth.tar that of the official code.
+    """
     from gfnet.checkpoint import load_checkpoint, save_checkpoint, save_official
 
     if not out.name.endswith((".safetensors", ".pth.tar")):

@@ -3,72 +3,115 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
-from gfnet.cli import (
+from gfnet.choices import Patches, Solver, ThresholdSource
+from gfnet.commands.options import (
     OutputFile,
+    batch_size_option,
+    choice,
     classes_option,
+    examples,
     given,
     json_option,
     official_options,
     refuse_unless,
     report_unreadable,
+    solver_option,
+    strict_option,
     write_result,
 )
+from gfnet.commands.parameters import CheckpointFile, DataSource
 from gfnet.console.output import say
-from gfnet.console.parameters import CheckpointFile, DataSource
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "gfnet evaluate run/model.safetensors --data photos",
+        "gfnet evaluate net.safetensors --data photos --save new.safetensors",
+        "gfnet evaluate groceries --data photos --report report",
+    )
+)
 @click.argument("checkpoint", type=CheckpointFile(path_type=Path))
 @click.option(
-    "--data", type=DataSource(), required=True, metavar="DIR|SHARDS", help="Folder with train/ and val/, or shards."
+    "--data",
+    type=DataSource(),
+    required=True,
+    metavar="DIR|SHARDS",
+    help="Folder with train/ and val/, or shards of both.",
 )
-@click.option("--val-data", metavar="SHARDS", help="Shards of the validation split, where --data does not say.")
+@click.option(
+    "--val-data", metavar="SHARDS", help="Shards of the validation split, where --data names the training shards."
+)
 @click.option(
     "--thresholds",
-    type=click.Choice(["auto", "saved", "search"]),
+    type=choice(ThresholdSource),
     default="auto",
     show_default=True,
-    help="Those in the checkpoint, or new ones; auto: saved if there are any and no other option asks for a search.",
+    help="Use the thresholds saved in the checkpoint, or search for new ones. auto: the saved ones, if there are any "
+    "and no other option asks for a search.",
 )
+@solver_option
 @click.option(
-    "--solver",
-    type=click.Choice(["geometric", "optimal"]),
-    default="geometric",
-    show_default=True,
-    help="New thresholds by the papers' rule, or the most accurate at the same cost.",
+    "--search-split",
+    metavar="NAME",
+    help="Split of --data on which thresholds are found; train by default. val: every second image of val, and the "
+    "accuracy is that of the others.",
 )
-@click.option("--search-split", help="Folder of --data to find thresholds on; val: one half of it.  [default: train]")
-@click.option("--search-images", type=int, help="Search on this many images only.")
+@click.option("--search-images", type=int, metavar="COUNT", help="Search on this many images; on all by default.")
 @click.option(
     "--patches",
-    type=click.Choice(["policy", "random", "centre"]),
+    type=choice(Patches),
     default="policy",
     show_default=True,
-    help="Where focus steps look: what the policy's choice is worth.",
+    help="Where focus steps look: where the policy proposes, at random places or at the centre. Compare the three to "
+    "see what the policy is worth.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of random patches.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    metavar="NUMBER",
+    default=0,
+    show_default=True,
+    help="Seed of --patches random.",
+)
 @click.option(
     "--latency",
     metavar="RESULT.json[#NAME]",
-    help="Cost of steps in milliseconds, from `gfnet bench onnx --json`; NAME: which of several bundles in it.",
+    help="Count costs in milliseconds too, as `gfnet bench onnx --json` measured them. NAME is one of several networks "
+    "in the file.",
 )
-@click.option("--budget", help="Report exits, classes and confusions at this budget, e.g. 60M; else the most accurate.")
-@click.option("--report", "report_dir", type=click.Path(path_type=Path), metavar="DIR", help="Write tables and charts.")
-@click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True)
-@click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Decoding processes.")
+@click.option(
+    "--budget",
+    metavar="NUMBER[K|M|G]",
+    help="Report exits, classes and confusions at this average of multiply-adds per image, e.g. 60M; by default at the "
+    "most accurate thresholds.",
+)
+@click.option(
+    "--report", "report_dir", type=click.Path(path_type=Path), metavar="DIR", help="Write tables and charts to DIR."
+)
+@batch_size_option
+@click.option(
+    "--workers",
+    type=click.IntRange(min=0),
+    metavar="COUNT",
+    default=0,
+    show_default=True,
+    help="Processes that decode images; with 0 this process does.",
+)
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
     default=600.0,
     show_default=True,
-    help="Seconds that a rank waits for the others.",
+    help="Time that a process under torchrun waits for the others, in seconds.",
 )
-@click.option("--save", type=OutputFile(), help="Write a checkpoint with these results to FILE.")
-@click.option("--strict", is_flag=True, help="Stop at the first image that cannot be read.")
+@click.option(
+    "--save", type=OutputFile(), metavar="FILE", help="Write the checkpoint with these results and thresholds to FILE."
+)
+@strict_option
 @classes_option
 @official_options
 @json_option
@@ -76,11 +119,11 @@ def evaluate(
     checkpoint: Path,
     data: str,
     val_data: str | None,
-    thresholds: Any,
-    solver: Any,
+    thresholds: ThresholdSource,
+    solver: Solver,
     search_split: str | None,
     search_images: int | None,
-    patches: Any,
+    patches: Patches,
     seed: int,
     latency: str | None,
     budget: str | None,
@@ -96,9 +139,13 @@ def evaluate(
     steps: int | None,
     json_path: Path | None,
 ) -> None:
-    """Accuracy after every step and under every budget, on val/; calibration, classes and confusions.
+    """Measure a network's accuracy and find its exit thresholds.
 
-    Under `torchrun -m gfnet evaluate ...` every rank runs its share of the images.
+    Reports, on val/, the accuracy after every step and under every budget (the average multiply-adds per image that a
+    set of thresholds may spend), the calibration of confidences, and which classes are confused.
+
+    CHECKPOINT is a file, or the name of an included network (groceries). `torchrun -m gfnet evaluate ...` shares the
+    images among several processes or machines.
     """
     import dataclasses
 
@@ -110,7 +157,8 @@ def evaluate(
     from gfnet.evaluation.report_files import check_report, write_report_files
     from gfnet.inference.exits import choose_point, default_point, parse_budget
     from gfnet.network.model import default_device
-    from gfnet.results.schema import cumulative_latency, read_network
+    from gfnet.results.files import read_network
+    from gfnet.results.schema import cumulative_latency
 
     refuse_unless(patches == "random", "with --patches random", "seed")
     refuse_unless(thresholds != "saved", "where thresholds are searched for", "solver", "search_split", "search_images")

@@ -6,16 +6,21 @@ from pathlib import Path
 
 import click
 
-from gfnet.cli import json_option, official_options, write_result
+from gfnet.commands.options import examples, json_option, official_options, write_result
 from gfnet.console.output import say
 
 
-@click.command()
-@click.argument("network", type=click.Path(path_type=Path), metavar="CKPT_OR_BUNDLE")
+@click.command(epilog=examples("gfnet info groceries", "gfnet info run/model.safetensors", "gfnet info bundle"))
+@click.argument("network", type=click.Path(path_type=Path), metavar="CHECKPOINT|BUNDLE")
 @official_options
 @json_option
 def info(network: Path, arch: str | None, patch_size: int | None, steps: int | None, json_path: Path | None) -> None:
-    """Say what a checkpoint or a bundle holds: network, cost of each step, stored results."""
+    """Show what a network is, what its steps cost, and its accuracy.
+
+    CHECKPOINT|BUNDLE is a file, a bundle's folder, or the name of an included network (groceries). Shown are the
+    configuration, the classes, the multiply-adds of each step, the training recipe, and the stored accuracies and
+    thresholds.
+    """
     from gfnet.commands.summary import bundle_table, checkpoint_table, describe_checkpoint, evaluation_table
     from gfnet.inference.budgets import Evaluation
     from gfnet.loading import describe_bundle, load_checkpoint

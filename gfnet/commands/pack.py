@@ -6,18 +6,33 @@ from pathlib import Path
 
 import click
 
-from gfnet.cli import OutputFolder, json_option, report_unreadable, write_result
+from gfnet.commands.options import (
+    OutputFolder,
+    examples,
+    json_option,
+    overwrite_option,
+    report_unreadable,
+    strict_option,
+    write_result,
+)
 from gfnet.console.output import say
 
 
-@click.command()
+@click.command(epilog=examples("gfnet pack photos shards", "gfnet train --data shards --out run"))
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.argument("out", type=OutputFolder())
-@click.option("--shard-size", type=float, metavar="MB", help="Megabytes a shard.  [default: 256]")
-@click.option("--shard-images", type=int, help="Images a shard, in place of a size.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the order; same seed, same bytes.")
-@click.option("--overwrite", is_flag=True, help="Replace OUT if this command wrote it.")
-@click.option("--strict", is_flag=True, help="Stop at the first image that cannot be read.")
+@click.option("--shard-size", type=float, metavar="MB", help="Largest size of a shard in megabytes; 256 by default.")
+@click.option("--shard-images", type=int, metavar="COUNT", help="Images in each shard, instead of a size.")
+@click.option(
+    "--seed",
+    type=int,
+    metavar="NUMBER",
+    default=0,
+    show_default=True,
+    help="Seed of the images' random order; the same seed gives the same files.",
+)
+@overwrite_option
+@strict_option
 @json_option
 def pack(
     folder: Path,
@@ -29,7 +44,11 @@ def pack(
     strict: bool,
     json_path: Path | None,
 ) -> None:
-    """Pack FOLDER/{train,val}/<class> into tar shards OUT/train-000000.tar ..., as WebDataset reads them."""
+    """Pack an image folder into tar shards.
+
+    Reads FOLDER/train/<class>/ and FOLDER/val/<class>/, and writes OUT/train-000000.tar and so on, which this project
+    and WebDataset read. Shards are for large data sets on disks that are slow with many small files.
+    """
     import dataclasses
 
     from gfnet.data.packing import pack_folder

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gfnet.cli import OutputFolder, json_option, report_unreadable, write_result
+from gfnet.commands.options import (
+    OutputFolder,
+    examples,
+    json_option,
+    overwrite_option,
+    report_unreadable,
+    strict_option,
+    together,
+    write_result,
+)
 from gfnet.console.output import say
 
 if TYPE_CHECKING:
@@ -17,34 +26,40 @@ _source = click.argument("source", type=click.Path(path_type=Path), metavar="SRC
 _out = click.argument("out", type=OutputFolder())
 
 
-def _writing_options(command):
-    """Options of everything that writes an image folder, handed on as they are."""
-    for option in (
-        json_option,
-        click.option("--strict", is_flag=True, help="Stop at the first image that cannot be read."),
-        click.option("--overwrite", is_flag=True, help="Replace OUT if this command wrote it."),
-        click.option("--size", type=int, metavar="N", help="Rewrite as JPEG, shorter side at most N pixels."),
-    ):
-        command = option(command)
-    return command
+_writing_options = together(
+    click.option(
+        "--size",
+        type=int,
+        metavar="PIXELS",
+        help="Rewrite all images as JPEG whose shorter side is at most this; without it files stay as they are.",
+    ),
+    overwrite_option,
+    strict_option,
+    json_option,
+)
+"""Options of everything that writes an image folder, handed on as they are."""
 
 
 @click.group()
 def prepare() -> None:
-    """Turn published data sets into image folders that training takes."""
+    """Turn published data sets into training folders.
+
+    Each command writes OUT/train/<class>/ and OUT/val/<class>/, which is what `gfnet train` reads. Photos that lie in
+    such folders already need no preparation.
+    """
 
 
-@prepare.command()
+@prepare.command(epilog=examples("gfnet prepare groceries GroceryStoreDataset photos --size 320"))
 @_source
 @_out
 @_writing_options
 def groceries(source: Path, out: Path, json_path: Path | None, **writing: Any) -> None:
-    """The Grocery Store data set, as published on GitHub.
+    """Prepare the Grocery Store data set.
 
-    SRC is the repository marcusklasson/GroceryStoreDataset or the folder dataset/ in it.
+    SRC is a copy of the repository marcusklasson/GroceryStoreDataset on GitHub, or of the folder dataset/ in it.
 
     OUT/train is the published train split, OUT/val the published test split (to report on), OUT/dev the published
-    validation split (to choose by; it lacks some classes).
+    validation split (to choose settings with; it lacks some classes).
     """
     from gfnet.data.preparing import prepare_groceries
 
@@ -54,14 +69,28 @@ def groceries(source: Path, out: Path, json_path: Path | None, **writing: Any) -
 @prepare.command()
 @_source
 @_out
-@click.option("--val-share", type=float, default=0.15, show_default=True, help="Of every class, for OUT/val.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the choice; same seed, same split.")
+@click.option(
+    "--val-share",
+    type=float,
+    metavar="SHARE",
+    default=0.15,
+    show_default=True,
+    help="Share of every class's images, from 0 to 1, that goes to OUT/val.",
+)
+@click.option(
+    "--seed",
+    type=int,
+    metavar="NUMBER",
+    default=0,
+    show_default=True,
+    help="Seed of the random split; the same seed gives the same split.",
+)
 @_writing_options
 def caltech101(source: Path, out: Path, val_share: float, seed: int, json_path: Path | None, **writing: Any) -> None:
-    """Caltech-101, as published or as torchvision unpacks it.
+    """Prepare the Caltech-101 data set.
 
-    SRC is 101_ObjectCategories, or holds it, or holds it in caltech101.  There is no published split, so a random
-    share of every class becomes OUT/val.  The background class is left out.
+    SRC is the folder 101_ObjectCategories, or one that holds it, as published or as torchvision unpacks it. There is
+    no published split, so a random share of every class becomes OUT/val. The background class is left out.
     """
     from gfnet.data.preparing import prepare_caltech101
 
@@ -74,10 +103,10 @@ def caltech101(source: Path, out: Path, val_share: float, seed: int, json_path: 
 @_out
 @_writing_options
 def join(sources: tuple[Path, ...], out: Path, json_path: Path | None, **writing: Any) -> None:
-    """Several prepared folders as one, e.g. to pretrain on.
+    """Merge prepared folders into one, for example to pretrain on.
 
-    OUT has the classes of all; classes of one name become one.  Files are hard links where the file system allows,
-    copies with --size.
+    OUT has the classes of all SRC folders; classes of the same name become one. Files are hard links where the file
+    system allows it, and copies with --size.
     """
     from gfnet.data.preparing import join_folders
 
@@ -85,7 +114,14 @@ def join(sources: tuple[Path, ...], out: Path, json_path: Path | None, **writing
 
 
 def _report(
-    out: Path, prepared: Prepared, json_path: Path | None, *, size: int | None, overwrite: bool, strict: bool, **asked
+    out: Path,
+    prepared: Prepared,
+    json_path: Path | None,
+    *,
+    size: int | None,
+    overwrite: bool,
+    strict: bool,
+    **asked: Any,
 ) -> None:
     import dataclasses
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gfnet.escaping import Lines, as_lines
@@ -49,9 +49,28 @@ def checkpoint_table(summary: dict[str, Any]) -> Lines:
         **{name: value for name, value in summary["config"].items() if name not in ("arch", "steps", "num_classes")},
         "untrained": ", ".join(summary["untrained"]) or "nothing",
     }
+    lines = [f"{name:<21}{_shown(value)}" for name, value in rows.items()]
     if summary["recipe"]:
-        rows["recipe"] = ", ".join(f"{name} {value}" for name, value in summary["recipe"].items())
-    return _as_table(rows)
+        lines += ["", "recipe"]
+        lines += [f"  {name:<29}{_shown(value)}" for name, value in _leaves(summary["recipe"])]
+    return as_lines(lines)
+
+
+def _leaves(values: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested settings by the names that ``gfnet train --set`` takes."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{place}{name}.")
+        else:
+            yield place + name, value
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_shown, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None else str(value)
 
 
 def bundle_table(summary: dict[str, Any]) -> Lines:
@@ -227,4 +246,4 @@ def _budget_lines(
 
 
 def _threshold_text(value: float) -> str:
-    return "nobody" if value > 1 else f"{value:.4f}"
+    return "never" if value > 1 else f"{value:.4f}"

@@ -9,9 +9,12 @@ from typing import Any
 
 import click
 
-from gfnet.cli import classes_option, json_option, refuse_unless, write_result
+from gfnet.choices import Amp, OnNaN
+from gfnet.commands.options import choice, classes_option, examples, json_option, refuse_unless, write_result
+from gfnet.commands.parameters import Backbone, CheckpointFile, DataSource
+from gfnet.config import Augmentation
 from gfnet.console.output import say
-from gfnet.console.parameters import Backbone, CheckpointFile, DataSource
+from gfnet.training.recipe import STAGES, Reward
 
 # Where each option goes in the run's configuration.
 _PLACES = {
@@ -49,66 +52,196 @@ _STAGES_OF = (
 _NUMBERS = {"epochs": (4, int), "classifier_lr": (2, float)}
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "gfnet train --data photos --out run",
+        "gfnet train --data photos --out run --arch resnet50 --epochs 0,30,10,20",
+        "gfnet train --data photos --out run --resume",
+    )
+)
 @click.option(
     "--data",
     type=DataSource(),
     metavar="DIR|SHARDS",
-    help="Folder with train/ and val/, or shards: 's/train-{00..12}.tar'.",
+    help="Folder with train/<class>/ and val/<class>/, or shards such as 'shards/train-{00..12}.tar'.",
 )
-@click.option("--val-data", metavar="SHARDS", help="Shards of the validation split, where --data does not say.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Run folder.")
-@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="YAML, as --dry-run prints it.")
-@click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Any setting: recipe.ppo.clip=0.1.")
-@click.option("--dry-run", is_flag=True, help="Print the resolved configuration and stop.")
-@click.option("--resume", is_flag=True, help="Go on with the run in OUT; begin it if there is none.")
-@click.option("--overwrite", is_flag=True, help="Replace what an earlier run left of these stages.")
-@click.option("--arch", type=Backbone(), help="Official backbone or timm model.  [default: mobilenetv3_large_100]")
-@click.option("--patch-size", type=int, help="Side of every step's input, pixels.  [default: 96]")
-@click.option("--steps", type=int, help="T: the glance and T-1 patches.  [default: 3]")
-@click.option("--image-size", type=int, help="Side of the full-resolution image; the family's own by default.")
-@click.option("--crop-ratio", type=float, help="Centre crop's share of the resized image; the family's own by default.")
-@click.option("--stage", type=click.Choice(["0", "1", "2", "3", "all"]), help="[default: all]")
-@click.option("--init", type=CheckpointFile(), help="Checkpoint to start from; its network is kept.")
 @click.option(
-    "--init-global", type=click.Path(), metavar="FILE", help="A backbone's or a checkpoint's, for the glance."
+    "--val-data", metavar="SHARDS", help="Shards of the validation split, where --data names the training shards."
 )
-@click.option("--init-local", type=click.Path(), metavar="FILE", help="The same for the local encoder.")
-@click.option("--epochs", help="Epochs of stages 0 to 3, e.g. 90,60,15,60; the family's recipe by default.")
-@click.option("--batch-size", type=int, help="Images an iteration, over all ranks.")
-@click.option("--initial-lr", type=float, help="Learning rate of stage 0.")
-@click.option("--encoder-lr", type=float, help="Learning rate of the encoders in stages 1 and 3.")
-@click.option("--classifier-lr", help="Learning rates of the classifier in stages 1 and 3, e.g. 0.1,0.01.")
-@click.option("--policy-lr", type=float, help="Learning rate of stage 2.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="DIR", required=True, help="Folder of the run, which is made."
+)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="YAML file with settings, in the form that --dry-run prints. Options given here replace them.",
+)
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Change any setting that --dry-run prints, e.g. recipe.ppo.clip=0.1. May be given several times.",
+)
+@click.option("--dry-run", is_flag=True, help="Print all settings as YAML and stop.")
+@click.option("--resume", is_flag=True, help="Continue the run in --out, or start it if there is none.")
+@click.option("--overwrite", is_flag=True, help="Replace the results of an earlier run of these stages in --out.")
+@click.option(
+    "--arch",
+    type=Backbone(),
+    metavar="NAME",
+    help="Backbone: an official one or any timm model; mobilenetv3_large_100 by default.",
+)
+@click.option(
+    "--patch-size", type=int, metavar="PIXELS", help="Side of the input of every step in pixels; 96 by default."
+)
+@click.option(
+    "--steps", type=int, metavar="T", help="Most steps for an image, the glance and T-1 patches; 3 by default."
+)
+@click.option(
+    "--image-size",
+    type=int,
+    metavar="PIXELS",
+    help="Side of the full-resolution image in pixels; by default that of the backbone's family.",
+)
+@click.option(
+    "--crop-ratio",
+    type=float,
+    metavar="SHARE",
+    help="Side of the centre crop as a share of the resized image's; by default that of the backbone's family.",
+)
+@click.option(
+    "--stage",
+    type=click.Choice([*map(str, STAGES), "all"]),
+    help="Stage to run: 0 (encoders), 1 (random patches), 2 (policy), 3 (fine-tuning), or all, the default.",
+)
+@click.option(
+    "--init",
+    type=CheckpointFile(),
+    metavar="CHECKPOINT",
+    help="Checkpoint to start from, which decides the network's configuration.",
+)
+@click.option(
+    "--init-global",
+    type=click.Path(),
+    metavar="FILE",
+    help="Weights of a backbone, or a checkpoint, from which the global encoder (of the glance) starts.",
+)
+@click.option(
+    "--init-local",
+    type=click.Path(),
+    metavar="FILE",
+    help="Weights of a backbone, or a checkpoint, from which the local encoder (of the patches) starts.",
+)
+@click.option(
+    "--epochs",
+    metavar="NUMBERS",
+    help="Epochs of stages 0, 1, 2 and 3, e.g. 90,60,15,60; by default those of the family's published recipe.",
+)
+@click.option(
+    "--batch-size",
+    type=int,
+    metavar="COUNT",
+    help="Images in an iteration, over all processes; by default that of the family's recipe.",
+)
+@click.option(
+    "--initial-lr", type=float, metavar="RATE", help="Learning rate of stage 0; by default that of the family's recipe."
+)
+@click.option(
+    "--encoder-lr",
+    type=float,
+    metavar="RATE",
+    help="Learning rate of the encoders in stages 1 and 3; by default that of the family's recipe.",
+)
+@click.option(
+    "--classifier-lr",
+    metavar="NUMBERS",
+    help="Learning rates of the classifier in stages 1 and 3, e.g. 0.1,0.01; by default those of the family's recipe.",
+)
+@click.option(
+    "--policy-lr", type=float, metavar="RATE", help="Learning rate of stage 2; by default that of the family's recipe."
+)
 @click.option(
     "--reward",
-    type=click.Choice(["increase", "contrastive"]),
-    help="Stage 2: of the true class's confidence, or over a random patch, which runs every focus step twice.",
+    type=choice(Reward),
+    help="Reward of stage 2. increase: how much the true class's confidence grows in a step; contrastive: how much it "
+    "exceeds that of a random patch, which runs every focus step twice. By default that of the family's recipe.",
 )
 @click.option(
-    "--augmentation", type=click.Choice(["crop", "jitter", "flip", "none"]), help="`flip` for tiny telling details."
+    "--augmentation",
+    type=choice(Augmentation),
+    help="Change training images at random. crop: crops and flips; jitter: colours too; flip: flips only, where a crop "
+    "could lose what tells the class. By default that of the family's recipe.",
 )
-@click.option("--freeze-bn/--no-freeze-bn", default=None, help="Stages 1 and 3 keep BatchNorm's statistics.")
-@click.option("--clip-grad-norm", type=float, help="Largest norm of the gradients.")
-@click.option("--seed", type=int, help="Of everything random.  [default: 0]")
-@click.option("--workers", type=int, help="Decoding processes a rank; 0: here, kept in memory.  [default: 0]")
-@click.option("--amp", type=click.Choice(["off", "bf16", "fp16"]), help="Mixed precision.  [default: off]")
-@click.option("--compile/--no-compile", default=None, help="Let torch compile the encoders.")
-@click.option("--channels-last/--no-channels-last", default=None, help="Memory layout.  [default: channels-last]")
-@click.option("--sync-bn/--no-sync-bn", default=None, help="BatchNorm over all ranks; needs GPUs.")
-@click.option("--accumulate", type=int, help="Parts of a batch whose gradients are added up.  [default: 1]")
-@click.option("--on-nan", type=click.Choice(["stop", "skip"]), help="When a loss is no number.  [default: stop]")
+@click.option(
+    "--freeze-bn/--no-freeze-bn",
+    default=None,
+    help="Keep the statistics of BatchNorm fixed in stages 1 and 3; by default they change.",
+)
+@click.option(
+    "--clip-grad-norm", type=float, metavar="NORM", help="Clip the norm of the gradients to this; no limit by default."
+)
+@click.option("--seed", type=int, metavar="NUMBER", help="Seed of everything random; 0 by default.")
+@click.option(
+    "--workers",
+    type=int,
+    metavar="COUNT",
+    help="Processes that decode images, for each GPU. 0, the default: the training process decodes, and keeps small "
+    "data sets in memory.",
+)
+@click.option("--amp", type=choice(Amp), help="Mixed precision; off, which is float32, by default.")
+@click.option("--compile/--no-compile", default=None, help="Let torch compile the encoders; off by default.")
+@click.option(
+    "--channels-last/--no-channels-last",
+    default=None,
+    help="Memory layout of images and convolutions; channels last by default.",
+)
+@click.option(
+    "--sync-bn/--no-sync-bn",
+    default=None,
+    help="Compute the statistics of BatchNorm over all GPUs; off by default.",
+)
+@click.option(
+    "--accumulate",
+    type=int,
+    metavar="COUNT",
+    help="Split a batch into this many parts and add their gradients, to save memory; 1 by default.",
+)
+@click.option(
+    "--on-nan",
+    type=choice(OnNaN),
+    help="What to do when a loss is NaN or infinite: stop, or skip the batch; stop by default.",
+)
 @click.option(
     "--most-skipped",
     "most_skipped_share",
     type=float,
     metavar="SHARE",
-    help="Of an epoch's batches that may be skipped; training stops at more.  [default: 0.1]",
+    help="Share of an epoch's batches, from 0 to 1, that --on-nan skip may skip before training stops; 0.1 by default.",
 )
-@click.option("--save-every", type=int, help="Iterations between saves; by default ten minutes, and every epoch.")
-@click.option("--log-every", type=int, help="Iterations between lines in metrics.jsonl.  [default: 50]")
-@click.option("--validate-every", type=int, help="Epochs between validations; 0: only at the end.  [default: 1]")
-@click.option("--timeout", "timeout_s", type=float, help="Seconds that a rank waits for the others.  [default: 600]")
+@click.option(
+    "--save-every",
+    type=int,
+    metavar="ITERATIONS",
+    help="Iterations between saves of the run; by default it is saved every ten minutes and after each epoch.",
+)
+@click.option(
+    "--log-every", type=int, metavar="ITERATIONS", help="Iterations between lines in metrics.jsonl; 50 by default."
+)
+@click.option(
+    "--validate-every",
+    type=int,
+    metavar="EPOCHS",
+    help="Epochs between validations, 0 for one at the end only; 1 by default.",
+)
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=float,
+    metavar="SECONDS",
+    help="Time that a process under torchrun waits for the others, in seconds; 600 by default.",
+)
 @classes_option
 @json_option
 def train(
@@ -121,9 +254,13 @@ def train(
     json_path: Path | None,
     **given: Any,
 ) -> None:
-    """Train a network in four stages: encoders, random patches, policy, fine-tuning.
+    """Train a network on your images.
 
-    Under `torchrun -m gfnet train ...` the same command runs on many GPUs or machines.
+    Training has four stages: 0 trains the encoders as plain classifiers, 1 trains all but the policy on random patches,
+    2 trains the policy, 3 fine-tunes the rest with it. At the end exit thresholds are found and the network is saved as
+    OUT/model.safetensors.
+
+    `torchrun -m gfnet train ...` runs the same on several GPUs or machines.
     """
     from gfnet.training.interruption import Stopped
     from gfnet.training.launch import launch, plan
@@ -165,9 +302,11 @@ def train(
 
 
 def _nested(place: str, value: Any) -> dict[str, Any]:
-    for part in reversed(place.split(".")):
-        value = {part: value}
-    return value
+    *outer, name = place.split(".")
+    nested = {name: value}
+    for part in reversed(outer):
+        nested = {part: nested}
+    return nested
 
 
 def _value(name: str, value: Any) -> Any:

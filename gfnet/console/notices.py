@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from gfnet.console.output import say
-from gfnet.errors import one_line
+from gfnet.escaping import one_line
 
 _LOGGER = logging.getLogger("gfnet")
 _SHOWN = 3  # names in one line
@@ -27,7 +27,7 @@ def some_of(names: Sequence[str]) -> str:
 
 @contextmanager
 def notices_on_stderr() -> Iterator[None]:
-    """While a command runs, show notices as its other lines; of several ranks the first speaks."""
+    """While a command runs, show notices as its other lines; of several ranks only the first prints them."""
     handler = _OnceOnStderr()
     propagate = _LOGGER.propagate
     _LOGGER.addHandler(handler)

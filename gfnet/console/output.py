@@ -1,7 +1,7 @@
 """What commands say to people: the one door to standard output and standard error.
 
-A reader that has left, as in ``gfnet predict ... | head -1``, is no error: the command does its work to the end, says
-nothing more, and ends with the exit code that it would have had.
+A reader that has left, as in ``gfnet predict ... | head -1``, is not an error: the command does its work to the end,
+says nothing more, and ends with the exit code that it would have had.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gfnet.escaping import as_lines
 
 
 def say(*text: str, err: bool = False) -> None:
-    """Print lines, each escaped by :func:`gfnet.escaping.printable`; of :class:`~gfnet.escaping.Lines` every line.
+    """Print lines, each escaped by :func:`gfnet.escaping.one_line`; of :class:`~gfnet.escaping.Lines` every line.
 
     Args:
         err: on standard error, where everything goes that is not the answer.
@@ -43,7 +43,7 @@ def write(text: str, stream: TextIO | None) -> None:
 
 
 def reader_left() -> bool:
-    """Whether nobody reads standard output or standard error any more; what comes is then written nowhere."""
+    """Whether the reader of standard output or standard error has left; further output is then discarded."""
     streams = (sys.stdout, sys.stderr, sys.__stdout__)  # the last where the first is turned away
     left = [stream for stream in streams if stream is not None and _is_left(stream)]
     for stream in left:

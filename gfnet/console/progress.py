@@ -7,7 +7,7 @@ import time
 from types import TracebackType
 
 from gfnet.console.output import say
-from gfnet.escaping import printable
+from gfnet.escaping import one_line
 
 _LOG_INTERVAL_S = 10.0
 
@@ -33,7 +33,7 @@ class Progress:
             from tqdm import tqdm
 
             self._bar = tqdm(
-                total=total, initial=done, desc=printable(title), unit=f" {unit}", dynamic_ncols=True, leave=False
+                total=total, initial=done, desc=one_line(title, None), unit=f" {unit}", dynamic_ncols=True, leave=False
             )
 
     def advance(self, units: int = 1, note: str = "") -> None:
@@ -43,7 +43,7 @@ class Progress:
         if self._bar is not None:
             self._bar.update(units)
             if note:
-                self._bar.set_postfix_str(printable(note), refresh=False)
+                self._bar.set_postfix_str(one_line(note, None), refresh=False)
         elif not self.quiet and time.monotonic() - self._last_line >= _LOG_INTERVAL_S:
             self._last_line = time.monotonic()
             self._line()

@@ -66,7 +66,7 @@ class _Stack(NamedTuple):
     unreadable: tuple[str, ...]
 
 
-class PixelDataset(Dataset):
+class PixelDataset(Dataset[Any]):
     """Pixels and labels of a split.
 
     Asked for an index, it gives that image without augmentation.  Asked for a :class:`Draw`, it gives the image
@@ -286,7 +286,7 @@ class TrainingBatches:
         return range(first + share.start, first + share.stop), first
 
 
-class _Plan(Sampler):
+class _Plan(Sampler[list[Draw]]):
     """The batches that are to be loaded next, set before each iteration and made as they are needed."""
 
     batches: Iterable[list[Draw]] = ()
@@ -295,7 +295,7 @@ class _Plan(Sampler):
         return iter(self.batches)
 
 
-def _make_loader(dataset: PixelDataset, workers: int, **order: Any) -> DataLoader:
+def _make_loader(dataset: PixelDataset, workers: int, **order: Any) -> DataLoader[Any]:
     return DataLoader(
         dataset,
         num_workers=workers,
@@ -307,7 +307,7 @@ def _make_loader(dataset: PixelDataset, workers: int, **order: Any) -> DataLoade
     )
 
 
-def _loaded(loader: DataLoader, dataset: PixelDataset) -> Iterator[_Stack]:
+def _loaded(loader: DataLoader[Any], dataset: PixelDataset) -> Iterator[_Stack]:
     """What the loader gives.
 
     Raises:

@@ -16,7 +16,8 @@ from typing import Any
 from gfnet.console.notices import notice, some_of
 from gfnet.data.class_names import code_points, composed, first_difference
 from gfnet.data.splits import RenumberedSplit, Split
-from gfnet.errors import ConfigError, DataError, one_line
+from gfnet.errors import ConfigError, DataError
+from gfnet.escaping import one_line
 from gfnet.files.listing import readable_name
 from gfnet.files.reading import read_json
 
@@ -34,8 +35,9 @@ def pair_split(
     """The split, numbered as the network numbers its classes.
 
     Without ``class_map`` data and network must have the same names in the same order.  A network without names knows
-    numbers only: as many classes are taken for its classes in their order, and that is told.  Shards without names have
-    numbers for names.  Folders called by ImageNet's synset ids fit a network with ImageNet's names.
+    numbers only: as many classes are taken for its classes in their order, and that is told.  So it is of shards
+    without names, which know numbers only, too.  Folders called by ImageNet's synset ids fit a network with
+    ImageNet's names.
 
     Args:
         names: what the network calls its classes, if it knows.
@@ -64,7 +66,7 @@ def label_photos(
 ) -> list[int] | None:
     """The network's class number of every photo, by the folders that they lie in; ``None`` where these name no classes.
 
-    Photos are taken for labelled if one of their folders is called like a class, or if ``class_map`` says how folders
+    Photos are taken for labelled if one of their folders has the name of a class, or if ``class_map`` says how folders
     map; see :func:`pair_split`.
 
     Raises:
@@ -81,7 +83,7 @@ def label_photos(
         unknown = [folder for folder in folders if not table.has(folder)]
         if unknown:
             raise DataError(
-                f"photos lie in folders called like classes of the network, but also in {some_of(unknown)}; {_HOW}, or "
+                f"photos lie in folders with names of classes, but also in {some_of(unknown)}; {_HOW}, or "
                 "give photos of its classes alone"
             )
     numbers = _numbers("the photos' folders", folders, True, known, count, class_map or BY_NAME, "the network")
@@ -126,7 +128,7 @@ def _numbers(
         for number in set(numbers):
             same = [name for name, other in zip(found, numbers, strict=True) if other == number]
             if len(same) > 1:
-                raise DataError(f"{where}: {some_of(same)} have one name{code_points(same[:1], same[1:2])}; join them")
+                raise DataError(f"{where}: {some_of(same)} are one name{code_points(same[:1], same[1:2])}; join them")
         return numbers
     return tuple(
         table.number(where, mapped.get(name, name), network, class_map if name in mapped else None) for name in found
@@ -137,8 +139,13 @@ def _same_or_refused(
     where: str, found: tuple[str, ...], named: bool, known: tuple[str, ...] | None, count: int, network: str
 ) -> tuple[int, ...]:
     numbered = tuple(map(str, range(count)))
-    if not named and len(found) <= count and known in (None, numbered):
-        return tuple(range(len(found)))  # shards need not hold an image of the last classes
+    if not named and len(found) <= count:  # shards need not hold an image of the last classes
+        if known not in (None, numbered):
+            notice(
+                f"{where}: shards without class names, so their class 0 is taken for {one_line(repr(known[0]))} of "
+                f"{network}, and so on; put classes.json beside them to have this checked"
+            )
+        return tuple(range(len(found)))
     if len(found) != count:
         missing, more = (sorted(set(one) - set(other)) for one, other in ((known or (), found), (found, known or ())))
         only = [
@@ -146,16 +153,11 @@ def _same_or_refused(
             for whose, names in (("the network", missing), ("the data", more))
             if names and known is not None and named
         ]
-        what = "; ".join([f"{where}: {len(found)} classes, but {network} tells {count} apart", *only])
+        what = "; ".join([f"{where}: {len(found)} classes, but {network} has {count}", *only])
         raise DataError(f"{what}; give it the same classes, or {_HOW}")
     if known is None:
         notice(f"{where}: {network} knows no class names, so classes are taken to be in its order")
         return tuple(range(count))
-    if not named:
-        raise DataError(
-            f"{where}: shards without class names, but {network} calls class 0 {one_line(repr(known[0]))}; put "
-            "classes.json beside them, or trust their numbers with --classes by-number"
-        )
     if _is_imagenet(known, found) and found == _synsets():
         return tuple(range(count))
     number = first_difference(found, known)
@@ -175,7 +177,7 @@ def _by_number(where: str, found: tuple[str, ...], count: int, network: str) -> 
     if all(number < count for number in called) and len(set(called)) == len(called):
         return tuple(called)
     if len(found) != count:
-        raise DataError(f"{where}: {len(found)} classes, but {network} tells {count} apart, so order says nothing")
+        raise DataError(f"{where}: {len(found)} classes, but {network} has {count}, so their order does not match")
     return tuple(range(count))
 
 

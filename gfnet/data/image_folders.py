@@ -15,7 +15,7 @@ from PIL import Image
 from gfnet.console.progress import Progress
 from gfnet.data.splits import FolderSplit
 from gfnet.errors import ConfigError, DataError, ImageError
-from gfnet.files.writing import atomic_folder
+from gfnet.files.replacing import atomic_folder
 from gfnet.inference.images import load_image
 
 JPEG_QUALITY = 92
@@ -58,10 +58,10 @@ def write_image_folder(
     Args:
         splits: what to write, by the name of its folder; every class has samples.
         sources: folders that the images were found in; neither replaced nor written into.
-        kind: what to call the folder; see :func:`gfnet.files.writing.atomic_folder`.
+        kind: what to call the folder; see :func:`gfnet.files.replacing.atomic_folder`.
         size: rewrite images as JPEG, the shorter side at most this many pixels; byte for byte without it.
         link: make hard links in place of copies where the file system allows.
-        overwrite: replace ``out`` if it is of this kind; see :func:`gfnet.files.writing.check_folder`.
+        overwrite: replace ``out`` if it is of this kind; see :func:`gfnet.files.replacing.check_folder`.
         strict: raise at the first image that cannot be read.
 
     Raises:
@@ -72,7 +72,7 @@ def write_image_folder(
     """
     out = Path(out)
     if size is not None and size < 1:
-        raise ConfigError(f"images of {size} pixels show nothing; use --size 1 or more")
+        raise ConfigError(f"--size {size} leaves no pixels; use 1 or more")
     with atomic_folder(out, kind, overwrite=overwrite, inputs=sources) as folder:
         total = sum(map(len, splits.values()))
         with Progress("prepare", total, "images") as progress, ThreadPoolExecutor() as pool:

@@ -21,7 +21,8 @@ from gfnet.console.progress import Progress
 from gfnet.data.shards import CLASSES_FILE, index_shard, save_index
 from gfnet.data.splits import FolderSplit, open_split, open_splits
 from gfnet.errors import ConfigError, DataError, ImageError
-from gfnet.files.writing import atomic_folder, write_json
+from gfnet.files.replacing import atomic_folder
+from gfnet.files.writing import write_json
 from gfnet.inference.images import load_image
 
 SPLITS = ("train", "val")
@@ -70,7 +71,7 @@ def pack_folder(
         shard_mb: begin a new shard before it grows beyond this many megabytes; 256 by default.
         shard_images: begin a new shard after this many images instead.
         seed: of the order, any non-negative integer.
-        overwrite: replace ``out`` if it is an earlier result of this; see :func:`gfnet.files.writing.check_folder`.
+        overwrite: replace ``out`` if it is an earlier result of this; see :func:`gfnet.files.replacing.check_folder`.
         strict: raise at the first image that cannot be read.
 
     Returns:

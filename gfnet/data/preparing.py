@@ -14,9 +14,10 @@ import numpy as np
 
 from gfnet.data.image_folders import WrittenSplit, write_image_folder
 from gfnet.data.splits import FolderSplit, open_split, open_splits
-from gfnet.errors import ConfigError, DataError, one_line
+from gfnet.errors import ConfigError, DataError
+from gfnet.escaping import one_line
+from gfnet.files.formats import IMAGE_SUFFIXES
 from gfnet.files.reading import read_bytes
-from gfnet.inference.images import SUFFIXES
 
 Prepared = tuple[tuple[str, ...], tuple[WrittenSplit, ...]]
 """Class names, and what was written of each split."""
@@ -84,7 +85,7 @@ def prepare_caltech101(
         GFNetError: what :func:`gfnet.data.image_folders.write_image_folder` raises.
     """
     if not 0 < val_share < 1:
-        raise ConfigError(f"validation share {val_share} leaves a split empty; use one above 0 and below 1")
+        raise ConfigError(f"validation share {val_share} leaves a split empty; use a value above 0 and below 1")
     if seed < 0:
         raise ConfigError(f"seed {seed} is negative; use 0 or more")
     whole = _without(open_split(_caltech_root(Path(source))), _BACKGROUND)
@@ -167,8 +168,8 @@ def _read_list(path: Path) -> list[PurePosixPath]:
             wrong = "leaves the folder"
         elif len(file.parts) < 2:
             wrong = "has no folder to name its class"
-        elif file.suffix.lower() not in SUFFIXES:
-            wrong = "is no image by its name"
+        elif file.suffix.lower() not in IMAGE_SUFFIXES:
+            wrong = "does not have the name of an image"
         if wrong:
             raise DataError(f"{path}, line {number}: {one_line(repr(str(file)))} {wrong}; get the published list again")
         files[file] = None

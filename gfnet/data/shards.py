@@ -31,10 +31,12 @@ from PIL import Image
 
 from gfnet.console.notices import notice, some_of
 from gfnet.console.progress import Progress
-from gfnet.errors import DataError, GFNetError, ImageError, one_line
+from gfnet.errors import DataError, GFNetError, ImageError
+from gfnet.escaping import one_line
+from gfnet.files.formats import IMAGE_SUFFIXES
 from gfnet.files.reading import open_regular, read_json
 from gfnet.files.writing import atomic_file
-from gfnet.inference.images import SUFFIXES, load_image
+from gfnet.inference.images import load_image
 
 CLASSES_FILE = "classes.json"
 """Class names, a list in the order of the labels, beside the shards."""
@@ -42,7 +44,7 @@ CLASSES_FILE = "classes.json"
 INDEX_SUFFIX = ".index.npy"
 """What an index's name has after its shard's."""
 
-IMAGE_EXTENSIONS = frozenset(suffix.removeprefix(".") for suffix in SUFFIXES)
+IMAGE_EXTENSIONS = frozenset(suffix.removeprefix(".") for suffix in IMAGE_SUFFIXES)
 
 _INDEX_VERSION = 2
 _COLUMNS = 4  # where the member's header begins, where its image begins, the image's bytes, the label
@@ -252,8 +254,8 @@ def index_shard(shard: str | Path) -> ShardIndex:
     """Where the images of a shard lie, from one pass over its headers.
 
     Raises:
-        DataError: it is no tar, is compressed or cut short, holds no sample, or has a sample without image or
-            label, with two of them, or with a label that is no number from 0 to 999,999,999.
+        DataError: it is not a tar file, is compressed or cut short, holds no sample, or has a sample without image or
+            label, with two of them, or with a label that is not a number from 0 to 999,999,999.
     """
     shard = Path(shard)
     rows = array("q")  # 8 bytes a number where a list of tuples would need 20 times that
@@ -266,7 +268,7 @@ def index_shard(shard: str | Path) -> ShardIndex:
         with open_regular(shard) as stream:
             if stream.read(8).startswith(_COMPRESSED):
                 raise DataError(f"{shard}: is compressed; unpack it to a plain .tar first") from None
-        raise DataError(f"{shard}: no whole tar file ({error}); copy or pack it again") from error
+        raise DataError(f"{shard}: not a complete tar file ({error}); copy or pack it again") from error
     except OSError as error:
         raise DataError(f"{shard}: cannot be read ({error.strerror}); check the file and its permissions") from error
     if not rows:
@@ -321,7 +323,7 @@ def _read_labels(stream: Any) -> np.ndarray | None:
 
 
 class _OpenFile:
-    """A file descriptor that is closed when nobody holds it any more."""
+    """A file descriptor that is closed when nothing refers to it any more."""
 
     def __init__(self, path: Path) -> None:
         self.descriptor = os.open(path, os.O_RDONLY)
@@ -524,7 +526,7 @@ def _read_classes(shards: tuple[Path, ...]) -> tuple[str, ...] | None:
             found[path] = None
             continue
         if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
-            raise DataError(f"{path}: no list of class names; write one, in the order of the labels, or remove it")
+            raise DataError(f"{path}: not a list of class names; write one, in the order of the labels, or remove it")
         found[path] = tuple(names)
     (first, classes), *others = found.items()
     for path, names in others:

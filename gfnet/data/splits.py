@@ -13,9 +13,11 @@ from PIL import Image
 from gfnet.console.notices import notice, some_of
 from gfnet.data.class_names import check_same_classes
 from gfnet.data.shards import ShardSet, find_shards, open_shards
-from gfnet.errors import DataError, one_line
+from gfnet.errors import DataError
+from gfnet.escaping import one_line
+from gfnet.files.formats import IMAGE_SUFFIXES
 from gfnet.files.listing import Found, list_files, list_folders, readable_name
-from gfnet.inference.images import SUFFIXES, load_image, tell_passed_over
+from gfnet.inference.images import load_image, tell_passed_over
 
 
 class Split(Protocol):
@@ -92,7 +94,7 @@ class ShardSplit:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Class names, or numbers where nobody wrote names down."""
+        """Class names, or numbers where there are no names."""
         return self.shards.classes or tuple(map(str, range(self.shards.num_classes)))
 
     @property
@@ -141,7 +143,8 @@ class RenumberedSplit:
 
     @property
     def labels(self) -> np.ndarray:
-        return np.array(self.numbers, np.int64)[self.split.labels]
+        labels: np.ndarray = np.array(self.numbers, np.int64)[self.split.labels]
+        return labels
 
     def __len__(self) -> int:
         return len(self.split)
@@ -156,8 +159,8 @@ class RenumberedSplit:
 def open_split(root: str | Path) -> FolderSplit:
     """List a folder of class folders, in the order of torchvision's ``ImageFolder``.
 
-    A class is called like its folder, see :func:`gfnet.files.listing.readable_name`.  What lies outside the class
-    folders or is not called like a picture is passed over, and told.
+    A class has the name of its folder, see :func:`gfnet.files.listing.readable_name`.  What lies outside the class
+    folders or does not have the name of a picture is left out and reported.
 
     Raises:
         DataError: it does not exist, holds no class folder, a class folder holds no image, or one file lies in two.
@@ -168,14 +171,14 @@ def open_split(root: str | Path) -> FolderSplit:
     folders, loose = list_folders(root)
     if not folders:
         raise DataError(f"{root}: no class folders; expected one folder of images for each class")
-    pictures = [name for name in loose if Path(name).suffix.lower() in SUFFIXES]
+    pictures = [name for name in loose if Path(name).suffix.lower() in IMAGE_SUFFIXES]
     if pictures:
         notice(f"{one_line(root)}: passed over pictures outside the class folders: {some_of(pictures)}")
     passed_over = [name for name in loose if name not in set(pictures)]
     found: list[list[Found]] = []
     for folder in folders:
         linked = (root / folder).is_symlink()
-        listing = list_files(root / folder, SUFFIXES)
+        listing = list_files(root / folder, IMAGE_SUFFIXES)
         found.append([file._replace(linked=file.linked or linked) for file in listing.files])
         passed_over += [f"{folder}/{name}" for name in listing.passed_over]
     tell_passed_over(root, passed_over)

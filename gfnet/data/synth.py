@@ -10,6 +10,7 @@ is on it.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,7 +20,7 @@ from PIL import Image, ImageDraw
 
 from gfnet.console.progress import Progress
 from gfnet.errors import ConfigError
-from gfnet.files.writing import atomic_folder
+from gfnet.files.replacing import atomic_folder
 
 CLASSES = (
     "arrow",
@@ -115,7 +116,7 @@ def write_scenes(
         train: number of training scenes.
         val: number of validation scenes.
         seed: any non-negative integer.
-        overwrite: replace ``out`` if it is an earlier result of this; see :func:`gfnet.files.writing.check_folder`.
+        overwrite: replace ``out`` if it is an earlier result of this; see :func:`gfnet.files.replacing.check_folder`.
 
     Raises:
         ConfigError: fewer scenes than classes, or a negative seed.
@@ -212,42 +213,48 @@ def _ink_share(name: str) -> float:
     return float(np.asarray(_glyph(name, 256)).mean()) / 255
 
 
-def _box(centre, radius: float) -> tuple[float, float, float, float]:
+_Glyph = Callable[[ImageDraw.ImageDraw, int], None]
+"""Draws in white on a canvas of so many pixels a side."""
+
+
+def _box(centre: tuple[float, float] | np.ndarray, radius: float) -> tuple[float, float, float, float]:
     return centre[0] - radius, centre[1] - radius, centre[0] + radius, centre[1] + radius
 
 
-def _regular_polygon(centre, radius: float, corners: int, turn: float) -> list[tuple[float, float]]:
+def _regular_polygon(
+    centre: tuple[float, float] | np.ndarray, radius: float, corners: int, turn: float
+) -> list[tuple[float, float]]:
     angles = turn + 2 * math.pi * np.arange(corners) / corners
     return [(centre[0] + radius * math.cos(a), centre[1] + radius * math.sin(a)) for a in angles]
 
 
-def _polygon(*points: tuple[float, float]):
+def _polygon(*points: tuple[float, float]) -> _Glyph:
     return lambda canvas, side: canvas.polygon([(x * side, y * side) for x, y in points], fill=255)
 
 
-def _disc(radius: float, x: float = 0.5, y: float = 0.5, fill: int = 255):
+def _disc(radius: float, x: float = 0.5, y: float = 0.5, fill: int = 255) -> _Glyph:
     return lambda canvas, side: canvas.ellipse(_box((x * side, y * side), radius * side), fill=fill)
 
 
-def _all(*parts):
-    def draw(canvas, side):
+def _all(*parts: _Glyph) -> _Glyph:
+    def draw(canvas: ImageDraw.ImageDraw, side: int) -> None:
         for part in parts:
             part(canvas, side)
 
     return draw
 
 
-def _bar(left: float, top: float, right: float, bottom: float):
+def _bar(left: float, top: float, right: float, bottom: float) -> _Glyph:
     return _polygon((left, top), (right, top), (right, bottom), (left, bottom))
 
 
-def _star(canvas, side):
+def _star(canvas: ImageDraw.ImageDraw, side: int) -> None:
     outer = _regular_polygon((0.5, 0.5), 0.38, 5, -math.pi / 2)
     inner = _regular_polygon((0.5, 0.5), 0.15, 5, -math.pi / 2 + math.pi / 5)
     _polygon(*[point for pair in zip(outer, inner, strict=True) for point in pair])(canvas, side)
 
 
-_GLYPHS = {
+_GLYPHS: dict[str, _Glyph] = {
     "arrow": _all(_polygon((0.5, 0.14), (0.8, 0.5), (0.2, 0.5)), _bar(0.41, 0.45, 0.59, 0.86)),
     "bars": _all(_bar(0.24, 0.22, 0.36, 0.78), _bar(0.44, 0.16, 0.56, 0.84), _bar(0.64, 0.22, 0.76, 0.78)),
     "cross": _all(_bar(0.42, 0.15, 0.58, 0.85), _bar(0.15, 0.42, 0.85, 0.58)),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from gfnet.evaluation.datasets import DatasetEvaluation, evaluate_dataset
 from gfnet.evaluation.predictions import (
     Predictions,
-    full_image_top1,
     join_predictions,
     patch_actions,
     predict_all_steps,
@@ -30,7 +29,6 @@ __all__ = [
     "exit_quotas",
     "find_optimal_thresholds",
     "find_thresholds",
-    "full_image_top1",
     "join_predictions",
     "patch_actions",
     "predict_all_steps",

@@ -19,11 +19,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gfnet.checkpoint import Checkpoint
+from gfnet.choices import Solver
 from gfnet.console.progress import Progress
 from gfnet.data.batches import Batches, PixelDataset
 from gfnet.data.classes import pair_split
 from gfnet.errors import ConfigError, DataError
-from gfnet.evaluation.datasets import DatasetEvaluation, Solver, evaluate_dataset, open_parts
+from gfnet.evaluation.datasets import DatasetEvaluation, evaluate_dataset, open_parts
 from gfnet.evaluation.predictions import run_all_steps
 from gfnet.inference.images import every_nth
 from gfnet.network.classifier import CascadeClassifier
@@ -108,7 +109,7 @@ def step_heads(model: GFNet) -> tuple[nn.Linear, ...]:
     """The layer that gives each step's answer; a recurrent classifier has one for several steps.
 
     Raises:
-        ConfigError: the backbone's own head speaks at the glance, and is no linear layer.
+        ConfigError: the backbone's own head classifies the glance, and is not a linear layer.
     """
     config, classifier = model.config, model.classifier
     heads = [
@@ -165,7 +166,7 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
         middle = (low * high) ** 0.5
         expected = (F.softmax(logits * middle, dim=1) * logits).sum(1).mean()
         low, high = (middle, high) if target > expected else (low, middle)
-    return (low * high) ** -0.5
+    return float((low * high) ** -0.5)
 
 
 def find_temperatures(model: GFNet, logits: Tensor, labels: Tensor) -> tuple[float, ...]:

@@ -6,22 +6,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
+from gfnet.choices import Patches, Solver, ThresholdSource
 from gfnet.data import Split, open_named_split
 from gfnet.data.batches import PixelDataset
 from gfnet.data.classes import pair_split, with_classes
 from gfnet.errors import BudgetError, DataError
-from gfnet.evaluation.predictions import Patches, Predictions, patch_actions, predict_all_steps, predict_split
+from gfnet.evaluation.predictions import Predictions, patch_actions, predict_all_steps, predict_split
 from gfnet.evaluation.thresholds import evaluate, find_optimal_thresholds, find_thresholds
 from gfnet.inference.budgets import Evaluation
 from gfnet.inference.images import every_nth
 from gfnet.network.cost import cumulative_macs
 from gfnet.network.model import GFNet
 
-Solver = Literal["geometric", "optimal"]
 SEARCH_SPLIT = "train"
 """Where thresholds are found by default."""
 
@@ -59,7 +58,7 @@ def evaluate_dataset(
     labels: Sequence[str] | None = None,
     class_map: str | None = None,
     val_data: str | Path | None = None,
-    thresholds: Literal["auto", "saved", "search"] = "auto",
+    thresholds: ThresholdSource = "auto",
     solver: Solver = "geometric",
     search_split: str | None = None,
     search_images: int | None = None,

@@ -134,7 +134,7 @@ class _Search:
         return itertools.product(*axes)
 
     def indices(self, thresholds: np.ndarray) -> tuple[int, ...]:
-        """The candidates nearest to some thresholds from below, or nobody."""
+        """The candidates nearest to some thresholds from below, or the one that stops no image."""
         return tuple(
             len(edges) if value > 1 else max(0, int(np.searchsorted(edges, value, side="right")) - 1)
             for edges, value in zip(self.edges, thresholds, strict=False)
@@ -261,7 +261,7 @@ class _Search:
         return result
 
     def _total(self, budget: float) -> float:
-        return budget / self.unit * self.images * (1 + _ROUNDING)
+        return budget / self.unit * float(self.images) * (1 + _ROUNDING)
 
     def best(self, budget: float, given: Sequence[_Point]) -> tuple[float, ...]:
         """The most accurate thresholds within ``budget``, the cheapest of those that tie."""

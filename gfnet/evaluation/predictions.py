@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from gfnet.choices import Patches
 from gfnet.console.progress import Progress
 from gfnet.data.batches import Batches, PixelDataset
 from gfnet.distributed import current_ranks, gather, on_all_ranks
@@ -21,7 +22,6 @@ from gfnet.network.model import GFNet
 TOP_K = 5
 """An answer is nearly right if the truth is among so many classes."""
 
-Patches = Literal["policy", "random", "centre"]
 Actions = Callable[[int], Tensor]
 """The actions [T-1,B,2] of a batch of B images."""
 
@@ -47,7 +47,8 @@ class Predictions:
     @property
     def correct(self) -> np.ndarray:
         """bool [T, n], whether each step's answer is right."""
-        return self.predicted == self.labels
+        correct: np.ndarray = self.predicted == self.labels
+        return correct
 
     def answers(self, exits: np.ndarray) -> Predictions:
         """What images answer at the steps ``exits`` int [n] (0 .. T-1) where they stop, as a single step."""
@@ -199,29 +200,6 @@ def predict_encoders(
 
 
 @torch.no_grad()
-def full_image_top1(model: GFNet, batches: Iterable[tuple[Tensor, Tensor]], total: int) -> float:
-    """Accuracy in percent of the local encoder and its own head, run once on full images.
-
-    Args:
-        batches: pairs of pixels uint8 [B,3,S,S] and labels int64 [B].
-        total: number of images, for the progress line.
-
-    Raises:
-        NetworkError: logits are NaN or infinite.
-    """
-    model.eval()
-    correct = images = 0
-    with Progress("full images", total, "images") as progress:
-        for pixels, targets in batches:
-            _, feature = model.local_encoder(model.normalise(pixels.to(model.device)))
-            logits = model.local_encoder.classify(feature)
-            _check_finite(logits, "the local encoder", "logits", images)
-            correct += int((logits.argmax(1).cpu() == targets).sum())
-            images += len(targets)
-            progress.advance(len(targets))
-    return 100.0 * correct / images
-
-
 def predict_split(
     model: GFNet,
     dataset: PixelDataset,

@@ -56,7 +56,7 @@ class ClassReport:
     """The images of one class.
 
     Attributes:
-        label: name of the class, or its index where nobody knows it.
+        label: name of the class, or its index where it is unknown.
         images: how many.
         top1: accuracy in percent under the chosen thresholds, ``None`` without images.
         last_top1: the same, if all images took every step.
@@ -90,7 +90,7 @@ class EvaluationReport:
     Attributes:
         images: number of images evaluated.
         macs: cumulative multiply-adds of sequences of 1 .. T steps.
-        step_ms: cumulative milliseconds of them, ``None`` where nobody measured.
+        step_ms: cumulative milliseconds of them, ``None`` where they were not measured.
         search: which images the thresholds were found on, in words.
         steps: one a step.
         curves: by solver, the one that was asked for first.

@@ -8,7 +8,8 @@ from pathlib import Path
 from gfnet.escaping import csv_text
 from gfnet.evaluation.report import EvaluationReport
 from gfnet.extras import require
-from gfnet.files.writing import check_files, record_files, write_text
+from gfnet.files.replacing import check_files, record_files
+from gfnet.files.writing import write_text
 
 _KIND = "evaluation report"
 _TABLES, _CHARTS = ("curve", "classes", "confusion", "calibration"), ("curve", "calibration")

@@ -36,7 +36,7 @@ class Listing:
 
     Attributes:
         files: sorted by the folder that they lie in, then by name, both as text.
-        passed_over: files of other kinds, relative to the folder, and what looks like a file but is none.
+        passed_over: files of other kinds, relative to the folder, and special files such as sockets.
     """
 
     files: tuple[Found, ...]
@@ -46,7 +46,7 @@ class Listing:
 def list_files(folder: str | Path, suffixes: Collection[str]) -> Listing:
     """The files in a folder and in the folders below it.
 
-    A link that leads nowhere counts as a file if it is called like one: a picture that is lost must not go unnoticed.
+    A link that leads nowhere counts as a file if it has the name of one: a picture that is lost must not go unnoticed.
 
     Args:
         suffixes: in lower case, with their dots; files may have them in any case.

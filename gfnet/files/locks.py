@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gfnet.errors import one_line
+from gfnet.escaping import one_line
 
 try:
     import fcntl
@@ -34,7 +34,7 @@ def lock(path: Path, flags: int = os.O_RDONLY) -> int | None:
 
     Raises:
         BlockingIOError: it is locked.
-        FileNotFoundError: there is no such file, or whoever had locked it removed it meanwhile.
+        FileNotFoundError: there is no such file, or the process that had locked it removed it meanwhile.
         OSError: it cannot be opened.
     """
     if fcntl is None:

@@ -9,7 +9,8 @@ import stat
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from gfnet.errors import DataError, GFNetError, one_line
+from gfnet.errors import DataError, GFNetError
+from gfnet.escaping import one_line
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -19,7 +20,7 @@ def open_regular(path: str | Path, error: type[GFNetError] = DataError) -> Binar
 
     Raises:
         FileNotFoundError: there is none.
-        GFNetError: of the class ``error``; it is no regular file, or may not be read.
+        GFNetError: of the class ``error``; it is not a regular file, or may not be read.
     """
     try:
         # A pipe would otherwise wait for somebody to write.
@@ -41,7 +42,7 @@ def read_bytes(path: str | Path, most: int, error: type[GFNetError] = DataError)
 
     Raises:
         FileNotFoundError: there is none.
-        GFNetError: of the class ``error``; it is no regular file, may not be read, or is larger.
+        GFNetError: of the class ``error``; it is not a regular file, may not be read, or is larger.
     """
     with open_regular(path, error) as stream:
         try:

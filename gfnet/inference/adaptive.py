@@ -57,7 +57,7 @@ def classify(
     Args:
         pixels: uint8 [B,S,S,3], preprocessed.
         thresholds: T values: an image stops at the first step whose confidence reaches its threshold;
-            the last step takes everyone.  ``None`` runs all steps.
+            the last step stops all images.  ``None`` runs all steps.
         names: B names for the traces.
         clock: seconds, monotonic.
 

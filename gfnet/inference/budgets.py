@@ -1,4 +1,4 @@
-"""What was measured of a network, as stored in checkpoints and bundles.  Needs nothing but Python."""
+"""What was measured of a network, as stored in checkpoints and bundles."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from gfnet.files.fields import NotNegative, Percent, PerStep, Share
 from gfnet.limits import MOST_BUDGETS, MOST_STEPS
 
 _LARGEST = sys.float_info.max
@@ -16,7 +17,7 @@ def _check(name: str, values: Iterable[float], least: float = -_LARGEST, most: f
     """Raise :class:`ValueError` unless all values are finite and in a range."""
     for value in values:
         if not least <= value <= most:
-            raise ValueError(f"{name} is {value}, which cannot be measured")
+            raise ValueError(f"{name} is {value}, which is not possible")
 
 
 @dataclass(frozen=True)
@@ -25,22 +26,23 @@ class BudgetPoint:
 
     Attributes:
         budget: average multiply-adds per image on the split that the thresholds were found on.
-        thresholds: one per step; ``NEVER`` of :mod:`gfnet.inference.exits` where nobody exits, ``ALWAYS`` last.
+        thresholds: an image stops at the first step whose confidence reaches its threshold; a value
+            above 1 stops no image, and the last step stops all.
         top1: accuracy in percent on the evaluated split, ``None`` where labels were unknown.
         mean_macs: average multiply-adds per image on the evaluated split.
         exit_distribution: fraction of images that stopped at each step; empty where unknown.
 
     Raises:
-        ValueError: a value is none that can be measured.
+        ValueError: a value is not possible.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}  # where it is part of a file
 
-    budget: float
-    thresholds: tuple[float, ...]
-    top1: float | None
-    mean_macs: float
-    exit_distribution: tuple[float, ...]
+    budget: NotNegative
+    thresholds: PerStep[float]
+    top1: Percent | None
+    mean_macs: NotNegative
+    exit_distribution: PerStep[Share]
 
     def __post_init__(self) -> None:
         steps = len(self.thresholds)
@@ -75,7 +77,7 @@ class Evaluation:
         budgeted: thresholds for every budget, cheapest first, with what they give.
 
     Raises:
-        ValueError: a value is none that can be measured, or the values are not of one number of steps.
+        ValueError: a value is not possible, or the numbers of values do not fit the steps.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}  # where it is part of a file
@@ -92,7 +94,7 @@ class Evaluation:
         if len(self.anytime_top1) != steps:
             raise ValueError(f"anytime_top1 has {len(self.anytime_top1)} values for {steps} steps")
         if any(len(point.thresholds) != steps for point in self.budgeted):
-            raise ValueError(f"the thresholds of a budget are not {steps}")
+            raise ValueError(f"a budget must have {steps} thresholds")
         _check("images", [self.images], least=0, most=2**53)
         _check("macs", self.macs, least=0)
         _check("anytime_top1", self.anytime_top1, least=0, most=100)

@@ -17,7 +17,7 @@ from gfnet.errors import BudgetError
 from gfnet.inference.budgets import BudgetPoint
 
 NEVER = 1e8
-"""Threshold of a step at which nobody exits."""
+"""Threshold of a step at which no image exits."""
 ALWAYS = -1e8
 """Threshold of the last step, at which everybody exits."""
 
@@ -31,7 +31,7 @@ def search_thresholds(confidence: np.ndarray, quotas: np.ndarray) -> np.ndarray:
 
     Returns:
         float32 [budgets, T].  Images whose confidence ties with a threshold all exit, so a step may let
-        go more than its quota; a step whose quota is no image, or more than are left, exits nobody.
+        go more than its quota; a step whose quota is zero, or more than are left, exits no image.
     """
     confidence = np.ascontiguousarray(confidence, np.float32)
     steps, images = confidence.shape
@@ -56,11 +56,12 @@ def exit_steps(confidence: np.ndarray, thresholds: Sequence[float] | np.ndarray)
 
     Args:
         confidence: float32 [T, n].
-        thresholds: T values; the last step takes everyone who is left, whatever its value.
+        thresholds: T values; the last step stops all images that are left, whatever its value.
     """
     reached = confidence >= np.asarray(thresholds, np.float32)[:, None]
     reached[-1] = True
-    return reached.argmax(axis=0)
+    steps: np.ndarray = reached.argmax(axis=0)
+    return steps
 
 
 def measure_thresholds(
@@ -160,10 +161,10 @@ def resolve_thresholds(
     Args:
         points: what is stored with the network; without other options its most accurate point is taken.
         thresholds: comma-separated numbers.
-        budget: average multiply-adds per image, with K, M or G behind the number if liked.
+        budget: average multiply-adds per image, with an optional K, M or G behind the number.
 
     Raises:
-        BudgetError: options exclude one another, are no numbers, or cannot be met.
+        BudgetError: options exclude one another, are not numbers, or cannot be met.
     """
     if all_steps + (thresholds is not None) + (budget is not None) > 1:
         raise BudgetError("--all-steps, --thresholds and --budget exclude one another; give one")
@@ -184,10 +185,10 @@ _UNITS = {"K": 1e3, "M": 1e6, "G": 1e9}
 
 
 def parse_budget(text: str) -> float:
-    """Multiply-adds as given by a person, with K, M or G behind the number if liked.
+    """Multiply-adds as given by a person, with an optional K, M or G behind the number.
 
     Raises:
-        BudgetError: it is no number.
+        BudgetError: it is not a number.
     """
     factor = _UNITS.get(text[-1:].upper())
     try:

@@ -16,12 +16,14 @@ def patch_origins(actions: np.ndarray, image_size: int, patch_size: int) -> np.n
     """Top-left pixels of the patches: ``floor(action * (S - P))`` in float32.
 
     Args:
-        actions: finite float [B,2], (row, col) in [0, 1].
+        actions: float [B,2], (row, col) in [0, 1]; 1.0 is the last origin that fits, and NaN counts as 0.
 
     Returns:
         int64 [B,2], (row, col).
     """
-    return np.floor(np.asarray(actions, np.float32) * np.float32(image_size - patch_size)).astype(np.int64)
+    known = np.nan_to_num(np.asarray(actions, np.float32))
+    origins: np.ndarray = np.floor(known * np.float32(image_size - patch_size)).astype(np.int64)
+    return origins
 
 
 def crop_patch(pixels: np.ndarray, origin: tuple[int, int] | np.ndarray, patch_size: int) -> np.ndarray:
@@ -38,13 +40,15 @@ def resize_glance(pixels: np.ndarray, patch_size: int, interpolation: Interpolat
     index, weights = resize_taps(pixels.shape[0], patch_size, interpolation)
     rows = _weighted_lines(pixels.reshape(len(pixels), -1), index, weights)  # [P,S*3]
     columns = _weighted_lines(rows.T.reshape(len(pixels), -1), index, weights)  # [P,3*P]
-    return columns.reshape(patch_size, 3, patch_size).transpose(2, 0, 1)
+    glance: np.ndarray = columns.reshape(patch_size, 3, patch_size).transpose(2, 0, 1)
+    return glance
 
 
 def _weighted_lines(lines: np.ndarray, index: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Sums of whole lines [S,N] by taps [P,K]: float32 [P,N]."""
     # No matrix product: BLAS would start threads beside those of the runtime.
-    return np.einsum("pk,pkn->pn", weights, lines[index])
+    sums: np.ndarray = np.einsum("pk,pkn->pn", weights, lines[index])
+    return sums
 
 
 @cache
@@ -72,4 +76,5 @@ def _taps(offset: np.ndarray, interpolation: Interpolation) -> list[tuple[int, n
 def _keys(distance: np.ndarray, a: float = -0.75) -> np.ndarray:
     near = ((a + 2) * distance - (a + 3)) * distance**2 + 1
     far = ((a * distance - 5 * a) * distance + 8 * a) * distance - 4 * a
-    return np.where(distance <= 1, near, far)
+    weights: np.ndarray = np.where(distance <= 1, near, far)
+    return weights

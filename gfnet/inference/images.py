@@ -1,8 +1,8 @@
 """Images of any kind as the network's pixels.  Needs numpy and pillow only; HEIC needs pillow-heif besides.
 
-- **Formats**: those of :data:`FORMATS` and no others, whatever the file is called; no other program is ever run.  Of
-  files that hold several pictures the first counts: an animation's first frame, a TIFF's first page; of HEIC the
-  primary one.
+- **Formats**: those of :data:`gfnet.files.formats.IMAGE_FORMATS` and no others, whatever the file is called; no other
+  program is ever run.  Of files that hold several pictures the first counts: an animation's first frame, a TIFF's
+  first page; of HEIC the primary one.
 - **Colour**: the embedded ICC profile's colours are converted to sRGB (:mod:`gfnet.inference.colour`), of RGB, grey and
   CMYK pictures alike; so are Display P3 and BT.2020 where HEIC states them without a profile, and CIELAB.  Pixels with
   an sRGB profile, with a damaged one or with none are taken as sRGB as they are.  Other hints at colour are not
@@ -37,30 +37,15 @@ from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from gfnet.config import Interpolation, ModelConfig
 from gfnet.console.notices import notice, some_of
-from gfnet.errors import DataError, ImageError, one_line
+from gfnet.errors import DataError, ImageError
+from gfnet.escaping import one_line
+from gfnet.files.formats import IMAGE_FORMATS, IMAGE_SUFFIXES
 from gfnet.files.listing import list_files
 from gfnet.inference.colour import coded_profile, to_srgb
 
 T = TypeVar("T")
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # or Python prints Pillow's remarks on odd files by itself
-
-FORMATS = {
-    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
-    "PNG": (".png", ".apng"),
-    "GIF": (".gif",),
-    "BMP": (".bmp",),
-    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
-    "WEBP": (".webp",),
-    "AVIF": (".avif", ".avifs"),
-    "TIFF": (".tif", ".tiff"),
-    "JPEG2000": (".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"),
-    "HEIF": (".heic", ".heics", ".heif", ".heifs", ".hif"),
-}
-"""The formats that are opened, by Pillow's names, and their files' suffixes."""
-
-SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
-"""What counts as an image when a folder is searched."""
 
 MAX_PIXELS = 178_956_970
 """Larger images are refused, here as by Pillow unless a program changes its limit."""
@@ -69,7 +54,7 @@ MAX_ASPECT = 64
 """The longer side is at most so many times the shorter: all of it is resized before the square is cut out."""
 
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
-_OWN_FORMATS = tuple(name for name in FORMATS if name != "HEIF")  # Pillow's own
+_OWN_FORMATS = tuple(name for name in IMAGE_FORMATS if name != "HEIF")  # Pillow's own
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -122,11 +107,11 @@ def check_size(width: int, height: int, name: str) -> None:
     """
     size = f"{name}: {width} x {height} pixels"
     if width < 1 or height < 1:
-        raise ImageError(f"{size} show nothing; replace or remove it")
+        raise ImageError(f"{size} are too few to show anything; replace or remove it")
     if width * height > MAX_PIXELS:
         raise ImageError(f"{size} are more than {MAX_PIXELS:,}; shrink it")
     if max(width, height) > MAX_ASPECT * min(width, height):
-        raise ImageError(f"{size} are a line, more than {MAX_ASPECT} times as long as wide; crop it to a picture")
+        raise ImageError(f"{size} are more than {MAX_ASPECT} times as long as wide; crop it")
 
 
 def _opened(path: Path, name: str) -> BinaryIO:
@@ -154,7 +139,7 @@ def _load_file(file: BinaryIO, name: str) -> Image.Image:
                 bare, profile = _bare_png(file)
                 return _decoded(_identified(bare, start, name), name, profile)
     except UnidentifiedImageError:
-        reason = f"not an image that can be read ({', '.join(FORMATS)}), or damaged"
+        reason = f"not an image that can be read ({', '.join(IMAGE_FORMATS)}), or damaged"
         raise ImageError(f"{name}: {reason}; convert or remove it") from None
     except Image.DecompressionBombError:
         limit = min(MAX_PIXELS, 2 * (Image.MAX_IMAGE_PIXELS or MAX_PIXELS))
@@ -180,7 +165,8 @@ def _identified(file: BinaryIO, start: bytes, name: str) -> Image.Image:
         message = f"{name}: HEIC is read with pillow-heif, which is missing; run `pip install gfnet[heic]`"
         raise ImageError(message) from None
     file.seek(0)
-    return HeifImageFile(file)
+    picture: Image.Image = HeifImageFile(file)
+    return picture
 
 
 def _decoded(picture: Image.Image, name: str, profile: bytes | None = None) -> Image.Image:
@@ -289,7 +275,7 @@ def _from_array(array: Any) -> Image.Image:
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     if array.size == 0 or array.ndim not in (2, 3):
-        raise ValueError(f"shape {array.shape} is none of [H,W], [H,W,3] and [3,H,W]")
+        raise ValueError(f"shape {array.shape} is not [H,W], [H,W,3] or [3,H,W]")
     if np.issubdtype(array.dtype, np.floating):
         if not (np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1):
             raise ValueError("floating-point values must lie in [0, 1]")
@@ -360,7 +346,7 @@ def every_nth(files: Sequence[T], count: int) -> list[T]:
 
 
 def tell_passed_over(folder: str | Path, names: Sequence[str]) -> None:
-    """Say which files of a folder are not looked at, because they are not called like pictures."""
+    """Say which files of a folder are not looked at, because their names are not those of pictures."""
     if names:
         what = "1 file that is not a picture" if len(names) == 1 else f"{len(names):,} files that are not pictures"
         notice(f"{one_line(folder)}: passed over {what}: {some_of(names)}")
@@ -371,8 +357,8 @@ def _images_of(source: Path) -> list[Path]:
         if not source.exists():
             raise DataError(f"{source}: no such file or folder")
         return [source]
-    listing = list_files(source, SUFFIXES)
+    listing = list_files(source, IMAGE_SUFFIXES)
     tell_passed_over(source, listing.passed_over)
     if not listing.files:
-        raise DataError(f"{source}: no images in this folder; looked for {', '.join(sorted(SUFFIXES))}")
+        raise DataError(f"{source}: no images in this folder; looked for {', '.join(sorted(IMAGE_SUFFIXES))}")
     return sorted(Path(found.path) for found in listing.files)

@@ -55,11 +55,13 @@ class Policy(nn.Module):
 
     def encode(self, feature_map: Tensor) -> Tensor:
         """``feature_map`` [B,C,h,w] to the encoded state [B,H]; images and steps do not depend on each other."""
-        return self.state_encoder(feature_map.flatten(1) if self.flatten_first else feature_map)
+        state: Tensor = self.state_encoder(feature_map.flatten(1) if self.flatten_first else feature_map)
+        return state
 
     def remember(self, feature_map: Tensor, hidden: Tensor) -> Tensor:
         """Fold ``feature_map`` [B,C,h,w] into the memory ``hidden`` [B,H]; returns the new memory."""
-        return self.gru(self.encode(feature_map), hidden)
+        memory: Tensor = self.gru(self.encode(feature_map), hidden)
+        return memory
 
     def forward(self, feature_map: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """The mean action [B,2], (row, col) in [0, 1], and the new memory [B,H]."""
@@ -68,7 +70,8 @@ class Policy(nn.Module):
 
     def value(self, hidden: Tensor) -> Tensor:
         """The critic's estimate [B] of the return that follows memory ``hidden`` [B,H]."""
-        return self.critic(hidden).squeeze(1)
+        value: Tensor = self.critic(hidden).squeeze(1)
+        return value
 
 
 def sample_action(mean: Tensor, noise: Tensor) -> Tensor:

@@ -51,7 +51,8 @@ class Coverage:
             step: 2 .. T; ``None`` adds all steps up.
         """
         differences = self._differences.sum(axis=0) if step is None else self._differences[step]
-        return differences.cumsum(axis=0).cumsum(axis=1)[: self.image_size, : self.image_size]
+        counts: np.ndarray = differences.cumsum(axis=0).cumsum(axis=1)[: self.image_size, : self.image_size]
+        return counts
 
     def shares(self, step: int | None = None) -> np.ndarray:
         """The same as a share of the step's patches, float64 [S,S] in [0, 1]; zeros if there are none.

@@ -143,7 +143,8 @@ def _input_of(step: StepTrace, pixels: np.ndarray, patch_size: int, interpolatio
     """What the network saw at ``step``, uint8 [P,P,3]."""
     if step.origin is not None:
         return crop_patch(pixels, step.origin, patch_size)
-    return np.rint(resize_glance(pixels, patch_size, interpolation).clip(0, 255)).astype(np.uint8)
+    glance: np.ndarray = np.rint(resize_glance(pixels, patch_size, interpolation).clip(0, 255)).astype(np.uint8)
+    return glance
 
 
 def _draw_box(canvas: ImageDraw.ImageDraw, step: StepTrace, side: float, scale: float) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from gfnet.console.progress import Progress
 from gfnet.extras import require
-from gfnet.files.writing import atomic_folder
+from gfnet.files.replacing import atomic_folder
 from gfnet.inference.predictor import Predictor
 from gfnet.inference.traces import Trace, label_of
 from gfnet.pictures.coverage import Coverage
@@ -22,7 +22,9 @@ from gfnet.pictures.traces import draw_seen, picture_name, true_class
 if TYPE_CHECKING:  # an extra: the rest of the package works without it
     import jinja2
 
-PAGE, HEATMAP, PICTURES = "index.html", "heatmap.png", "pictures"
+PAGE, PICTURES = "index.html", "pictures"
+HEATMAPS = {False: "heatmap.png", True: "heatmap-dark.png"}
+"""By whether they are drawn for a dark page."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class Gallery:
             "exits": list(self.exits),
             "known_truths": len(known),
             "correct": sum(card.correct is True for card in known),
-            "heatmap": HEATMAP if self.heatmap else None,
+            "heatmap": HEATMAPS[False] if self.heatmap else None,
             "pictures": [{**_without_size(card), "correct": card.correct} for card in self.cards],
             "unreadable": list(self.unreadable),
         }
@@ -112,7 +114,7 @@ def make_gallery(
         thresholds: T exit thresholds; ``None`` runs all steps.
         network: where it is kept; the page names it.
         strict: raise at the first image that cannot be read.
-        overwrite: replace ``out`` if it is a gallery; see :func:`gfnet.files.writing.check_folder`.
+        overwrite: replace ``out`` if it is a gallery; see :func:`gfnet.files.replacing.check_folder`.
 
     Raises:
         GFNetError: jinja2 is not installed; ``out`` exists, holds the network or an image, or cannot be written.
@@ -133,9 +135,11 @@ def make_gallery(
                 cards.append(_card(predictor, trace, picture, drawn.size))
                 coverage.add(trace)
                 progress.advance()
-        heatmap = draw_heatmap(coverage)
-        if heatmap is not None:
-            heatmap.save(folder / HEATMAP)
+        heatmap = None
+        for dark, name in HEATMAPS.items():
+            heatmap = draw_heatmap(coverage, dark=dark)
+            if heatmap is not None:
+                heatmap.save(folder / name)
         gallery = Gallery(
             folder=out,
             network=str(network),
@@ -158,7 +162,8 @@ def render_page(gallery: Gallery) -> str:
         ],
         known=[card for card in gallery.cards if card.correct is not None],
         rule=_rule(gallery),
-        heatmap=HEATMAP,
+        heatmap=HEATMAPS[False],
+        dark_heatmap=HEATMAPS[True],
     )
 
 

@@ -39,7 +39,7 @@ def to_svg(figure: Figure, name: str, tips: Mapping[str, str] | None = None) -> 
 
     Args:
         name: unique on the page; what the chart refers to inside itself begins with it.
-        tips: what to say of the artists with some ``gid``, to whoever points at them.
+        tips: text shown when the pointer is over the artists with that ``gid``.
     """
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})

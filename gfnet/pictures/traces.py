@@ -47,6 +47,6 @@ def picture_name(number: int, image: str) -> str:
 
 
 def true_class(image: str, labels: Sequence[str] | None) -> str | None:
-    """The class that an image's folder names, or ``None`` if the folder is called like no class."""
+    """The class that an image's folder names, or ``None`` if the folder does not have the name of a class."""
     folder = readable_name(Path(image).absolute().parent.name)
     return folder if labels and folder in labels else None

@@ -7,40 +7,26 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from gfnet.errors import DataError, one_line
-from gfnet.files.reading import parse_json, read_bytes
-from gfnet.files.writing import write_text
+from gfnet.config import steps_of_name
+from gfnet.errors import DataError
+from gfnet.files.fields import Amount, Count, Message, NotNegative, Percent, PerStep, Record, Sha256, Share, Text
+from gfnet.results.doubts import DoubtCode
 
 SCHEMA_VERSION: Literal[2] = 2
 """2: several things measured in one run, each with its ratio to one of them."""
 
-_LARGEST_FILE = 64 * 1024 * 1024
 _ROUNDING = 2e-3  # of percentiles, against samples that were written with few digits
 
-Value = TypeVar("Value")
-Milliseconds = Annotated[float, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Percent = Annotated[float, Field(ge=0, le=100)]
-Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
-Bytes = Annotated[int, Field(ge=0, le=2**53)]
-Text = Annotated[str, Field(min_length=1, max_length=300, pattern=r"^[^\u0000-\u001f\u007f]+$")]
-Message = Annotated[str, Field(min_length=1, max_length=2000, pattern=r"^[^\u0000-\u001f\u007f]+$")]
-PerStep = Annotated[tuple[Value, ...], Field(max_length=64)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Milliseconds = NotNegative
 Role = Literal["glance", "policy", "focus", "step", "classifier"]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Timing(_Record):
+class Timing(Record):
     """One distribution of times.
 
     Attributes:
@@ -68,7 +54,7 @@ class Timing(_Record):
         return self
 
 
-class Ratio(_Record):
+class Ratio(Record):
     """A time over the reference's in the same run, with its 95 % interval."""
 
     value: Annotated[float, Field(gt=0)]
@@ -84,7 +70,7 @@ class Ratio(_Record):
         return self
 
 
-class Machine(_Record):
+class Machine(Record):
     """What it ran on.
 
     Attributes:
@@ -96,11 +82,11 @@ class Machine(_Record):
     os: Text
     processor: Text | None = None
     cores: Count | None = None
-    memory_bytes: Bytes | None = None
+    memory_bytes: Amount | None = None
     governor: Text | None = None
 
 
-class Conditions(_Record):
+class Conditions(Record):
     """What the machine did besides, as far as it can be told; ``null`` and empty where the system has no such notion.
 
     Attributes:
@@ -114,10 +100,10 @@ class Conditions(_Record):
         interrupted: whether the program was put into the background.
     """
 
-    seconds: Annotated[float, Field(ge=0)]
-    load_before: Annotated[float, Field(ge=0)] | None = None
-    load_after: Annotated[float, Field(ge=0)] | None = None
-    others_cores: Annotated[float, Field(ge=0)] | None = None
+    seconds: NotNegative
+    load_before: NotNegative | None = None
+    load_after: NotNegative | None = None
+    others_cores: NotNegative | None = None
     affinity: tuple[Annotated[int, Field(ge=0)], ...] | None = None
     thermal_states: Annotated[tuple[Text, ...], Field(max_length=100_000)] = ()
     low_power_mode: bool | None = None
@@ -126,7 +112,7 @@ class Conditions(_Record):
     interrupted: bool = False
 
 
-class Runtime(_Record):
+class Runtime(Record):
     """What ran the subgraphs.
 
     Attributes:
@@ -139,10 +125,10 @@ class Runtime(_Record):
     version: Text
     compute_units: Text
     threads: Count | None = None
-    settings: dict[Text, Text] = {}
+    settings: dict[Text, Text] = Field({})
 
 
-class SubgraphTiming(_Record):
+class SubgraphTiming(Record):
     """The calls of one subgraph, without what is done around them.
 
     Attributes:
@@ -159,12 +145,12 @@ class SubgraphTiming(_Record):
     steps: Annotated[tuple[Count, ...], Field(min_length=1, max_length=64)]
     load_ms: Milliseconds | None = None
     first_run_ms: Milliseconds | None = None
-    memory_bytes: Bytes | None = None
+    memory_bytes: Amount | None = None
     steady: Timing
     ratio: Ratio | None = None
 
 
-class Stop(_Record):
+class Stop(Record):
     """Whole images that all stop after the same step.
 
     Attributes:
@@ -179,7 +165,7 @@ class Stop(_Record):
     ratio: Ratio | None = None
 
 
-class Answer(_Record):
+class Answer(Record):
     """What the loop said of one image."""
 
     image: Message
@@ -187,7 +173,7 @@ class Answer(_Record):
     class_index: Annotated[int, Field(ge=0)]
 
 
-class Loop(_Record):
+class Loop(Record):
     """Whole images, each with its own exit: from the preprocessed square to the answer.
 
     Attributes:
@@ -221,7 +207,7 @@ class Loop(_Record):
         return self
 
 
-class CurvePoint(_Record):
+class CurvePoint(Record):
     """One stored set of thresholds: what it was known to give, and what it costs here.
 
     Attributes:
@@ -234,7 +220,7 @@ class CurvePoint(_Record):
         measured_top1: their accuracy, where their classes are known.
     """
 
-    budget: Annotated[float, Field(ge=0)]
+    budget: NotNegative
     thresholds: PerStep[float]
     top1: Percent | None
     exit_distribution: PerStep[Share]
@@ -244,7 +230,7 @@ class CurvePoint(_Record):
     measured_top1: Percent | None = None
 
 
-class Match(_Record):
+class Match(Record):
     """A network where it is as accurate as a classifier of the same run, on the run's images.
 
     Attributes:
@@ -265,7 +251,7 @@ class Match(_Record):
     high: Annotated[float, Field(gt=0)] | None
 
 
-class Cold(_Record):
+class Cold(Record):
     """The first image of a new process, medians of several.
 
     Attributes:
@@ -281,17 +267,17 @@ class Cold(_Record):
     import_ms: Milliseconds | None = None
     load_ms: Milliseconds
     first_image_ms: Milliseconds
-    peak_bytes: Bytes | None = None
+    peak_bytes: Amount | None = None
 
 
-class Tried(_Record):
+class Tried(Record):
     """Settings of a runtime, and what an image took under them."""
 
     settings: dict[Text, Text]
     typical_ms: Milliseconds
 
 
-class Subject(_Record):
+class Subject(Record):
     """One thing that was measured: a network step by step, or a classifier that sees the full image once.
 
     Attributes:
@@ -318,11 +304,11 @@ class Subject(_Record):
     image_size: Count
     precision: Text
     layout: Text = "split"
-    bytes: Bytes | None = None
+    bytes: Amount | None = None
     sha256: Sha256 | None = None
     revision: Text | None = None
     reference: Text | None = None
-    macs: PerStep[Annotated[float, Field(ge=0)]] = ()
+    macs: PerStep[NotNegative] = ()
     stored_top1: PerStep[Percent] = ()
     runtime: Runtime
     subgraphs: Annotated[tuple[SubgraphTiming, ...], Field(min_length=1, max_length=256)]
@@ -370,24 +356,51 @@ class Subject(_Record):
         for graph in self.subgraphs:
             if max(graph.steps) > steps:
                 raise ValueError(f"{self.name}: {graph.name} runs at step {max(graph.steps)} of {steps}")
-        if self.kind == "network" and not self.network.endswith(f"_T{steps}"):
-            raise ValueError(f"{self.name}: {self.network} has not the {steps} steps that were measured")
+        if self.kind == "network" and steps_of_name(self.network) != steps:
+            raise ValueError(f"{self.name}: {self.network} does not have the {steps} steps that were measured")
         return self
 
 
-class Result(_Record):
+class Doubt(Record):
+    """A reason not to rely on a measured run; as text it is the code's sentence.
+
+    Attributes:
+        values: what is put into the sentence, by the names that stand in its braces.
+    """
+
+    code: DoubtCode
+    values: dict[Text, Text] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _fits_the_sentence(self) -> Doubt:
+        if self.values.keys() != self.code.placeholders:
+            needed, given = (", ".join(sorted(names)) or "none" for names in (self.code.placeholders, self.values))
+            raise ValueError(f"the doubt {self.code} has the values {given}; its sentence needs {needed}")
+        return self
+
+    def __str__(self) -> str:
+        return self.code.sentence.format(**self.values)
+
+
+def doubt(code: DoubtCode, **values: object) -> Doubt:
+    """A doubt with its values as they are shown."""
+    return Doubt(code=code, values={name: str(value) for name, value in values.items()})
+
+
+class Result(Record):
     """A measured run.
 
     Attributes:
         tool: what measured it, and its version.
-        command: what a person would type to measure the like again.
+        command: the command line that repeats the measurement.
         created: when, UTC, ``2026-01-31T12:00:00Z``.
         images: number of images, each of which was run in each round.
         unreadable: images that could not be read.
         processes: new ones, one after another, that shared the rounds.
         warmup_rounds: rounds before that were not counted, until it was steady.
         harness_us: what measuring adds to one call, microseconds.
-        unreliable: reasons not to trust it, from whoever measured it; :mod:`gfnet_benchmark.results.doubts` finds more.
+        unreliable: reasons not to rely on it that the measuring tool noticed; plain sentences in results from before
+            there were codes. :mod:`gfnet_benchmark.results.doubts` finds more.
     """
 
     schema_version: Literal[2] = SCHEMA_VERSION
@@ -401,9 +414,9 @@ class Result(_Record):
     rounds: Count
     processes: Count = 1
     warmup_rounds: Annotated[int, Field(ge=0)]
-    harness_us: Annotated[float, Field(ge=0)] | None = None
+    harness_us: NotNegative | None = None
     subjects: Annotated[tuple[Subject, ...], Field(min_length=1, max_length=1000)]
-    unreliable: Annotated[tuple[Message, ...], Field(max_length=1000)] = ()
+    unreliable: Annotated[tuple[Doubt | Message, ...], Field(max_length=1000)] = ()
 
     @model_validator(mode="after")
     def _fits_together(self) -> Result:
@@ -444,86 +457,6 @@ class Result(_Record):
     def classifiers(self) -> tuple[Subject, ...]:
         """What sees the full image once."""
         return tuple(subject for subject in self.subjects if subject.kind == "classifier")
-
-
-def write_result_file(path: str | Path, result: Result) -> None:
-    """Write a result, whole or not at all."""
-    write_text(path, result.model_dump_json(indent=2) + "\n")
-
-
-def read_result(path: str | Path) -> Result:
-    """Read a result.
-
-    Raises:
-        DataError: the file is missing, no result, of another schema version, or contradicts itself.
-    """
-    try:
-        text = read_bytes(path, _LARGEST_FILE)
-    except FileNotFoundError:
-        raise DataError(
-            f"{path}: no such file; `gfnet bench onnx --json` and the phone's benchmark write one"
-        ) from None
-    content: Any = parse_json(text, path)
-    try:
-        version = content.get("schema_version") if isinstance(content, dict) else None
-        # Before all else, as another version may look different in any way.
-        if type(version) is int and version != SCHEMA_VERSION:
-            raise DataError(
-                f"{path}: a benchmark result of schema version {version}, but this release reads {SCHEMA_VERSION}; "
-                "measure it again, or read it with the release that wrote it"
-            )
-        if version is None:
-            raise DataError(f"{path}: no benchmark result; `gfnet bench onnx --json` writes one")
-        return Result.model_validate_json(text, strict=True)
-    except ValidationError as error:
-        problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = ".".join(map(str, problem["loc"])) or "result"
-        raise DataError(
-            f"{path}: no sound benchmark result ({one_line(where)}: {one_line(problem['msg'])}); measure it again"
-        ) from error
-
-
-def find_network(result: Result, network: str, name: str | None = None) -> Subject:
-    """The subject that is a certain network.
-
-    Args:
-        network: backbone, patch size and steps, as in ``ModelConfig.name``.
-        name: the subject's, where the result has several of that network.
-
-    Raises:
-        DataError: there is none, or there are several.
-    """
-    found = [subject for subject in result.networks if subject.network == network]
-    if name is not None:
-        found = [subject for subject in [result.subject(name)] if subject.network == network]
-    if not found:
-        measured = ", ".join(sorted({subject.network for subject in result.networks})) or "no network"
-        raise DataError(f"the result measures {measured}, not {network}; measure this network")
-    if len(found) > 1:
-        names = ", ".join(subject.name for subject in found)
-        raise DataError(
-            f"the result measures {network} several times; write #NAME behind the file, with one of {names}"
-        )
-    return found[0]
-
-
-def read_network(source: str, network: str) -> Subject:
-    """The subject that is a certain network, of a file; ``FILE#NAME`` where it holds several of that network.
-
-    Raises:
-        DataError: see :func:`read_result` and :func:`find_network`.
-    """
-    path, name = split_source(source)
-    try:
-        return find_network(read_result(path), network, name)
-    except DataError as error:
-        raise DataError(str(error) if str(error).startswith(path) else f"{path}: {error}") from error
-
-
-def split_source(source: str) -> tuple[str, str | None]:
-    """A file, and the subject's name that ``#NAME`` behind it gives."""
-    path, mark, name = source.rpartition("#")
-    return (path, name) if mark and not Path(source).exists() else (source, None)
 
 
 def cumulative_latency(subject: Subject) -> tuple[float, ...]:

@@ -74,4 +74,4 @@ def checkpoint_path(name: str | Path) -> Path:
 
 def _missing(path: Path) -> CheckpointError:
     names = ", ".join(shipped_names())
-    return CheckpointError(f"{path}: no such file" + (f", nor a shipped network ({names})" if names else ""))
+    return CheckpointError(f"{path}: no such file" + (f", nor an included network ({names})" if names else ""))

@@ -15,7 +15,7 @@ _LARGEST_METRICS = 1024**3  # bytes
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The lines of a ``metrics.jsonl``; what is none, as half a line after a power failure, is left out."""
+    """The lines of a ``metrics.jsonl``; invalid lines, such as half a line after a power failure, are left out."""
     lines = []
     for line in read_bytes(path, _LARGEST_METRICS, TrainingError).splitlines():
         with suppress(TrainingError):

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from gfnet.checkpoint import Checkpoint, TrainingState, load_checkpoint
+from gfnet.checkpoint.backbone_weights import load_encoder_weights
 from gfnet.config import ModelConfig, model_config
 from gfnet.console.output import say
 from gfnet.data import Split, open_dataset
@@ -37,7 +38,6 @@ from gfnet.training.settings import (
     resolve,
 )
 from gfnet.training.trainer import Trainer
-from gfnet.training.weights import load_encoder_weights
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # <malloc.h>
 
@@ -152,7 +152,7 @@ def _stored_options(folder: RunFolder, options: Options) -> Options:
     stored = read_options(folder.config)
     missing = [name for name in ("data", "stages", "model", "recipe") if not stored.get(name)]
     if missing:
-        raise ConfigError(f"{folder.config}: says nothing about {missing[0]}; restore the file, or use --overwrite")
+        raise ConfigError(f"{folder.config}: lacks {missing[0]}; restore the file, or use --overwrite")
     check_options(stored)
     for name in STARTS:
         if options.get(name) not in (None, stored.get(name)):
@@ -206,7 +206,7 @@ def _make_trainer(start: _Start, folder: RunFolder) -> Trainer:
 
 
 def _told(config: RunConfig) -> dict[str, Any]:
-    """What a checkpoint says about how it came to be; where files lay is nobody's business but the run folder's."""
+    """What a checkpoint says about how it came to be; the places of files stay in the run folder."""
     told = {name: value for name, value in config.to_dict().items() if name != "model"}
     for name in ("data", "val_data", "classes", *STARTS):
         if told[name]:
@@ -235,7 +235,7 @@ def _check_backbone(options: Options) -> None:
     """Build an encoder, before data is looked through that may be large.
 
     Raises:
-        ConfigError: the backbone is none, or cannot see patches of that size.
+        ConfigError: the backbone is unknown, or does not take patches of that size.
     """
     network = model_config(**{**DEFAULT_NETWORK, **(options.get("model") or {})})
     create_encoder(network.arch, 2, network.patch_size, drop_path=network.drop_path)
@@ -265,7 +265,7 @@ def _starting_model(config: RunConfig, folder: RunFolder) -> GFNet:
         if path is not None:
             left = load_encoder_weights(encoder, path, config.model.arch, local=name == "local")
             if left:
-                notes.append(f"{path}: its head is for other classes; {', '.join(left)} start anew")
+                notes.append(f"{path}: its head is for other classes; {', '.join(left)} start from random weights")
     if config.stages[0] == 0 and not config.recipe.epochs[0] and both_encoders_given(config.to_dict()):
         notes.append("stage 0 takes no epochs, since both encoders come from files; --epochs says otherwise")
     for note in notes if folder.writes else ():
@@ -306,7 +306,7 @@ def _wherever_resumed(config: RunConfig) -> RunConfig:
     absolute: dict[str, Any] = {}
     for name in ("data", "val_data", "classes", *STARTS):
         value = getattr(config, name)
-        # Data may be a pattern that no file is called like; the others may be words or names of networks.
+        # Data may be a pattern, which no file has as its name; the others may be words or names of networks.
         if value and (name in ("data", "val_data") or Path(value).exists()):
             absolute[name] = str(Path.cwd() / value)
     return replace(config, **absolute)

@@ -11,11 +11,13 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
+from gfnet.choices import Amp
 from gfnet.data.batches import Batch
 from gfnet.distributed import current_ranks, sum_over_ranks
 from gfnet.network.backbones.folding import folded_copy
@@ -24,9 +26,8 @@ from gfnet.network.model import GFNet
 from gfnet.training.objectives import Outputs, make_objective, prepare_model, roll_out
 from gfnet.training.optimizers import leave_fused_where_layouts_differ, make_optimizer
 from gfnet.training.ppo import discounted_returns, normalise_returns
-from gfnet.training.precision import Amp, Precision
+from gfnet.training.precision import Precision
 from gfnet.training.recipe import Recipe
-from gfnet.training.seeds import derive_seed
 
 # What an iteration draws besides patches and noise, which take its seed itself: with one seed for all, a normal and a
 # uniform draw would be functions of each other.
@@ -67,7 +68,7 @@ class Learner:
         stage: 0 to 3.
         recipe: how.
         amp: precision of encoders and classifier.
-        keep_statistics: give BatchNorm back its statistics after an iteration whose loss was no number.
+        keep_statistics: restore BatchNorm's statistics after an iteration whose loss was NaN or infinite.
 
     Attributes:
         optimizer: of this stage; its groups' learning rates are the caller's to set.
@@ -119,7 +120,8 @@ class Learner:
             with self._synchronised(part is parts[-1]), at_places(part.places, part.total):
                 with self.precision.autocast():
                     outputs: Outputs = self.objective(*inputs)
-                self.precision.scaler.scale(outputs.loss * self._weight(part)).backward()
+                loss = self.precision.scaler.scale(outputs.loss * self._weight(part))
+                loss.backward()  # type: ignore[no-untyped-call]
             sums.add(outputs, part.share)
         # Before the step, since a loss may be infinite where its gradients are not.
         totals = sums.over_ranks()
@@ -156,12 +158,12 @@ class Learner:
         return sums.over_ranks().result(parts[0].total, mean_loss, grad_norm, finite)
 
     def _update(self, loss: float) -> tuple[float, bool]:
-        """Make the optimiser step unless something is no number: the gradients' norm, and whether all was finite."""
+        """Make the optimiser step if all is finite: the gradients' norm, and whether all was finite."""
         scaler = self.precision.scaler
         scaler.unscale_(self.optimizer)
         norm = get_total_norm([p.grad for p in self._parameters if p.grad is not None])
         # Under fp16 gradients overflow now and then: the scaler skips that step and lowers its scale.  Where the scale
-        # is not to blame any more, they are no numbers for another reason.
+        # is not to blame any more, they are NaN for another reason.
         overflows = scaler.is_enabled() and scaler.get_scale() > 1
         finite = math.isfinite(loss) and (overflows or bool(norm.isfinite()))
         if finite:
@@ -188,7 +190,8 @@ class Learner:
         """Noise [T-1,b,2] of the part's places in a batch that all ranks draw whole."""
         shape = (self.model.config.steps - 1, part.total, 2)
         noise = draw(shape, generator=torch.Generator().manual_seed(seed))[:, part.places]
-        return noise.to(self.model.device, next(self.model.parameters()).dtype)
+        moved: Tensor = noise.to(self.model.device, next(self.model.parameters()).dtype)
+        return moved
 
     def _synchronised(self, last: bool) -> AbstractContextManager[Any]:
         if isinstance(self.objective, DistributedDataParallel) and not last:
@@ -240,3 +243,14 @@ class _Sums:
 def added(totals: Sequence[float], values: Sequence[float]) -> list[float]:
     """Element-wise sums; an empty ``totals`` counts as zeros."""
     return [a + b for a, b in zip(totals, values, strict=True)] if totals else list(values)
+
+
+def derive_seed(seed: int, *position: int) -> int:
+    """A 63-bit seed that depends on all arguments and looks unrelated for neighbouring ones.
+
+    Every epoch and every iteration seeds its own generators from the run's seed and its position.  So a run that is
+    resumed, on however many ranks, draws what the uninterrupted one would have drawn, and no generator's state has to
+    be stored.
+    """
+    words = np.random.SeedSequence([seed, *position]).generate_state(2, np.uint32)
+    return int(words[0]) << 31 ^ int(words[1])

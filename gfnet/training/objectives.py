@@ -17,10 +17,9 @@ from gfnet.errors import ConfigError
 from gfnet.network.classifier import CascadeClassifier
 from gfnet.network.model import GFNet
 from gfnet.network.policy import action_log_prob, sample_action
-from gfnet.training.ppo import Rollout, ppo_loss
+from gfnet.training.ppo import Rollout, confidence_gain, contrastive_gain, ppo_loss, true_class_probability
 from gfnet.training.precision import at_least_float32, propose_exactly
 from gfnet.training.recipe import PPORecipe, Recipe
-from gfnet.training.rewards import confidence_gain, contrastive_gain, true_class_probability
 
 
 @dataclass(frozen=True)

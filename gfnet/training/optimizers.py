@@ -42,7 +42,7 @@ def leave_fused_where_layouts_differ(optimizer: Optimizer) -> None:
     """Step one by one where a gradient lies in memory otherwise than its weights.
 
     The fused kernels walk both as flat arrays and would pair the wrong values.  Autograd gives gradients their
-    weights' layout, so this is for whoever breaks that rule.
+    weights' layout, so this only catches a violation of that rule.
     """
     for group in optimizer.param_groups:
         pairs = ((p, p.grad) for p in group["params"] if p.grad is not None)

@@ -1,22 +1,78 @@
-"""Where a run stands, as a value that goes to disk and back without loss."""
+"""Where a run stands and what it has summed up on the way, as a value that goes to disk and back without loss."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from gfnet.checkpoint import TrainingState, load_training_state
-from gfnet.errors import CheckpointError, one_line
-from gfnet.training.learner import Learner
+from gfnet.errors import CheckpointError
+from gfnet.escaping import one_line
+from gfnet.files.fields import Amount, Record
+from gfnet.files.versioned import validate
+from gfnet.training.learner import IterationResult, Learner, added
 from gfnet.training.recipe import STAGES
-from gfnet.training.totals import Totals
+
+
+@dataclass
+class Totals:
+    """Sums over some iterations, weighted by their images; all of them survive a round through JSON exactly."""
+
+    images: int = 0
+    loss: float = 0.0
+    correct: list[float] = field(default_factory=list)
+    classifier_losses: list[float] = field(default_factory=list)
+    encoder_losses: list[float] = field(default_factory=list)
+    rewards: list[float] = field(default_factory=list)
+
+    def add(self, result: IterationResult) -> None:
+        """Count one iteration."""
+        self.images += result.images
+        self.loss += result.loss * result.images
+        self.correct = added(self.correct, result.correct)
+        self.classifier_losses = added(self.classifier_losses, _times(result.classifier_losses, result.images))
+        self.encoder_losses = added(self.encoder_losses, _times(result.encoder_losses, result.images))
+        self.rewards = added(self.rewards, _times(result.rewards, result.images))
+
+    def means(self) -> dict[str, Any]:
+        """Mean loss, accuracy in percent, and whatever else the stage has; nothing without images."""
+        if not self.images:
+            return {}
+        means: dict[str, Any] = {
+            "images": self.images,
+            "loss": self.loss / self.images,
+            "top1": _times(self.correct, 100 / self.images),
+        }
+        for name in ("classifier_losses", "encoder_losses", "rewards"):
+            if getattr(self, name):
+                means[name] = _times(getattr(self, name), 1 / self.images)
+        return means
+
+    def describe(self) -> str:
+        """Loss and accuracies for a progress line."""
+        means = self.means()
+        if not means:
+            return ""
+        return f"loss {means['loss']:.3f}, training top-1 {' '.join(f'{value:.1f}' for value in means['top1'])} %"
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Totals:
+        """The inverse of :meth:`to_dict`."""
+        return cls(**values)
+
+
+def _times(values: Sequence[float], factor: float) -> list[float]:
+    return [value * factor for value in values]
 
 
 @dataclass
@@ -28,7 +84,7 @@ class Position:
         epoch: epochs of it that are done, validation included.
         batch: batches of the epoch under way that are done.
         iteration: iterations of the whole run, skipped ones included.
-        skipped: batches of the whole run whose loss was no number.
+        skipped: batches of the whole run whose loss was NaN or infinite.
         epoch_skipped: those of the epoch under way.
         best: the stage's best mean accuracy on the validation split so far, percent.
         epoch_totals: of the epoch under way.
@@ -68,20 +124,15 @@ class Position:
         return cls(**{**values, **totals})
 
 
-_Amount = Annotated[int, Field(ge=0, le=2**53)]
-
-
-class _StoredPosition(BaseModel):
+class _StoredPosition(Record):
     """A :class:`Position` in a file, its totals apart."""
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
     stage: Annotated[int, Field(ge=0, le=len(STAGES))]
-    epoch: _Amount
-    batch: _Amount
-    iteration: _Amount
-    skipped: _Amount
-    epoch_skipped: _Amount = 0
+    epoch: Amount
+    batch: Amount
+    iteration: Amount
+    skipped: Amount
+    epoch_skipped: Amount = 0
     best: float | None
     epoch_totals: Totals
     line_totals: Totals
@@ -93,8 +144,8 @@ class _StoredState(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     position: _StoredPosition
-    metrics_bytes: _Amount
-    images: _Amount
+    metrics_bytes: Amount
+    images: Amount
     labels_sha256: str
     finished: bool
     optimizer: dict[str, Any] | None = None
@@ -108,12 +159,11 @@ def load_state(path: Path) -> TrainingState:
         CheckpointError: it is damaged, none of this project's, or holds no such state.
     """
     state = load_training_state(path)
-    try:
-        _StoredState.model_validate_json(json.dumps(state.values), strict=True)
-    except ValidationError as error:
-        problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        what = one_line(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}")
-        raise CheckpointError(f"{path}: the state of its training is damaged ({what}); copy it again") from error
+    validate(
+        _StoredState,
+        json.dumps(state.values),
+        lambda what: CheckpointError(f"{path}: the state of its training is damaged ({what}); copy it again"),
+    )
     return state
 
 

@@ -60,7 +60,7 @@ class PPORecipe:
         _check(self, positive=("lr", "clip"), not_negative=("discount", "value_weight", "entropy_weight"))
         if self.updates < 1:
             raise ConfigError(f"ppo.updates is {self.updates}; use 1 or more")
-        if self.reward not in ("increase", "contrastive"):
+        if self.reward not in get_args(Reward):
             raise ConfigError(f"ppo.reward is {self.reward!r}; use increase or contrastive")
 
 

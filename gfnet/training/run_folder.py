@@ -17,7 +17,9 @@ from gfnet.checkpoint import Checkpoint, TrainingState, load_checkpoint, save_ch
 from gfnet.console.output import say
 from gfnet.errors import CheckpointError, TrainingError
 from gfnet.files.locks import LockedError, lock_file
-from gfnet.files.writing import atomic_file, check_files, has_record, record_files, remove_stale, write_text
+from gfnet.files.replacing import check_files, has_record, record_files
+from gfnet.files.temporary import remove_stale
+from gfnet.files.writing import atomic_file, write_text
 from gfnet.training.curves import draw_curves, read_metrics
 from gfnet.training.position import load_state
 

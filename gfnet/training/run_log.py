@@ -15,9 +15,8 @@ import torch
 
 from gfnet.console.output import say
 from gfnet.training.learner import IterationResult, Learner
-from gfnet.training.position import Position
+from gfnet.training.position import Position, Totals
 from gfnet.training.run_folder import RunFolder
-from gfnet.training.totals import Totals
 
 _CURVES_INTERVAL_S = 60.0
 

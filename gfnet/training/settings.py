@@ -7,15 +7,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from gfnet.choices import Amp, OnNaN
 from gfnet.config import ModelConfig, model_config
 from gfnet.errors import ConfigError
 from gfnet.files.reading import read_bytes
-from gfnet.training.precision import Amp
 from gfnet.training.recipe import STAGES, PPORecipe, Recipe, recipe_for
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ class Execution:
         channels_last: memory layout of images and convolutions.
         sync_bn: BatchNorm's statistics over all ranks; needs GPUs.
         accumulate: parts that a rank's share of a batch is divided into; their gradients are added up.
-        on_nan: what to do when a loss is no number: ``stop``, or ``skip`` that batch.
+        on_nan: what to do when a loss is NaN or infinite: ``stop``, or ``skip`` that batch.
         most_skipped: batches that may be skipped in the whole run before training stops after all.
         most_skipped_share: the same of one epoch's batches, as a share of them.
         save_every: iterations between saves of the run's state; 0: only after ``save_minutes`` and each epoch.
@@ -57,7 +57,7 @@ class Execution:
     channels_last: bool = True
     sync_bn: bool = False
     accumulate: int = 1
-    on_nan: Literal["stop", "skip"] = "stop"
+    on_nan: OnNaN = "stop"
     most_skipped: int = 100
     most_skipped_share: float = 0.1
     save_every: int = 0
@@ -111,7 +111,8 @@ class RunConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as JSON-ready values."""
-        return json.loads(json.dumps(dataclasses.asdict(self)))
+        values: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        return values
 
     def to_yaml(self) -> str:
         """The configuration as a file that ``gfnet train --config`` takes."""
@@ -151,16 +152,18 @@ def parse_assignment(text: str) -> dict[str, Any]:
     if not sign or not name:
         raise ConfigError(f"--set {text!r}: write NAME=VALUE, e.g. recipe.ppo.clip=0.1")
     try:
-        nested: Any = yaml.safe_load(value)
+        given: Any = yaml.safe_load(value)
     except yaml.YAMLError:
         raise ConfigError(f"--set {text!r}: {value!r} is no YAML value") from None
-    for part in reversed(name.split(".")):
-        nested = {part: nested}
+    *sections, last = name.split(".")
+    nested = {last: given}
+    for section in reversed(sections):
+        nested = {section: nested}
     return nested
 
 
 def merge(*layers: Options) -> dict[str, Any]:
-    """Nested options, later ones over earlier ones; ``None`` says nothing."""
+    """Nested options, later ones over earlier ones; ``None`` leaves a value out."""
     merged: dict[str, Any] = {}
     for layer in layers:
         for name, value in layer.items():
@@ -258,7 +261,7 @@ def parse_stages(value: Any) -> tuple[int, ...]:
     """``all``, one stage, or several in a row.
 
     Raises:
-        ConfigError: it is none of these.
+        ConfigError: it is not such a list.
     """
     if value == "all":
         return STAGES

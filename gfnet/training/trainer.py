@@ -39,14 +39,13 @@ from gfnet.inference.budgets import Evaluation
 from gfnet.network.cost import cumulative_macs, encoder_macs
 from gfnet.network.model import GFNet
 from gfnet.training.interruption import Interruption, Stopped
-from gfnet.training.learner import IterationResult, Learner
+from gfnet.training.learner import IterationResult, Learner, derive_seed
 from gfnet.training.objectives import cascade_and_heads, prepare_model
 from gfnet.training.optimizers import rate_factor
 from gfnet.training.position import Position, pack_learner, unpack_learner
 from gfnet.training.recipe import STAGE_NAMES, Recipe
 from gfnet.training.run_folder import RunFolder
 from gfnet.training.run_log import RunLog
-from gfnet.training.seeds import derive_seed
 from gfnet.training.settings import Execution
 
 
@@ -221,7 +220,7 @@ class Trainer:
             yield batch
 
     def _skip(self, position: Position, learner: Learner, result: IterationResult) -> None:
-        """A loss that is no number: stop, or drop the batch and count it.
+        """A loss that is NaN or infinite: stop, or drop the batch and count it.
 
         Raises:
             TrainingError: batches may not be skipped, or too many of the run or of the epoch were.
@@ -242,7 +241,7 @@ class Trainer:
         if position.epoch_skipped / batches > share:
             raise TrainingError(
                 f"{what}; with it {position.epoch_skipped} of the epoch's {batches} batches are skipped, more than the "
-                f"share of {share:g} that --most-skipped allows; {good}; begin anew with a lower rate, or go on with "
+                f"share of {share:g} that --most-skipped allows; {good}; start again with a lower rate, or go on with "
                 "--resume and a larger share"
             )
         if self.ranks.is_first:

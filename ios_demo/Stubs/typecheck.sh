@@ -6,7 +6,7 @@ out=${1:-$(mktemp -d)}
 kit=$here/../GFNetKit/Sources
 strict="-swift-version 6 -warnings-as-errors -parse-as-library"
 
-for module in CoreGraphics ImageIO CoreVideo CoreML UIKit; do
+for module in CoreGraphics CryptoKit ImageIO CoreVideo CoreML UIKit; do
     swiftc -emit-module -parse-as-library -swift-version 6 -I "$out" -module-name "$module" \
         -o "$out/$module.swiftmodule" "$here/$module.swift"
 done

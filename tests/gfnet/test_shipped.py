@@ -10,8 +10,8 @@ from gfnet import shipped
 from gfnet.checkpoint import load_checkpoint, save_checkpoint
 from gfnet.errors import CheckpointError
 from gfnet.shipped import checkpoint_path, shipped_bundle, shipped_names, shipped_weights
+from gfnet_benchmark.measure.photos import Photos
 from gfnet_benchmark.measure.selection import open_bundles
-from gfnet_export.bundle.manifest import budget_points
 from gfnet_export.bundle.reader import open_bundle
 from network_support import gfnet, one_line
 
@@ -25,7 +25,7 @@ def test_what_is_shipped_is_trained_and_described():
         # The bundle is made of these weights.
         assert manifest.labels == weights.labels
         assert manifest.anytime_top1 == weights.evaluation.anytime_top1
-        assert budget_points(manifest) == weights.evaluation.budgeted
+        assert manifest.budgets == weights.evaluation.budgeted
         card = shipped_bundle(name).with_suffix(".md").read_text()
         for accuracy in manifest.anytime_top1:
             assert f"{accuracy:.1f}" in card
@@ -90,13 +90,13 @@ def test_a_file_of_that_name_is_meant_and_a_folder_is_not(named, scenes, tmp_pat
 def test_another_name_is_refused_with_those_that_there_are(named, scenes):
     photo = next((scenes / "val").rglob("*.png"))
     for command in (("predict", "other", photo), ("info", "other"), ("evaluate", "other", "--data", scenes)):
-        assert "other: no such file, nor a shipped network (scenes)" in one_line(gfnet(*command))
+        assert "other: no such file, nor an included network (scenes)" in one_line(gfnet(*command))
 
 
 def test_a_benchmark_takes_it_by_name_and_exports_other_forms(named, scenes, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "scenes").mkdir()
-    whole, half = open_bundles(["scenes", "scenes:fp16"], [], tmp_path / "out")
+    whole, half = open_bundles(["scenes", "scenes:fp16"], Photos([]), tmp_path / "out")
     assert whole.folder == shipped_bundle("scenes")
     assert half.manifest.precision == "fp16"
     assert half.manifest.labels == whole.manifest.labels

@@ -11,17 +11,16 @@ import pytest
 
 from gfnet.inference.exits import choose_point
 from gfnet.inference.geometry import patch_origins
-from gfnet_export.bundle.manifest import Manifest, budget_points
+from gfnet_export.bundle.manifest import Manifest
 from gfnet_export.bundle.reader import MANIFEST
-from swift_support import PACKAGE
+from swift_support import FIXTURES, KIT
 
-FIXTURES = PACKAGE / "Tests" / "GFNetKitTests" / "Fixtures"
 ROUNDING = 2e-5  # of pixel values: written with five digits, summed by other instructions elsewhere
 
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("make_fixtures", PACKAGE / "Tests" / "make_fixtures.py")
+    spec = importlib.util.spec_from_file_location("make_fixtures", KIT / "Tests" / "make_fixtures.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -70,7 +69,7 @@ def test_the_recording_is_consistent_with_itself(script):
             assert all(script.shortest(value) == value for value in step["logits"])
     for decisions in read("decisions.json"):
         if "budget" in decisions["rule"]:
-            point = choose_point(budget_points(manifest), decisions["rule"]["budget"])
+            point = choose_point(manifest.budgets, decisions["rule"]["budget"])
             assert list(point.thresholds) == decisions["chosen"]
         for trace, image in zip(traces, decisions["images"], strict=True):
             last = trace["steps"][image["exit_step"] - 1]

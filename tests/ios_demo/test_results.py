@@ -6,7 +6,9 @@ import json
 
 import pytest
 
-from gfnet.results.schema import read_result, write_result_file
+from gfnet.results.doubts import DoubtCode
+from gfnet.results.files import read_result, write_result_file
+from gfnet.results.schema import doubt
 from network_support import gfnet
 from result_support import classifier, network, result
 from swift_support import built, run
@@ -97,7 +99,7 @@ def test_a_result_from_swift_can_be_ingested(measured, tmp_path):
         result(
             network(layout="fused", revision="abc", macs=(1e6, 2e6, 3e6)),
             classifier(),
-            unreliable=("a reason",),
+            unreliable=("a reason", doubt(DoubtCode.LOW_POWER), doubt(DoubtCode.BUSY, busy="3.1", cores=4)),
             command="gfnet bench onnx a",
         ),
         result(network(name="alone", baseline_ms=None), unreadable=("a.jpg: broken",), processes=2, rounds=4),
@@ -119,6 +121,11 @@ def test_swift_writes_a_result_of_python_s_as_it_read_it(bench, written, tmp_pat
         lambda values: values.update(schema_version=1),
         lambda values: values.update(colour="red"),
         lambda values: values.update(rounds=5),
+        lambda values: values.update(rounds=float(values["rounds"])),
+        lambda values: values.update(harness_us=float("nan")),
+        lambda values: values.update(unreliable=[{"code": "rain"}]),
+        lambda values: values.update(unreliable=[{"code": "busy", "values": {"busy": "3.1"}}]),
+        lambda values: values.update(unreliable=[{"code": "low-power", "values": {"level": "1"}}]),
         lambda values: values["subjects"].clear(),
         lambda values: values["subjects"][0]["loop"].update(exit_distribution=[0.1, 0.1, 0.1]),
         lambda values: values["subjects"][0]["stops"].pop(),

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import click
 
-from gfnet_benchmark.commands.internals import bench_train, core, solvers
-from gfnet_benchmark.commands.onnx import onnx
-from gfnet_benchmark.commands.paper import paper
-from gfnet_benchmark.commands.results import compare, ingest, report, schedule
+from gfnet.commands.groups import CommandGroup
+
+COMMANDS = {
+    "Measure": {
+        "onnx": "gfnet_benchmark.commands.onnx",
+        "core": "gfnet_benchmark.commands.internals",
+        "train": "gfnet_benchmark.commands.internals",
+        "solvers": "gfnet_benchmark.commands.internals",
+    },
+    "Use results": {
+        "report": "gfnet_benchmark.commands.results",
+        "compare": "gfnet_benchmark.commands.results",
+        "schedule": "gfnet_benchmark.commands.results",
+        "paper": "gfnet_benchmark.commands.paper",
+        "ingest": "gfnet_benchmark.commands.results",
+    },
+}
 
 
-@click.group()
+@click.group(cls=CommandGroup, table=COMMANDS)
 def bench() -> None:
-    """Measure what each step costs, compare it, and show it."""
+    """Measure latency, compare devices and report the results.
 
-
-for command in (onnx, report, compare, ingest, schedule, paper, core, bench_train, solvers):
-    bench.add_command(command)
+    RESULT.json is a measured run, as `gfnet bench onnx --json` and the iOS app write it.
+    """

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
-from gfnet.cli import classes_option, json_option, needs_extra, refuse_unless, write_result
+from gfnet.choices import Amp
+from gfnet.commands.options import choice, classes_option, json_option, needs_extra, refuse_unless, write_result
+from gfnet.commands.parameters import Backbone, CheckpointFile
 from gfnet.console.output import say
-from gfnet.console.parameters import Backbone, CheckpointFile
 
 
 @click.command()
-@click.option("--checkpoint", type=click.Path(path_type=Path), help="Also compare adaptive runs of this network.")
 @click.option(
-    "--bundle", type=click.Path(path_type=Path), help="Also time the first photo, and what is not the network."
+    "--checkpoint",
+    type=click.Path(path_type=Path),
+    metavar="CHECKPOINT",
+    help="Also time adaptive runs of this network.",
 )
-@click.option("--images", type=click.Path(path_type=Path), help="Photos for --checkpoint and --bundle.")
+@click.option(
+    "--bundle",
+    type=click.Path(path_type=Path),
+    metavar="BUNDLE",
+    help="Also time `gfnet predict` with this bundle: from start to the first answer, and outside the network.",
+)
+@click.option("--images", type=click.Path(path_type=Path), metavar="DIR", help="Photos for --checkpoint and --bundle.")
 @json_option
 def core(checkpoint: Path | None, bundle: Path | None, images: Path | None, json_path: Path | None) -> None:
-    """The core's hot paths: cropping, threshold search, adaptive evaluation, start of `gfnet predict`, overhead."""
+    """Time this project's own code: cropping, search, start-up."""
     needs_extra("all")
     refuse_unless(checkpoint or bundle, "with --checkpoint or --bundle", "images")
     from gfnet.errors import DataError
@@ -52,20 +60,66 @@ def core(checkpoint: Path | None, bundle: Path | None, images: Path | None, json
     write_result(json_path, results)
 
 
-@click.command("train")
-@click.option("--arch", type=Backbone(), default="mobilenetv3_large_100", show_default=True, help="Backbone.")
-@click.option("--patch-size", type=int, default=96, show_default=True)
-@click.option("--steps", type=int, default=3, show_default=True, help="T.")
-@click.option("--batch-size", type=click.IntRange(min=2), default=32, show_default=True)
-@click.option("--stage", "stages", type=click.IntRange(1, 3), multiple=True, default=(1, 2), show_default=True)
-@click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True)
-@click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True)
-@click.option("--amp", type=click.Choice(["off", "bf16", "fp16"]), default="off", show_default=True)
+@click.command()
+@click.option(
+    "--arch", type=Backbone(), metavar="NAME", default="mobilenetv3_large_100", show_default=True, help="Backbone."
+)
+@click.option(
+    "--patch-size",
+    type=int,
+    metavar="PIXELS",
+    default=96,
+    show_default=True,
+    help="Side of the input of every step in pixels.",
+)
+@click.option("--steps", type=int, metavar="T", default=3, show_default=True, help="Number of steps.")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=2),
+    metavar="COUNT",
+    default=32,
+    show_default=True,
+    help="Images in an iteration.",
+)
+@click.option(
+    "--stage",
+    "stages",
+    type=click.IntRange(1, 3),
+    metavar="STAGE",
+    multiple=True,
+    default=(1, 2),
+    show_default=True,
+    help="Stage of training to time. May be given several times.",
+)
+@click.option(
+    "--rounds", type=click.IntRange(min=1), metavar="COUNT", default=5, show_default=True, help="Iterations to time."
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    metavar="COUNT",
+    default=2,
+    show_default=True,
+    help="Threads that torch computes with.",
+)
+@click.option("--amp", type=choice(Amp), default="off", show_default=True, help="Mixed precision; off is float32.")
 @click.option("--compile", "compiled", is_flag=True, help="Let torch compile the encoders.")
-@click.option("--data", type=click.Path(path_type=Path), help="Also time decoding and augmenting this folder's images.")
-@click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="For --data.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Also time decoding and augmenting the images of this folder.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=0),
+    metavar="COUNT",
+    default=0,
+    show_default=True,
+    help="Processes that decode the images of --data; with 0 this process does.",
+)
 @json_option
-def bench_train(
+def train(
     arch: str,
     patch_size: int,
     steps: int,
@@ -73,13 +127,17 @@ def bench_train(
     stages: tuple[int, ...],
     rounds: int,
     threads: int,
-    amp: Any,
+    amp: Amp,
     compiled: bool,
     data: Path | None,
     workers: int,
     json_path: Path | None,
 ) -> None:
-    """Training iterations on images in memory: images a second, memory, and where the time goes."""
+    """Time training iterations, and see where the time goes.
+
+    The images lie in memory, so that decoding does not count. Shown are images per second, peak memory and the time of
+    each part.
+    """
     refuse_unless(data, "with --data", "workers")
     import torch
 
@@ -104,10 +162,35 @@ def bench_train(
 
 @click.command()
 @click.argument("checkpoint", type=CheckpointFile(path_type=Path))
-@click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder of the two below.")
-@click.option("--search-split", default="train", show_default=True, help="Folder in it to find thresholds on.")
-@click.option("--report-split", default="val", show_default=True, help="Folder in it to compare them on.")
-@click.option("--resamples", type=click.IntRange(min=2), default=200, show_default=True, help="For standard errors.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    required=True,
+    help="Image folder that holds the two splits below.",
+)
+@click.option(
+    "--search-split",
+    metavar="NAME",
+    default="train",
+    show_default=True,
+    help="Split on which thresholds are found.",
+)
+@click.option(
+    "--report-split",
+    metavar="NAME",
+    default="val",
+    show_default=True,
+    help="Split on which they are compared.",
+)
+@click.option(
+    "--resamples",
+    type=click.IntRange(min=2),
+    metavar="COUNT",
+    default=200,
+    show_default=True,
+    help="Bootstrap samples from which standard errors are estimated.",
+)
 @classes_option
 @json_option
 def solvers(
@@ -119,7 +202,10 @@ def solvers(
     class_map: str | None,
     json_path: Path | None,
 ) -> None:
-    """Optimal thresholds against the papers' rule: accuracy at the same average cost."""
+    """Compare two ways of choosing exit thresholds.
+
+    Shows how much more accurate `--solver optimal` is than the papers' rule at the same average cost.
+    """
     from gfnet.checkpoint import load_checkpoint
     from gfnet.network.model import default_device
     from gfnet_benchmark.internals.solvers import bench_solvers

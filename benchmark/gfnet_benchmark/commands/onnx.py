@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Any
 
 import click
 
-from gfnet.cli import (
+from gfnet.commands.options import (
+    choice,
     classes_option,
+    examples,
     given,
     json_option,
     needs_extra,
@@ -19,36 +20,85 @@ from gfnet.cli import (
     write_result,
 )
 from gfnet.console.output import say
+from gfnet_export.choices import Provider
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "gfnet bench onnx groceries --images photos --json result.json",
+        "gfnet bench onnx bundle --images photos --curve --sweep",
+        "gfnet bench onnx mobilenetv3_large_100_p96_T3:int8-vectors --images photos",
+    )
+)
 @click.argument("bundles", nargs=-1, required=True, metavar="BUNDLE|NETWORK...")
-@click.option("--images", type=click.Path(path_type=Path), required=True, help="An image, or a folder of them.")
-@click.option("--limit", type=int, default=50, show_default=True, help="Use at most this many images, spread evenly.")
-@click.option("--rounds", type=int, default=10, show_default=True, help="Measured passes over the images.")
+@click.option(
+    "--images",
+    type=click.Path(path_type=Path),
+    metavar="IMAGE|DIR",
+    required=True,
+    help="An image, or a folder of images.",
+)
+@click.option(
+    "--limit",
+    type=int,
+    metavar="COUNT",
+    default=50,
+    show_default=True,
+    help="Use at most this many images, spread evenly.",
+)
+@click.option(
+    "--rounds",
+    type=int,
+    metavar="COUNT",
+    default=10,
+    show_default=True,
+    help="How often every network runs all images.",
+)
 @click.option(
     "--processes",
     type=int,
+    metavar="COUNT",
     default=5,
     show_default=True,
-    help="New ones, one after another, that share the rounds.",
+    help="New processes, one after another, that share the rounds.",
 )
-@click.option("--threads", default="1", show_default=True, help="Threads inside an operator; 1,2 measures with both.")
+@click.option(
+    "--threads",
+    metavar="NUMBERS",
+    default="1",
+    show_default=True,
+    help="Threads of ONNX Runtime inside an operator; 1,2 measures with 1 and with 2.",
+)
 @click.option(
     "--baseline",
     "baselines",
     multiple=True,
     metavar="FILE|BACKBONE@SIZE[:PRECISION]",
-    help="Besides the network's own on the full image: an ONNX classifier, a bundle of one step, or a backbone with "
-    "random weights.",
+    help="Compare with this classifier besides the network's backbone on the full image: an ONNX file, a bundle of one "
+    "step, or a backbone with random weights. May be given several times.",
 )
-@click.option("--curve", is_flag=True, help="Baselines on smaller images, and narrower ones, too.")
-@click.option("--sweep", is_flag=True, help="Try ONNX Runtime's settings first, and run each with its best.")
+@click.option("--curve", is_flag=True, help="Compare with the backbone on smaller images, and with narrower ones, too.")
 @click.option(
-    "--provider", type=click.Choice(["cpu", "coreml", "cuda", "xnnpack"]), default="cpu", help="What runs operators."
+    "--sweep", is_flag=True, help="Try several settings of ONNX Runtime first, and run everything with its best."
 )
-@click.option("--exact-int8", is_flag=True, help="int8 products that never saturate on x86 without VNNI; slower.")
-@click.option("--cold/--no-cold", default=True, help="Also time the first image of new processes.")
+@click.option(
+    "--provider",
+    type=choice(Provider),
+    default="cpu",
+    show_default=True,
+    help="Execution provider of ONNX Runtime.",
+)
+@click.option(
+    "--exact-int8",
+    is_flag=True,
+    help="Keep the products of int8 networks from saturating on x86 processors without VNNI; slower.",
+)
+@click.option(
+    "--cold/--no-cold",
+    default=True,
+    show_default=True,
+    help="Also time the first image of a new process.",
+)
 @classes_option
 @threshold_options
 @json_option
@@ -62,7 +112,7 @@ def onnx(
     baselines: tuple[str, ...],
     curve: bool,
     sweep: bool,
-    provider: Any,
+    provider: Provider,
     exact_int8: bool,
     cold: bool,
     class_map: str | None,
@@ -71,11 +121,14 @@ def onnx(
     budget: str | None,
     json_path: Path | None,
 ) -> None:
-    """Bundles against full-image classifiers, one image at a time, interleaved: every step, every exit, every budget.
+    """Time networks against full-image classifiers in ONNX Runtime.
 
-    NETWORK is a shipped one (groceries), or a released one as mobilenetv3_large_100_p96_T3, with random weights;
-    with :PRECISION and +fused behind it in that form. Thresholds, unless given, are those of each
-    bundle's most accurate budget.
+    Runs one image at a time and all networks by turns, and shows the time after every step, at every exit and under
+    every budget.
+
+    NETWORK is an included one (groceries), or the name of a released one such as mobilenetv3_large_100_p96_T3, which
+    gets random weights; :PRECISION and +fused behind it choose the exported form. By default images stop by each
+    network's most accurate stored thresholds.
     """
     needs_extra("bench")
     refuse_unless(processes <= rounds, f"up to the number of --rounds, which is {rounds}", "processes")
@@ -85,32 +138,34 @@ def onnx(
     from gfnet.data.classes import label_photos
     from gfnet.inference.images import every_nth, find_images
     from gfnet_benchmark.measure.cold_start import measure_cold
-    from gfnet_benchmark.measure.images import Stopping
+    from gfnet_benchmark.measure.photos import Photos
+    from gfnet_benchmark.measure.rounds import Stopping
     from gfnet_benchmark.measure.run import bench_onnx
-    from gfnet_benchmark.measure.selection import line_up, open_bundles, thread_counts
+    from gfnet_benchmark.measure.selection import open_bundles, select_targets, thread_counts
     from gfnet_benchmark.report.tables import result_table
 
     counts = thread_counts(threads)
     files = every_nth(find_images([images]), limit)
+    photos = Photos(files)
     with tempfile.TemporaryDirectory() as folder:
-        opened = open_bundles(bundles, files, Path(folder))
+        opened = open_bundles(bundles, photos, Path(folder))
         for bundle in opened:  # before anything runs
             label_photos(files, bundle.manifest.labels, bundle.manifest.num_classes, class_map)
-        entries = line_up(
+        targets = select_targets(
             opened,
-            files,
+            photos,
             Path(folder),
             baselines=baselines,
             curve=curve,
             threads=counts,
             provider=provider,
             exact_int8=exact_int8,
-            sweep=sweep,
+            try_settings=sweep,
             clock=time.perf_counter,
         )
         result = bench_onnx(
-            entries,
-            files,
+            targets,
+            photos,
             stopping=Stopping(all_steps, thresholds, budget),
             rounds=rounds,
             processes=min(processes, max(rounds, 1)),

@@ -6,27 +6,29 @@ from pathlib import Path
 
 import click
 
-from gfnet.cli import OutputFile, json_option, write_result
+from gfnet.commands.options import OutputFile, choice, json_option, write_result
 from gfnet.console.output import say
+from gfnet_benchmark.choices import Figure
 
 
 @click.command()
 @click.argument("results", nargs=-1, type=click.Path(path_type=Path), metavar="[RESULT.json]...")
 @click.option(
     "--figure",
-    type=click.Choice(["mobilenetv3", "resnet"]),
+    type=choice(Figure),
     default="mobilenetv3",
     show_default=True,
-    help="Figure 5 (a) or (b).",
+    help="Figure 5 (a), of MobileNet-V3, or 5 (b), of ResNet.",
 )
-@click.option("--out", type=OutputFile(), metavar="FILE", help="Draw it: FILE ends in .png or .svg.")
+@click.option("--out", type=OutputFile(), metavar="FILE", help="Draw the figure to FILE, which ends in .png or .svg.")
 @json_option
-def paper(results: tuple[Path, ...], figure: str, out: Path | None, json_path: Path | None) -> None:
-    """The papers' latency figure, what it says about each step, and measured devices beside it.
+def paper(results: tuple[Path, ...], figure: Figure, out: Path | None, json_path: Path | None) -> None:
+    """Compare measured latencies with the papers' figure.
 
-    RESULT.json: measured runs of released networks, as `gfnet bench onnx --json` writes them.
+    Shows what the papers' latency figure says about each step, and beside it RESULT.json, measured runs of the released
+    networks, as `gfnet bench onnx --json` writes them.
     """
-    from gfnet.results.schema import read_result
+    from gfnet.results.files import read_result
     from gfnet_benchmark.paper.devices import device_curve, devices_from
     from gfnet_benchmark.paper.recovery import count_macs, fit_figure
     from gfnet_benchmark.paper.tables import paper_result, paper_table

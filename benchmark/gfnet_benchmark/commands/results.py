@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
-from gfnet.cli import OutputFile, json_option, needs_extra, refuse_unless, write_result
+from gfnet.commands.options import OutputFile, choice, json_option, needs_extra, refuse_unless, write_result
 from gfnet.console.output import say
+from gfnet_benchmark.choices import ReportFormat
 
 _RESULTS = click.argument("results", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="RESULT.json...")
 
@@ -23,22 +24,25 @@ _RESULTS = click.argument("results", type=click.Path(path_type=Path), nargs=-1, 
     type=click.Path(path_type=Path),
     required=True,
     metavar="DIR",
-    help="Where they are kept, in this repository benchmark/results.",
+    help="Folder to copy them to; in this repository benchmark/results.",
 )
 @json_option
 def ingest(results: tuple[Path, ...], folder: Path, json_path: Path | None) -> None:
-    """Check results, a phone's for instance, and keep them; all of them or none."""
-    from gfnet_benchmark.results.doubts import doubts
-    from gfnet_benchmark.results.recording import keep
+    """Check result files and copy them to a folder of results.
 
-    kept = keep(results, folder)
-    for target, result, new in kept:
+    If one of the files is invalid, none is copied.
+    """
+    from gfnet_benchmark.results.doubts import doubts
+    from gfnet_benchmark.results.recording import record
+
+    recorded = record(results, folder)
+    for target, result, new in recorded:
         say(f"{target}{'' if new else '  (was there)'}")
         for reason in doubts(result):
-            say(f"  UNRELIABLE: {reason}")
+            say(f"  not to be relied on: {reason}")
     write_result(
         json_path,
-        [{"file": str(target), "new": new, "unreliable": doubts(result)} for target, result, new in kept],
+        [{"file": str(target), "new": new, "unreliable": doubts(result)} for target, result, new in recorded],
     )
 
 
@@ -48,14 +52,16 @@ def ingest(results: tuple[Path, ...], folder: Path, json_path: Path | None) -> N
     "--fail-above",
     type=click.FloatRange(min=0, min_open=True),
     metavar="FACTOR",
-    help="Two results, OLD and NEW: exit 1 if a ratio to the baseline grew by more than this, e.g. 1.10.",
+    help="Compare two results, OLD and NEW: exit code 1 if a latency relative to the baseline grew by more than this "
+    "factor, e.g. 1.10.",
 )
 @json_option
 def compare(results: tuple[Path, ...], fail_above: float | None, json_path: Path | None) -> None:
-    """Devices, units and precisions side by side; or whether something became slower."""
+    """Compare results of devices, or find what became slower."""
     from gfnet.errors import DataError
-    from gfnet_benchmark.report.comparing import change_table, changes, comparison_table
     from gfnet_benchmark.report.formats import read_labelled
+    from gfnet_benchmark.report.tables import change_table, comparison_table
+    from gfnet_benchmark.results.comparing import changes
     from gfnet_benchmark.results.doubts import doubts
 
     if fail_above is not None and len(results) != 2:
@@ -64,7 +70,7 @@ def compare(results: tuple[Path, ...], fail_above: float | None, json_path: Path
     say(comparison_table(labelled))
     for label, result in labelled:
         for reason in doubts(result):
-            say(f"{label} is unreliable: {reason}")
+            say(f"{label} is not to be relied on: {reason}")
     answer: dict[str, Any] = {"results": {label: result.model_dump(mode="json") for label, result in labelled}}
     slower = []
     if fail_above is not None:
@@ -89,7 +95,8 @@ def compare(results: tuple[Path, ...], fail_above: float | None, json_path: Path
     multiple=True,
     required=True,
     metavar="RESULT.json[#NAME]",
-    help="What steps cost there; several files of one device are taken together. NAME: one of several forms in it.",
+    help="Measured run on the device, which tells what its steps cost. NAME is one of several networks in the file. "
+    "May be given several times for one device.",
 )
 @click.option(
     "--checkpoint",
@@ -98,24 +105,32 @@ def compare(results: tuple[Path, ...], fail_above: float | None, json_path: Path
     type=click.Path(path_type=Path),
     multiple=True,
     required=True,
-    metavar="CKPT|BUNDLE",
-    help="A network with stored accuracies; of several the best is found.",
+    metavar="CHECKPOINT|BUNDLE",
+    help="A network with stored accuracies. May be given several times; the best network is found then.",
 )
-@click.option("--target-ms", type=click.FloatRange(min=0, min_open=True), required=True, help="Mean latency to meet.")
+@click.option(
+    "--target-ms",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="MS",
+    required=True,
+    help="Mean latency per image to meet, in milliseconds.",
+)
 @json_option
 def schedule(devices: tuple[str, ...], networks: tuple[Path, ...], target_ms: float, json_path: Path | None) -> None:
-    """Thresholds, and of several networks the one, that are most accurate within a mean latency on a device."""
-    from gfnet.results.schema import read_result, split_source
+    """Find the best thresholds for a mean latency on a device.
+
+    Finds, for each network, the thresholds that are most accurate within the latency, and of several networks the best.
+    """
+    from gfnet.results.files import read_result, split_source
     from gfnet_benchmark.report.tables import aligned
-    from gfnet_benchmark.results.candidates import open_candidates
     from gfnet_benchmark.results.curves import exits_text, thresholds_text
     from gfnet_benchmark.results.doubts import doubts
-    from gfnet_benchmark.results.scheduling import best_schedule
+    from gfnet_benchmark.results.scheduling import best_schedule, open_candidates
 
     candidates = open_candidates(networks, devices)
     for device in devices:
         for reason in doubts(read_result(split_source(device)[0])):
-            say(f"{device} is unreliable: {reason}", err=True)
+            say(f"{device} is not to be relied on: {reason}", err=True)
     best, own = best_schedule(candidates, target_ms)
     rows = [("network", "top-1 %", "mean ms", "exits %", "thresholds", "")]
     for candidate, found in zip(candidates, own, strict=True):
@@ -145,36 +160,61 @@ def schedule(devices: tuple[str, ...], networks: tuple[Path, ...], target_ms: fl
 
 @click.command()
 @_RESULTS
-@click.option("--out", type=OutputFile(), required=True, help="The file to write.")
+@click.option("--out", type=OutputFile(), metavar="FILE", required=True, help="File to write.")
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["html", "md", "csv", "png"]),
-    help="By default as the file is called.",
+    type=choice(ReportFormat),
+    help="Format of the file; by default what the end of its name says.",
 )
-@click.option("--curve", is_flag=True, help="A PNG of accuracy against latency alone.")
-@click.option("--published/--no-published", default=True, help="Draw the papers' iPhone figure behind.  [default: on]")
+@click.option("--curve", is_flag=True, help="Draw accuracy against latency only, as a PNG.")
+@click.option(
+    "--published/--no-published",
+    default=True,
+    show_default=True,
+    help="Draw the papers' iPhone figure behind the curve.",
+)
+@click.option(
+    "--line",
+    "lines",
+    multiple=True,
+    metavar="NAME[=LABEL]",
+    help="With --curve: draw only the curve of this name in the result, or of names that fit this pattern, under this "
+    "label. May be given several times.",
+)
 @json_option
 def report(
-    results: tuple[Path, ...], out: Path, form: Any, curve: bool, published: bool, json_path: Path | None
+    results: tuple[Path, ...],
+    out: Path,
+    form: ReportFormat | None,
+    curve: bool,
+    lines: tuple[str, ...],
+    published: bool,
+    json_path: Path | None,
 ) -> None:
-    """One self-contained page about one or several results; or Markdown, CSV, a picture."""
+    """Write a report of results as HTML, Markdown, CSV or PNG.
+
+    HTML is one self-contained page.
+    """
     needs_extra("report")
     from gfnet.errors import DataError
     from gfnet_benchmark.paper.published import published_behind
+    from gfnet_benchmark.report.charts import Line
     from gfnet_benchmark.report.formats import read_labelled, write_curve, write_report
 
     suffix = out.suffix.removeprefix(".").lower()
-    form = form or {"htm": "html"}.get(suffix, suffix)
-    if form not in ("html", "md", "csv", "png"):
-        raise DataError(f"{out}: no format is called {suffix!r}; name it .html, .md, .csv or .png, or pass --format")
+    suffix = {"htm": "html"}.get(suffix, suffix)
+    form = form or next((known for known in get_args(ReportFormat) if known == suffix), None)
+    if form is None:
+        raise DataError(f"{out}: unknown format {suffix!r}; name it .html, .md, .csv or .png, or pass --format")
     refuse_unless(form in ("html", "png"), "to .html and .png", "published")
     labelled = read_labelled(results)
     behind = published_behind() if published else ()
     if curve and form != "png":
         raise DataError(f"{out}: --curve draws a PNG; name the file .png")
+    refuse_unless(curve, "with --curve", "lines")
     if curve:
-        write_curve(out, labelled, behind)
+        write_curve(out, labelled, behind, [Line.parse(line) for line in lines])
     else:
         write_report(out, labelled, form, behind)
     say(f"wrote {out}")

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gfnet.files.writing import write_text
 from gfnet.inference.budgets import BudgetPoint, Evaluation
 from gfnet.results.schema import Result
-from gfnet_benchmark.demo.charts import accuracy_against_cost, exit_distribution
+from gfnet_benchmark.demo.charts import accuracy_against_macs, accuracy_against_time, exit_distribution
+from gfnet_benchmark.measure.statistics import latency_at
 from gfnet_benchmark.report.charts import step_latencies
-from gfnet_benchmark.report.pages import render
+from gfnet_benchmark.report.formats import render
 from gfnet_benchmark.report.tables import machine_text, runtime_text
+from gfnet_benchmark.results.doubts import doubts
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,21 @@ class Example:
 
 
 @dataclass(frozen=True)
+class Baseline:
+    """The backbone alone, run once on a whole image.
+
+    Attributes:
+        size: the image's side, pixels.
+        macs: its multiply-adds.
+        top1: accuracy in percent on the validation split.
+    """
+
+    size: int
+    macs: float
+    top1: float
+
+
+@dataclass(frozen=True)
 class Facts:
     """Everything that the page says; accuracies in percent.
 
@@ -40,17 +60,19 @@ class Facts:
         evaluation: of the trained network on the validation split.
         chosen: the set of thresholds that was measured.
         random_top1: accuracy after each step with random patches in place of the policy's.
-        baseline_top1: of the same backbone on full images, after stage 0.
-        baseline_macs: its multiply-adds.
+        baselines: the same backbone alone, smallest image first.
+        epochs: of the four stages; each baseline has had those of the first.
         result: the measured run.
         minutes: that the whole job took so far.
     """
 
     evaluation: Evaluation
+    patch_size: int
+    image_size: int
     chosen: BudgetPoint
     random_top1: tuple[float, ...]
-    baseline_top1: float
-    baseline_macs: float
+    baselines: tuple[Baseline, ...]
+    epochs: tuple[int, int, int, int]
     result: Result
     onnx_bytes: int
     coreml_bytes: int
@@ -70,19 +92,37 @@ class Facts:
         return {
             **values,
             "random_top1": list(self.random_top1),
+            "baselines": [dataclasses.asdict(one) for one in self.baselines],
             "evaluation": dataclasses.asdict(self.evaluation),
             "chosen": dataclasses.asdict(self.chosen),
             "result": self.result.model_dump(mode="json"),
         }
 
 
+def times_the_macs(chosen: BudgetPoint, baselines: Sequence[Baseline]) -> float | None:
+    """How many times the chosen point's multiply-adds the backbone alone needs to be as accurate.
+
+    Read off the line through its sizes; ``None`` where none of them is as accurate.
+    """
+    if chosen.top1 is None:
+        return None
+    costs, accuracies = (np.array(values) for values in zip(*((one.macs, one.top1) for one in baselines), strict=True))
+    needed = latency_at(costs, accuracies, chosen.top1)
+    return needed / chosen.mean_macs if np.isfinite(needed) else None
+
+
 def write_report(path: Path, facts: Facts) -> None:
     """Write the page; it needs no network and no other file."""
+    by_size = {subject.image_size: subject for subject in facts.result.classifiers}
     page = render(
         "demo.html",
         facts=facts,
         machine=f"{machine_text(facts.result)}; {runtime_text(facts.result.networks[0])}",
-        curve=accuracy_against_cost(facts.evaluation, facts.chosen, facts.baseline_top1, facts.baseline_macs),
+        doubts=doubts(facts.result),
+        rivals=[(one, by_size[one.size]) for one in facts.baselines],
+        times_the_macs=times_the_macs(facts.chosen, facts.baselines),
+        curve=accuracy_against_macs(facts.evaluation, facts.chosen, facts.baselines),
+        time_curve=accuracy_against_time(facts.result, facts.evaluation, facts.chosen),
         latency=step_latencies(facts.result, "steps"),
         exits=exit_distribution(facts.evaluation),
         pictures=[

@@ -24,8 +24,9 @@ from gfnet.inference.adaptive import classify
 from gfnet.inference.exits import ALWAYS, default_point, search_thresholds
 from gfnet.inference.images import Preprocessing, load_image
 from gfnet.network.patches import crop_patches
-from gfnet_benchmark.measure.subjects import TimedSession
-from gfnet_benchmark.measure.timing import Clock, Stopwatch, median_ratio
+from gfnet_benchmark.measure.runners import TimedSession
+from gfnet_benchmark.measure.statistics import median_ratio
+from gfnet_benchmark.measure.timing import Clock, Stopwatch
 from gfnet_export.bundle.manifest import preprocessing_of
 from gfnet_export.bundle.reader import Bundle
 from gfnet_export.onnx.convert import OPSET

@@ -80,7 +80,7 @@ def compare_solvers(
 
     def gains(weights: np.ndarray) -> np.ndarray:
         curves = [_interpolate(costs, cost @ weights / images, right @ weights / images) for cost, right in outcomes]
-        return 100 * (curves[1] - curves[0])
+        return np.asarray(100 * (curves[1] - curves[0]))
 
     gain = gains(everyone)
     rng = np.random.default_rng(_SEED)
@@ -109,4 +109,4 @@ def _outcomes(predictions: Predictions, rows: np.ndarray, macs: Sequence[float])
 
 def _interpolate(at: np.ndarray, cost: np.ndarray, accuracy: np.ndarray) -> np.ndarray:
     order = np.argsort(cost, kind="stable")
-    return np.interp(at, cost[order], accuracy[order])
+    return np.asarray(np.interp(at, cost[order], accuracy[order]))

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile, record_function
 
+from gfnet.choices import Amp
 from gfnet.config import ModelConfig
 from gfnet.data import open_splits
 from gfnet.data.batches import Batch, PixelDataset, TrainingBatches
@@ -25,7 +26,6 @@ from gfnet.escaping import Lines, as_lines
 from gfnet.network.model import GFNet, default_device
 from gfnet.network.patches import patch_origins
 from gfnet.training.learner import Learner
-from gfnet.training.precision import Amp
 from gfnet.training.recipe import recipe_for
 from gfnet_benchmark.internals.core import crop_in_a_loop, interleaved
 
@@ -225,7 +225,7 @@ def _wrapped(call: Callable[..., Any], part: str) -> Callable[..., Any]:
 
 
 def _is_backward(event: Any) -> bool:
-    return event.name.startswith("autograd::engine::evaluate_function")
+    return str(event.name).startswith("autograd::engine::evaluate_function")
 
 
 def _part_of(event: Any) -> str | None:

@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 import psutil
 
-from gfnet.errors import BundleError, one_line
+from gfnet.errors import BundleError
+from gfnet.escaping import one_line
 from gfnet.inference.adaptive import classify
 from gfnet.results.schema import Cold
-from gfnet_benchmark.measure.subjects import Entry, Settings, open_contender
+from gfnet_benchmark.measure.runners import Settings, open_runners
+from gfnet_benchmark.measure.targets import Target
 
 REPEATS = 3
 
@@ -36,8 +38,8 @@ class ColdGraph:
     memory_bytes: int
 
 
-def measure_cold(entry: Entry, repeats: int = REPEATS) -> tuple[Cold, dict[str, ColdGraph]]:
-    """Load a contender and run one image in new processes, one after another.
+def measure_cold(target: Target, repeats: int = REPEATS) -> tuple[Cold, dict[str, ColdGraph]]:
+    """Load a target and run one image in new processes, one after another.
 
     Returns:
         Medians over them, and those of each subgraph by name.
@@ -45,7 +47,7 @@ def measure_cold(entry: Entry, repeats: int = REPEATS) -> tuple[Cold, dict[str, 
     Raises:
         BundleError: the process ended with an error.
     """
-    found = [_in_a_new_process(entry) for _ in range(repeats)]
+    found = [_in_a_new_process(target) for _ in range(repeats)]
 
     def median(*keys: str) -> float:
         values = found
@@ -72,8 +74,8 @@ def measure_cold(entry: Entry, repeats: int = REPEATS) -> tuple[Cold, dict[str, 
     return cold, graphs
 
 
-def _in_a_new_process(entry: Entry) -> dict[str, Any]:
-    asked = {"name": entry.name, "path": str(entry.path), "settings": asdict(entry.settings), "started": time.time()}
+def _in_a_new_process(target: Target) -> dict[str, Any]:
+    asked = {"path": str(target.path), "settings": asdict(target.settings), "started": time.time()}
     done = subprocess.run(
         [sys.executable, "-c", _PROGRAM],
         input=json.dumps(asked),
@@ -84,8 +86,9 @@ def _in_a_new_process(entry: Entry) -> dict[str, Any]:
     )
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise BundleError(f"{entry.path}: cannot be run in a new process ({one_line(last)})")
-    return json.loads(done.stdout)
+        raise BundleError(f"{target.path}: cannot be run in a new process ({one_line(last)})")
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
 
 
 _PROGRAM = (
@@ -112,14 +115,12 @@ def main(first_line: float) -> None:
         return session
 
     start = time.perf_counter()
-    entry = Entry(asked["name"], Path(asked["path"]), Settings(**asked["settings"]))
-    contender = open_contender(entry, time.perf_counter, around)
+    runners = open_runners(Path(asked["path"]), Settings(**asked["settings"]), time.perf_counter, around)
     load_s = time.perf_counter() - start
-    square = np.zeros((1, contender.runner.image_size, contender.runner.image_size, 3), np.uint8)
+    square = np.zeros((1, runners.timed.image_size, runners.timed.image_size, 3), np.uint8)
     start = time.perf_counter()
-    classify(contender.timed, square, None, [entry.name])
+    classify(runners.timed, square, None, [asked["path"]])
     first_s = time.perf_counter() - start
-    graphs = contender.description.graphs
     json.dump(
         {
             "process_ms": 1e3 * (first_line - asked["started"]),
@@ -128,12 +129,12 @@ def main(first_line: float) -> None:
             "first_image_ms": 1e3 * first_s,
             "peak_bytes": _peak(process),
             "graphs": {
-                graph.name: {
-                    "load_ms": 1e3 * loaded[graph.name],
-                    "first_run_ms": 1e3 * contender.watch.samples[graph.name][0],
-                    "memory_bytes": max(sizes[graph.name], 0),
+                name: {
+                    "load_ms": 1e3 * loaded[name],
+                    "first_run_ms": 1e3 * runners.watch.samples[name][0],
+                    "memory_bytes": max(sizes[name], 0),
                 }
-                for graph in graphs
+                for name in loaded
             },
         },
         sys.stdout,
@@ -144,7 +145,7 @@ def _peak(process: Any) -> int:
     """The most memory that the process ever held, in bytes."""
     info = process.memory_info()
     if hasattr(info, "peak_wset"):  # Windows
-        return info.peak_wset
+        return int(info.peak_wset)
     status = Path("/proc/self/status")
     if status.exists():  # Linux's getrusage counts the parent's memory too, from before the program was started
         peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))

@@ -27,7 +27,7 @@ def describe_machine() -> Machine:
     )
 
 
-class Watch:
+class LoadMonitor:
     """What the machine does besides, from when this is made until :meth:`conditions` is asked."""
 
     def __init__(self) -> None:

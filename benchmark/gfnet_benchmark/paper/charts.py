@@ -18,7 +18,7 @@ from gfnet.pictures.chart_style import INK, QUIET
 from gfnet.pictures.svg import SVG_STYLE
 from gfnet_benchmark.paper.devices import DeviceCurve
 from gfnet_benchmark.paper.published import Marker, Piece
-from gfnet_benchmark.paper.recovery import GRID, FigureFit, PieceFit, Ratio, exit_shares
+from gfnet_benchmark.paper.recovery import GRID, EqualAccuracyRatio, FigureFit, PieceFit, exit_shares
 
 _PIECES = ("#3b82f6", "#d97706", "#059669")  # one a network; blue is ACCENT
 _RIVAL, _FAINT = "#b91c1c", "#9c9c9d"
@@ -145,7 +145,7 @@ def _draw_rivals(axes: Any, markers: Sequence[Marker], measured: Sequence[bool])
             _note(axes, marker.title, (marker.cost, marker.top1), (7, -11), color=_RIVAL, fontsize=8.5)
 
 
-def _draw_ratios(axes: Any, ratios: Sequence[Ratio]) -> None:
+def _draw_ratios(axes: Any, ratios: Sequence[EqualAccuracyRatio]) -> None:
     """From every rival to the curve at its accuracy, with how many times as fast GFNet is."""
     arrow = {"arrowstyle": "-|>", "color": INK, "linewidth": 0.9, "shrinkA": 5, "shrinkB": 2}
     for ratio in ratios:

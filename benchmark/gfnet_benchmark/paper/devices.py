@@ -12,7 +12,7 @@ from gfnet.config import RELEASED
 from gfnet.errors import DataError
 from gfnet.results.schema import Result, Subject, cumulative_latency
 from gfnet_benchmark.paper.published import Marker, Piece
-from gfnet_benchmark.paper.recovery import FigureFit, Ratio, exit_shares, ratios_at_equal_accuracy
+from gfnet_benchmark.paper.recovery import EqualAccuracyRatio, FigureFit, exit_shares, ratios_at_equal_accuracy
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class DeviceCurve:
     markers: tuple[Marker, ...]
     measured: tuple[bool, ...]
     scale: float | None
-    ratios: tuple[Ratio, ...]
+    ratios: tuple[EqualAccuracyRatio, ...]
 
 
 def devices_from(result: Result) -> tuple[Device, ...]:
@@ -79,7 +79,7 @@ def devices_from(result: Result) -> tuple[Device, ...]:
             found.setdefault(key, {})[subject.network] = cumulative_latency(subject)
     if not found:
         measured = ", ".join(sorted({subject.network for subject in result.networks})) or "no network"
-        raise DataError(f"{measured}: released by no paper, so no figure shows it; measure one of those")
+        raise DataError(f"{measured}: the papers released no such network, so no figure has it; measure one of theirs")
     devices = []
     for (*ran, precision, layout), cumulative_ms in found.items():
         baselines: dict[str, float] = {}
@@ -121,7 +121,7 @@ def device_curve(figure: FigureFit, device: Device) -> DeviceCurve:
             pieces.append(dataclasses.replace(fit.piece, cost=means))
     if not pieces:
         shown = ", ".join(fit.piece.network for fit in figure.pieces)
-        raise DataError(f"{device.name}: measured no network of {figure.source.title}; measure one of {shown}")
+        raise DataError(f"{device.name}: has measured no network of {figure.source.title}; measure one of {shown}")
     anchor = next(marker for marker in figure.markers if marker.network == figure.source.anchor)
     own = device.baselines_ms.get(figure.source.anchor)
     markers, measured = [], []

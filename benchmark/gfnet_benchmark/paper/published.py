@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from gfnet.config import RELEASED
-from gfnet.errors import DataError, one_line
+from gfnet.errors import DataError
+from gfnet.escaping import one_line
 
 _BESIDE, _INSTALLED = Path(__file__).parents[2] / "reference", Path(__file__).parents[1] / "reference"
 REFERENCE = _INSTALLED if _INSTALLED.is_dir() else _BESIDE
@@ -51,7 +52,7 @@ class Piece:
     @property
     def junction(self) -> np.ndarray:
         """The corner where black turns to grey, bool [N]: another takes over there; perhaps no measured point."""
-        return self.black & np.append(~self.black[1:], False)
+        return np.asarray(self.black & np.append(~self.black[1:], False))
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ def read_lines(path: Path) -> dict[tuple[str, str], Line]:
     """All segments of a figure's file, by series and segment.
 
     Raises:
-        DataError: the file is missing, has other columns, or a row is no point of a curve; the message names the line.
+        DataError: the file is missing, has other columns, or a row is not a point of a curve, which the message names.
     """
     points: dict[tuple[str, str], list[tuple[float, float]]] = {}
     try:
@@ -174,20 +175,20 @@ def read_lines(path: Path) -> dict[tuple[str, str], Line]:
             if columns != ("series", "segment", cost, "top1") or cost not in _COSTS:
                 raise DataError(
                     f"{path}: columns {one_line(','.join(columns))}; a figure has series, segment, "
-                    f"{' or '.join(_COSTS)}, top1; copy it anew"
+                    f"{' or '.join(_COSTS)}, top1; copy it again"
                 )
             for row in rows:
                 point = (_number(row[cost]), _number(row["top1"]))
                 if None in row or not (0 < point[0] < math.inf and 0 < point[1] <= 100):
                     shown = one_line(",".join(str(value) for value in row.values()))
-                    raise DataError(f"{path}: line {rows.line_num} ({shown}) is no point of a curve; copy it anew")
+                    raise DataError(f"{path}: line {rows.line_num} ({shown}) is not a point of a curve; copy it again")
                 points.setdefault((row["series"], row["segment"]), []).append(point)
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file; it belongs to benchmark/reference, install gfnet anew") from None
+        raise DataError(f"{path}: no such file; it belongs to benchmark/reference, install gfnet again") from None
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: no CSV ({one_line(error)}); copy it anew") from None
+        raise DataError(f"{path}: not a CSV file ({one_line(error)}); copy it again") from None
     if not points:
-        raise DataError(f"{path}: holds no points; copy it anew")
+        raise DataError(f"{path}: holds no points; copy it again")
     return {key: Line(*np.array(values, np.float64).T) for key, values in points.items()}
 
 
@@ -270,7 +271,7 @@ def _network(path: Path, model: str, size: str) -> str:
     for name, config in RELEASED.items():
         if config.arch == _ARCHS.get(model) and config.patch_size == int(size):
             return name
-    raise DataError(f"{path}: a piece of {one_line(model)} at {size}, which is no released network; copy it anew")
+    raise DataError(f"{path}: {one_line(model)} at {size} is not a released network; copy the file again")
 
 
 def _piece(path: Path, network: str, lines: Mapping[str, Line]) -> Piece:
@@ -279,5 +280,5 @@ def _piece(path: Path, network: str, lines: Mapping[str, Line]) -> Piece:
     black = np.concatenate([np.full(line.cost.size, colour == "black") for colour, line in lines.items()])
     order = np.argsort(cost, kind="stable")
     if any(np.any(np.diff(line.cost) <= 0) for line in lines.values()) or np.any(np.diff(cost[order]) <= 0):
-        raise DataError(f"{path}: the points of {network} do not ascend; copy it anew")
+        raise DataError(f"{path}: the points of {network} do not ascend; copy the file again")
     return Piece(network, cost[order], top1[order], black[order])

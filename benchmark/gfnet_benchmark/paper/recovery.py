@@ -106,7 +106,7 @@ class PieceFit:
 
 
 @dataclass(frozen=True)
-class Ratio:
+class EqualAccuracyRatio:
     """GFNet and one other network at that network's accuracy; ``None`` where the curve does not reach it.
 
     Attributes:
@@ -132,7 +132,7 @@ class FigureFit:
     source: Source
     pieces: tuple[PieceFit, ...]
     markers: tuple[Marker, ...]
-    ratios: tuple[Ratio, ...]
+    ratios: tuple[EqualAccuracyRatio, ...]
 
 
 def count_macs(name: str) -> dict[str, tuple[int, ...]]:
@@ -177,7 +177,7 @@ def exit_shares(steps: int, quotients: np.ndarray) -> np.ndarray:
     """
     # Over q, so that q = 0 is no division by zero.
     shares = np.asarray(quotients, np.float64)[:, None] ** np.arange(steps)
-    return shares / shares.sum(axis=1, keepdims=True)
+    return np.asarray(shares / shares.sum(axis=1, keepdims=True))
 
 
 def find_quotients(mean_ms: np.ndarray, lengths_ms: Sequence[float]) -> np.ndarray:
@@ -211,7 +211,7 @@ def fit_grid(latency_ms: np.ndarray, steps: int, error_ms: float, skip: np.ndarr
     together = np.column_stack([np.ones(steps), np.arange(steps)])  # lengths = together @ (first step, further step)
 
     def shares(first: int) -> np.ndarray:
-        return exit_shares(steps, GRID[first - 1 :][: len(latency_ms)])[used]
+        return np.asarray(exit_shares(steps, GRID[first - 1 :][: len(latency_ms)])[used])
 
     residuals: dict[int, float] = {}
     for first in range(1, len(GRID) - len(latency_ms) + 2):
@@ -250,7 +250,7 @@ def fit_cost(latency: Piece, cost: Piece, macs: Sequence[int], source: Source) -
     top1, million = cost.top1[rising], cost.cost[rising] / 1e6
     shared = (latency.top1 >= top1[0]) & (latency.top1 <= top1[-1])
     if shared.sum() < 3:
-        raise DataError(f"{latency.network}: fewer than three points lie on both curves; copy the figures anew")
+        raise DataError(f"{latency.network}: fewer than three points lie on both curves; copy the figures' files again")
     means, at = latency.cost[shared], np.interp(latency.top1[shared], top1, million)
     part = np.clip(np.searchsorted(top1, latency.top1[shared], side="right") - 1, 0, len(top1) - 2)
     flat = (np.diff(million) / np.diff(top1))[part]
@@ -272,7 +272,7 @@ def fit_cost(latency: Piece, cost: Piece, macs: Sequence[int], source: Source) -
     )
 
 
-def ratios_at_equal_accuracy(pieces: Sequence[Piece], markers: Sequence[Marker]) -> tuple[Ratio, ...]:
+def ratios_at_equal_accuracy(pieces: Sequence[Piece], markers: Sequence[Marker]) -> tuple[EqualAccuracyRatio, ...]:
     """GFNet's latency over every marker's at the marker's accuracy.
 
     Below the curve's first point there is no ratio: the cheapest network would win by being less accurate than it
@@ -283,13 +283,13 @@ def ratios_at_equal_accuracy(pieces: Sequence[Piece], markers: Sequence[Marker])
     for marker in markers:
         reached = [cost for piece in pieces if (cost := _cost_at(piece, marker.top1)) is not None]
         if reached and marker.top1 >= least:
-            found.append(Ratio(marker, min(reached), min(reached) / marker.cost))
+            found.append(EqualAccuracyRatio(marker, min(reached), min(reached) / marker.cost))
         else:
-            found.append(Ratio(marker, None, None))
+            found.append(EqualAccuracyRatio(marker, None, None))
     return tuple(found)
 
 
-def mean_ratio(ratios: Sequence[Ratio]) -> float | None:
+def mean_ratio(ratios: Sequence[EqualAccuracyRatio]) -> float | None:
     """Mean over the markers that the curve reaches; ``None`` if it reaches none."""
     known = [ratio.ratio for ratio in ratios if ratio.ratio is not None]
     return float(np.mean(known)) if known else None

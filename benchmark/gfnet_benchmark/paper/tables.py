@@ -9,11 +9,18 @@ from typing import Any
 from gfnet.escaping import Lines, as_lines
 from gfnet_benchmark.paper.devices import DeviceCurve
 from gfnet_benchmark.paper.published import Marker
-from gfnet_benchmark.paper.recovery import NOT_REPRODUCED, FigureFit, PieceFit, Ratio, exit_shares, mean_ratio
+from gfnet_benchmark.paper.recovery import (
+    NOT_REPRODUCED,
+    EqualAccuracyRatio,
+    FigureFit,
+    PieceFit,
+    exit_shares,
+    mean_ratio,
+)
 
 
 def paper_table(figure: FigureFit, curves: Sequence[DeviceCurve] = ()) -> Lines:
-    """Lengths and exit rule of every piece, ratios of the figure and of every device, and what nobody can check."""
+    """Lengths and exit rule of every piece, ratios of the figure and of every device, and what cannot be checked."""
     source = figure.source
     width = max(len(fit.piece.network) for fit in figure.pieces)
     lines = [
@@ -61,7 +68,7 @@ def _verdict(fit: PieceFit) -> str:
     )
 
 
-def _ratio_lines(ratios: Sequence[Ratio], title: str, notes: Sequence[str] = ()) -> list[str]:
+def _ratio_lines(ratios: Sequence[EqualAccuracyRatio], title: str, notes: Sequence[str] = ()) -> list[str]:
     lines = [f"{title:<20} top-1 %        ms  GFNet ms   ratio  times as fast"]
     for index, ratio in enumerate(ratios):
         marker = ratio.marker
@@ -121,7 +128,7 @@ def _piece_result(fit: PieceFit) -> dict[str, Any]:
     }
 
 
-def _ratio_result(ratio: Ratio) -> dict[str, Any]:
+def _ratio_result(ratio: EqualAccuracyRatio) -> dict[str, Any]:
     return {
         **dataclasses.asdict(ratio.marker),
         "gfnet_ms": ratio.gfnet_ms,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 import matplotlib as mpl
@@ -11,24 +13,52 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from gfnet.errors import DataError
 from gfnet.pictures.chart_style import ACCENT, INK, QUIET, STYLE
 from gfnet.pictures.drawing import step_colour
 from gfnet.pictures.svg import drawing, to_svg
 from gfnet.results.schema import Result, Subject, Timing
 from gfnet_benchmark.paper.published import Behind
-from gfnet_benchmark.results.curves import Curve, Point, curves_of
+from gfnet_benchmark.results.curves import LatencyCurve, Point, curves_of
 
 _COLOURS = (ACCENT, "#e4572e", "#2a9d8f", "#8a5cd1", "#d19a1a", "#c2417c", "#5f7f3a", "#3f6f8f")
 _STYLES = {"budgets": "-", "measured": "", "stops": "--", "classifier": ":"}
 _MARKERS = {"budgets": "o", "measured": "x", "stops": "s", "classifier": "*"}
-_SIZES = {"budgets": 4, "measured": 4, "stops": 6, "classifier": 12}
+_SIZES = {"budgets": 3.5, "measured": 4, "stops": 6, "classifier": 10}
 _TOLD = {
-    "budgets": "{}: one point a budget",
-    "measured": "{}: this run's images",
-    "stops": "{}: all stop after step 1, 2, …",
+    "budgets": "{}, a point for each budget",
+    "measured": "{}, on this run's images",
+    "stops": "{}, all stop after step 1, 2, …",
     "classifier": "{}",
 }
+_WIDTH = 5.2
+"""Inches, of a page's charts: narrow, so that their letters can still be read on a phone."""
+_FEW = 4
+"""Curves whose legend fits into the chart."""
 _ROLES = {"policy": QUIET, "classifier": INK}
+
+
+@dataclass(frozen=True)
+class Line:
+    """What is drawn as one line of a picture.
+
+    Attributes:
+        pattern: names of subjects in a result, as :func:`fnmatch.fnmatchcase` takes it.
+        label: what the legend calls it.
+    """
+
+    pattern: str
+    label: str
+
+    @classmethod
+    def parse(cls, text: str) -> Line:
+        """From ``PATTERN=LABEL``, or a pattern alone."""
+        pattern, _, label = text.partition("=")
+        return cls(pattern, label or pattern)
+
+    def takes(self, name: str) -> bool:
+        """Whether the subject of that name is part of it."""
+        return fnmatchcase(name, self.pattern)
 
 
 def accuracy_latency(
@@ -44,7 +74,7 @@ def accuracy_latency(
     curves = _labelled(results)
     if not curves:
         return None
-    with drawing(7.2, 4.6 + 0.12 * len(curves)) as (figure, axes):
+    with drawing(_WIDTH, 4.2 + 0.26 * len(curves)) as (figure, axes):
         tips = _draw_curves(axes, curves, published)
         return to_svg(figure, name, tips)
 
@@ -54,7 +84,7 @@ def is_relative(results: Sequence[tuple[str, Result]]) -> bool:
     return _relative(_labelled(results))
 
 
-def _relative(curves: Sequence[tuple[str, Curve]]) -> bool:
+def _relative(curves: Sequence[tuple[str, LatencyCurve]]) -> bool:
     return all(point.relative is not None for _, curve in curves for point in curve.points)
 
 
@@ -66,7 +96,7 @@ def step_latencies(result: Result, name: str) -> Markup:
         return to_svg(figure, name, tips)
 
 
-def exit_shares(subject: Subject, name: str) -> Markup | None:
+def exits_over_latency(subject: Subject, name: str) -> Markup | None:
     """Which share of the images stops at which step, over the mean latency; ``None`` without stored thresholds."""
     points = sorted(
         (point for point in subject.curve if point.exit_distribution and point.modelled_ms is not None),
@@ -74,7 +104,7 @@ def exit_shares(subject: Subject, name: str) -> Markup | None:
     )
     if len(points) < 2:
         return None
-    with drawing(7.2, 3.0) as (figure, axes):
+    with drawing(_WIDTH, 3.0) as (figure, axes):
         steps = range(1, len(subject.stops) + 1)
         axes.stackplot(
             [point.modelled_ms for point in points],
@@ -111,20 +141,47 @@ def picture(results: Sequence[tuple[str, Result]], published: Sequence[Behind] =
     return buffer.getvalue()
 
 
-def curve_picture(results: Sequence[tuple[str, Result]], published: Sequence[Behind] = ()) -> bytes | None:
-    """Networks' budgets and classifiers alone: a PNG; ``None`` without accuracies."""
-    curves = [(label, curve) for label, curve in _labelled(results) if curve.kind in ("budgets", "classifier")]
+def curve_picture(
+    results: Sequence[tuple[str, Result]], published: Sequence[Behind] = (), lines: Sequence[Line] = ()
+) -> bytes | None:
+    """Networks' budgets and classifiers alone: a PNG; ``None`` without accuracies.
+
+    Times are milliseconds where one result is drawn by itself, and shares of the baseline's otherwise.
+
+    Args:
+        lines: what is drawn, each under its label; everything under its own name where there are none.
+
+    Raises:
+        DataError: a line's pattern is no subject's name.
+    """
+    curves = [one for one in _chosen(results, lines) if one[1].kind in ("budgets", "classifier")]
     if not curves:
         return None
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(7.2, 4.6 + 0.12 * len(curves)), layout="constrained")
-        _draw_curves(figure.add_subplot(), curves, published)
+        few = len(curves) <= _FEW
+        figure = Figure(figsize=(6.4, 4.4 if few else 4.6 + 0.24 * len(curves)), layout="constrained")
+        axes = figure.add_subplot()
+        _draw_curves(axes, curves, published, absolute=len(results) == 1 and not published, plain=bool(lines))
+        if few:
+            axes.legend(loc="lower right")
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=160)
     return buffer.getvalue()
 
 
-def _labelled(results: Sequence[tuple[str, Result]]) -> list[tuple[str, Curve]]:
+def _chosen(results: Sequence[tuple[str, Result]], lines: Sequence[Line]) -> list[tuple[str, LatencyCurve]]:
+    if not lines:
+        return _labelled(results)
+    found = []
+    for line in lines:
+        names = [subject.name for _, result in results for subject in result.subjects]
+        if not any(line.takes(name) for name in names):
+            raise DataError(f"--line {line.pattern}: nothing measured has that name; there are {', '.join(names)}")
+        found += [(_plain(line.label), curve) for _, result in results for curve in curves_of(result, line.takes)]
+    return found
+
+
+def _labelled(results: Sequence[tuple[str, Result]]) -> list[tuple[str, LatencyCurve]]:
     several = len(results) > 1
     return [
         (_plain(f"{curve.subject} ({label})" if several else curve.subject), curve)
@@ -138,9 +195,21 @@ def _plain(name: str) -> str:
     return name.replace("$", r"\$").replace("_", "\u200b_", name.startswith("_"))
 
 
-def _draw_curves(axes: Any, curves: Sequence[tuple[str, Curve]], published: Sequence[Behind]) -> dict[str, str]:
-    """Draw curves; what to say of each point's ``gid``."""
-    relative = _relative(curves)
+def _draw_curves(
+    axes: Any,
+    curves: Sequence[tuple[str, LatencyCurve]],
+    published: Sequence[Behind],
+    *,
+    absolute: bool = False,
+    plain: bool = False,
+) -> dict[str, str]:
+    """Draw curves; what to say of each point's ``gid``.
+
+    Args:
+        absolute: draw milliseconds even where there is a baseline.
+        plain: the legend has the labels as they are.
+    """
+    relative = _relative(curves) and not absolute
 
     def across(point: Point) -> float:
         return point.relative if relative and point.relative is not None else point.ms
@@ -170,7 +239,7 @@ def _draw_curves(axes: Any, curves: Sequence[tuple[str, Curve]], published: Sequ
             linewidth=2,
             marker=_MARKERS[curve.kind],
             markersize=_SIZES[curve.kind],
-            label=_TOLD[curve.kind].format(label),
+            label=label if plain else _TOLD[curve.kind].format(label),
             alpha=0.6 if curve.kind == "stops" else 1,
         )
         for index, point in enumerate(curve.points):  # invisible, and large enough to point at
@@ -178,10 +247,14 @@ def _draw_curves(axes: Any, curves: Sequence[tuple[str, Curve]], published: Sequ
             (target,) = axes.plot([across(point)], [point.top1], marker="o", markersize=9, alpha=0, zorder=5)
             target.set_gid(gid)
             tips[gid] = "\n".join(point.told)
-    axes.set_xlabel("mean latency, as a share of the full-image baseline's" if relative else "mean latency, ms")
+            if point.size is not None:
+                axes.annotate(
+                    f"{point.size}", (across(point), point.top1), (7, -11), textcoords="offset points", color=colour
+                )
+    axes.set_xlabel("mean time per photo, as a share of the baseline's" if relative else "mean time per photo (ms)")
     axes.set_ylabel("top-1 accuracy (%)")
     axes.set_xlim(left=0)
-    axes.legend(loc="upper left", bbox_to_anchor=(0, -0.14), ncols=2, fontsize=8.5, borderaxespad=0)
+    axes.legend(loc="upper left", bbox_to_anchor=(0, -0.16), fontsize=9, borderaxespad=0)
     return tips
 
 

@@ -4,42 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
 
 from gfnet.errors import DataError
-from gfnet.escaping import csv_text, markdown, printable
+from gfnet.escaping import csv_text, markdown, one_line
 from gfnet.files.writing import write_bytes, write_text
-from gfnet.results.schema import Result, read_result
+from gfnet.results.files import read_result
+from gfnet.results.schema import Result
+from gfnet_benchmark.choices import ReportFormat
 from gfnet_benchmark.paper.published import Behind
 from gfnet_benchmark.report.charts import (
+    Line,
     accuracy_latency,
     curve_picture,
-    exit_shares,
+    exits_over_latency,
     is_relative,
     picture,
     step_latencies,
 )
-from gfnet_benchmark.report.pages import render
 from gfnet_benchmark.report.tables import (
     machine_text,
+    match_notes,
     match_rows,
     repeat_text,
     runtime_text,
     step_rows,
     whole_rows,
 )
-from gfnet_benchmark.results.agreement import agreements
-from gfnet_benchmark.results.break_even import shares_to_beat
+from gfnet_benchmark.results.comparing import agreements, shares_to_beat
 from gfnet_benchmark.results.doubts import doubts, measured_over_modelled
-
-Format = Literal["html", "md", "csv", "png"]
 
 
 def read_labelled(paths: Sequence[Path]) -> list[tuple[str, Result]]:
     """Results with labels: the files' names, and as much before them as sets them apart.
 
     Raises:
-        DataError: a file is given twice, or is no result.
+        DataError: a file is given twice, or is not a result.
     """
     whole = [path.resolve() for path in paths]
     for path in whole:
@@ -53,7 +56,7 @@ def read_labelled(paths: Sequence[Path]) -> list[tuple[str, Result]]:
 
 
 def write_report(
-    path: Path, results: Sequence[tuple[str, Result]], form: Format, published: Sequence[Behind] = ()
+    path: Path, results: Sequence[tuple[str, Result]], form: ReportFormat, published: Sequence[Behind] = ()
 ) -> None:
     """Write a report of one or several results, whole or not at all.
 
@@ -72,16 +75,41 @@ def write_report(
         write_text(path, _page(results, published))
 
 
-def write_curve(path: Path, results: Sequence[tuple[str, Result]], published: Sequence[Behind] = ()) -> None:
+def write_curve(
+    path: Path,
+    results: Sequence[tuple[str, Result]],
+    published: Sequence[Behind] = (),
+    lines: Sequence[Line] = (),
+) -> None:
     """Write accuracy against latency alone as a PNG.
 
+    Args:
+        lines: what is drawn; see :func:`gfnet_benchmark.report.charts.curve_picture`.
+
     Raises:
-        DataError: no accuracy is known.
+        DataError: no accuracy is known, or a line is of nothing that was measured.
     """
-    drawn = curve_picture(results, published)
+    drawn = curve_picture(results, published, lines)
     if drawn is None:
-        raise DataError(f"{path}: there is no curve to draw; no accuracy is stored with what was measured")
+        raise DataError(f"{path}: has no stored accuracies to draw; run `gfnet evaluate --save` before the measurement")
     write_bytes(path, drawn)
+
+
+def render(template: str, **values: Any) -> str:
+    """A page of ``templates/`` with values put in; it needs no network and no other file."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("gfnet_benchmark"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+    )
+    environment.filters["mega"] = lambda value: f"{value / 1e6:.1f} M"
+    environment.filters["megabytes"] = lambda value: f"{value / 1e6:.2f} MB"
+    # Inside of a script element nothing ends it but this sequence.
+    environment.filters["safe_json"] = lambda text: Markup(text.replace("<", "\\u003c"))
+    environment.filters["ms"] = lambda value: f"{value:.3f}"
+    page = environment.get_template(template).render(**values)
+    return page.encode("utf-8", "backslashreplace").decode("utf-8")  # names of files need not be UTF-8
 
 
 def _page(results: Sequence[tuple[str, Result]], published: Sequence[Behind]) -> str:
@@ -100,12 +128,13 @@ def _page(results: Sequence[tuple[str, Result]], published: Sequence[Behind]) ->
                 "relative": is_relative([(label, result)]),
                 "steps": step_latencies(result, f"steps{number}"),
                 "exits": [
-                    (subject, exit_shares(subject, f"exits{number}-{index}"))
+                    (subject, exits_over_latency(subject, f"exits{number}-{index}"))
                     for index, subject in enumerate(result.networks)
                 ],
                 "break_even": [(subject, shares_to_beat(result, subject)) for subject in result.networks],
                 "gaps": [(subject, measured_over_modelled(subject)) for subject in result.networks],
                 "matches": match_rows(result),
+                "match_notes": match_notes(result),
                 "repeat": repeat_text(result),
                 "json": result.model_dump_json(),
             }
@@ -124,15 +153,17 @@ def _markdown(results: Sequence[tuple[str, Result]]) -> str:
     lines = []
     for label, result in results:
         lines += [f"## {markdown(label)}", ""]
-        for rows, left in ((step_rows(result), 2), (whole_rows(result), 2), (match_rows(result), 2)):
+        for rows in (step_rows(result), whole_rows(result), match_rows(result)):
             if len(rows) > 1:
-                rule = tuple("---" if index < left else "---:" for index in range(len(rows[0])))
+                rule = tuple("---" if index < 2 else "---:" for index in range(len(rows[0])))
                 cells = [[markdown(cell) for cell in row] for row in rows]
                 lines += ["| " + " | ".join(row) + " |" for row in (cells[0], rule, *cells[1:])] + [""]
+        lines += [line for note in match_notes(result) for line in (markdown(note), "")]
         about = f"{machine_text(result)}. {result.images} images, {result.rounds} rounds, {result.created}."
         lines += [markdown(about), ""]
-        lines += [f"**Unreliable:** {markdown(reason)}.  " for reason in doubts(result)]
-        lines += ["", f"    {printable(repeat_text(result))}", ""]  # indented: no text of one line ends such a block
+        lines += [f"**Not to be relied on:** {markdown(reason)}.  " for reason in doubts(result)]
+        # Indented: no text of one line ends such a block.
+        lines += ["", f"    {one_line(repeat_text(result), None)}", ""]
     agreed = agreements(results)
     if agreed:
         lines += [

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gfnet.escaping import Lines, as_lines, printable
-from gfnet.results.schema import Loop, Match, Ratio, Result, Stop, Subject, Timing
-from gfnet_benchmark.results.break_even import shares_to_beat
+from gfnet.escaping import Lines, as_lines, one_line
+from gfnet.results.schema import Loop, Match, Ratio, Result, Stop, Subject, Timing, cumulative_latency
+from gfnet_benchmark.results.comparing import Change, shares_to_beat
 from gfnet_benchmark.results.curves import exits_text
 from gfnet_benchmark.results.doubts import doubts, measured_over_modelled
 
@@ -18,7 +18,7 @@ def result_table(result: Result) -> Lines:
     sections = [
         _table(step_rows(result), left=2),
         as_lines([aligned(whole_rows(result), left=2), *_gaps(result)]),
-        _table(match_rows(result), left=2),
+        as_lines([_table(match_rows(result), left=2), *match_notes(result)]),
         _table(_break_even(result)),
         _table(_cold(result)),
         _table(_settings(result), left=3),
@@ -27,9 +27,50 @@ def result_table(result: Result) -> Lines:
     return as_lines([part for section in sections if section for part in ("", section)][1:])
 
 
+def change_table(found: Sequence[Change], limit: float) -> Lines:
+    """Changes as lines of text; those above ``limit`` are marked."""
+    rows = [("ratio to the baseline of the same run", "old", "new", "new / old", "")]
+    for change in found:
+        mark = "SLOWER" if change.factor > limit else ""
+        rows.append((change.what, ratio_text(change.old), ratio_text(change.new), f"{change.factor:.3f}", mark))
+    return aligned(rows)
+
+
+def comparison_table(results: Sequence[tuple[str, Result]]) -> Lines:
+    """Devices, units and precisions side by side, a row each."""
+    steps = max(len(subject.stops) for _, result in results for subject in result.subjects)
+    head = ("result", "subject", "device", "units", "threads", "precision")
+    lengths = (f"{step} step{'s' * (step > 1)} ms" for step in range(1, steps + 1))
+    rows: list[tuple[str, ...]] = [(*head, *lengths, "own exits ms", "exits %", "of its baseline [95 %]", "")]
+    for label, result in results:
+        mark = "not to be relied on" if doubts(result) else ""
+        for subject in result.subjects:
+            network = subject.kind == "network"
+            # Of a baseline what ratios are to.
+            times = cumulative_latency(subject) if network else (subject.loop.typical_ms,)
+            stops = [f"{ms:.3f}" for ms in times]
+            rows.append(
+                (
+                    label,
+                    subject.name,
+                    result.machine.device,
+                    subject.runtime.compute_units,
+                    str(subject.runtime.threads or ""),
+                    subject.precision,
+                    *stops,
+                    *[""] * (steps - len(stops)),
+                    f"{subject.loop.typical_ms:.3f}" if network else "",
+                    exits_text(subject.loop.exit_distribution) if network else "",
+                    ratio_text(subject.loop.ratio),
+                    mark,
+                )
+            )
+    return aligned(rows, left=len(head))
+
+
 def aligned(rows: Sequence[Sequence[str]], *, left: int = 1) -> Lines:
     """Rows of cells in columns; the first ``left`` are flush left, the others flush right."""
-    rows = [[printable(cell) for cell in row] for row in rows]
+    rows = [[one_line(cell, None) for cell in row] for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
@@ -91,16 +132,25 @@ def match_rows(result: Result) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("as accurate as a classifier", "", "top-1 %", "typical ms", "of its time [95 %]")]
     for subject in result.networks:
         for match in subject.matches:
-            never = ("", "never so accurate")
-            rows.append((subject.name, match.classifier, f"{match.top1:.1f}", *(_match(match) or never)))
+            figures = _match(match) or ("", "does not reach this accuracy")
+            rows.append((subject.name, match.classifier, f"{match.top1:.1f}", *figures))
     return rows
+
+
+def match_notes(result: Result) -> tuple[str, ...]:
+    """What the words in :func:`match_rows` mean, where they occur."""
+    matches = [match for subject in result.networks for match in subject.matches]
+    if any(match.ratio is not None and None in (match.low, match.high) for match in matches):
+        return ("to open: in some resamples of the images the network does not reach this accuracy",)
+    return ()
 
 
 def _match(match: Match) -> tuple[str, str] | None:
     if match.typical_ms is None or match.ratio is None:
         return None
-    low, high = ("never" if end is None else f"{end:.3f}" for end in (match.low, match.high))
-    return f"{match.typical_ms:.3f}", f"{match.ratio:.3f} [{low}, {high}]"
+    low = "" if match.low is None else f"{match.low:.3f}"
+    interval = f"{low} to open".lstrip() if match.high is None else f"{low}, {match.high:.3f}"
+    return f"{match.typical_ms:.3f}", f"{match.ratio:.3f} [{interval}]"
 
 
 def _gaps(result: Result) -> list[str]:
@@ -128,7 +178,7 @@ def _break_even(result: Result) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("to beat the baseline, the others running all steps", "")]
     for subject in result.networks:
         for step, share in enumerate(shares_to_beat(result, subject), start=1):
-            told = "it costs more by itself" if share is None else f"{100 * share:.0f} % must stop there"
+            told = "it takes longer by itself" if share is None else f"{100 * share:.0f} % must stop there"
             rows.append((f"{subject.name}, step {step}", told))
     return rows
 
@@ -200,10 +250,10 @@ def _about(result: Result) -> Lines:
         f"in {result.conditions.seconds:.0f} s"
         + ("" if result.harness_us is None else f"; measuring adds {result.harness_us:.2f} us to a call")
     )
-    lines += [f"UNRELIABLE: {reason}" for reason in doubts(result)]
+    lines += [f"not to be relied on: {reason}" for reason in doubts(result)]
     return as_lines(lines)
 
 
 def repeat_text(result: Result) -> str:
-    """How to measure the like again."""
+    """How to repeat the measurement."""
     return result.command or f"{result.tool} on {result.machine.device}: see ios_demo/README.md"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from gfnet.results.schema import Result, Subject
@@ -18,16 +18,18 @@ class Point:
         relative: to the reference's, if there is one.
         top1: percent.
         told: what it is, in a few words a line.
+        size: side of the whole image that a classifier sees, pixels.
     """
 
     ms: float
     relative: float | None
     top1: float
     told: tuple[str, ...]
+    size: int | None = None
 
 
 @dataclass(frozen=True)
-class Curve:
+class LatencyCurve:
     """Points that belong together, cheapest first.
 
     Attributes:
@@ -41,11 +43,17 @@ class Curve:
     points: tuple[Point, ...]
 
 
-def curves_of(result: Result) -> tuple[Curve, ...]:
-    """Every curve of a result that has an accuracy; stored accuracies first, then the run's own."""
+def curves_of(result: Result, wanted: Callable[[str], bool] = lambda _: True) -> tuple[LatencyCurve, ...]:
+    """Every curve of a result that has an accuracy; stored accuracies first, then the run's own.
+
+    Args:
+        wanted: whether the subject of this name is drawn; a reference that is not still is what ratios are to.
+    """
     found = []
     alike: dict[tuple[str, str, int | None], list[tuple[Subject, tuple[Point, ...]]]] = {}
     for subject in result.subjects:
+        if not wanted(subject.name):
+            continue
         reference = result.subject(subject.reference) if subject.reference else None
         base = None if reference is None else reference.loop.typical_ms
         if any(other.reference == subject.name for other in result.subjects):
@@ -53,14 +61,14 @@ def curves_of(result: Result) -> tuple[Curve, ...]:
         if subject.kind == "classifier":
             alike.setdefault(_form(subject), []).append((subject, _classifier(subject, base)))
         else:
-            found.append(Curve(subject.name, "budgets", _budgets(subject, base)))
-            found.append(Curve(subject.name, "measured", _budgets(subject, base, measured=True)))
-            found.append(Curve(subject.name, "stops", _stops(subject, base)))
+            found.append(LatencyCurve(subject.name, "budgets", _budgets(subject, base)))
+            found.append(LatencyCurve(subject.name, "measured", _budgets(subject, base, measured=True)))
+            found.append(LatencyCurve(subject.name, "stops", _stops(subject, base)))
     for (arch, precision, _), members in alike.items():
         known = [(subject, points) for subject, points in members if points]
         name = f"{arch} {precision} on the full image" if len(known) > 1 else members[0][0].name
         points = sorted((point for _, points in known for point in points), key=lambda point: point.ms)
-        found.append(Curve(name, "classifier", tuple(points)))
+        found.append(LatencyCurve(name, "classifier", tuple(points)))
     return tuple(curve for curve in found if curve.points)
 
 
@@ -74,7 +82,7 @@ def _classifier(subject: Subject, base: float | None) -> tuple[Point, ...]:
     top1 = subject.stored_top1[-1] if subject.stored_top1 else loop.top1
     if top1 is None:
         return ()
-    return (_point(loop.typical_ms, base, top1, (subject.name,)),)
+    return (replace(_point(loop.typical_ms, base, top1, (subject.name,)), size=subject.image_size),)
 
 
 def _budgets(subject: Subject, base: float | None, *, measured: bool = False) -> tuple[Point, ...]:
@@ -108,7 +116,7 @@ def _point(ms: float, base: float | None, top1: float, told: tuple[str, ...]) ->
 
 
 def thresholds_text(thresholds: Sequence[float]) -> str:
-    """Thresholds of all steps but the last, which takes everyone; ``-`` where nobody stops."""
+    """Thresholds of all steps but the last, which takes all images; ``-`` where no image stops."""
     return ", ".join("-" if value > 1 else f"{max(value, 0):.3f}" for value in thresholds[:-1]) or "none"
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from gfnet.results.schema import Result, Subject
+from gfnet.results.doubts import DoubtCode
+from gfnet.results.schema import Doubt, Result, Subject, doubt
 
 WIDEST_INTERVAL = 0.03
 """Half the width of a ratio's interval, as a share of it."""
@@ -21,46 +22,49 @@ def doubts(result: Result) -> tuple[str, ...]:
 
     Those that were written with it, and those that its numbers and its machine's state give away.
     """
-    return tuple(dict.fromkeys((*result.unreliable, *_of_conditions(result), *_of_numbers(result))))
+    found = (*result.unreliable, *_of_conditions(result), *_of_numbers(result))
+    return tuple(dict.fromkeys(map(str, found)))
 
 
-def _of_conditions(result: Result) -> list[str]:
+def _of_conditions(result: Result) -> list[Doubt]:
     conditions, found = result.conditions, []
-    hot = [state for state in conditions.thermal_states if state.lower() in _HOT]
+    hot = [round_ for round_, state in enumerate(conditions.thermal_states, start=1) if state.lower() in _HOT]
     if hot:
-        first = next(i for i, state in enumerate(conditions.thermal_states) if state.lower() in _HOT)
-        total = len(conditions.thermal_states)
-        found.append(f"the device throttled: thermal state {hot[0]} from round {first + 1} of {total}; let it cool")
+        state, rounds = conditions.thermal_states[hot[0] - 1], len(conditions.thermal_states)
+        found.append(doubt(DoubtCode.THROTTLED, state=state, round=hot[0], rounds=rounds))
     if conditions.low_power_mode:
-        found.append("low-power mode was on; switch it off")
+        found.append(doubt(DoubtCode.LOW_POWER))
     if conditions.interrupted:
-        found.append("the program was put into the background; keep it in front")
+        found.append(doubt(DoubtCode.INTERRUPTED))
     threads = max((subject.runtime.threads or 1) for subject in result.subjects)
     busy, cores = conditions.others_cores, result.machine.cores
     if busy is not None and cores is not None and busy > max(0.25, cores - threads - 0.5):
-        found.append(f"other processes kept {busy:.1f} of {cores} cores busy; stop them")
+        found.append(doubt(DoubtCode.BUSY, busy=f"{busy:.1f}", cores=cores))
     return found
 
 
-def _of_numbers(result: Result) -> list[str]:
+def _of_numbers(result: Result) -> list[Doubt]:
     found = []
     for subject in result.subjects:
-        samples = subject.loop.latency.count
+        name, samples = subject.name, subject.loop.latency.count
         if samples < FEWEST_SAMPLES:
-            found.append(f"{subject.name}: {samples} times were taken, fewer than {FEWEST_SAMPLES}; take more")
+            found.append(doubt(DoubtCode.FEW_SAMPLES, subject=name, samples=samples, fewest=FEWEST_SAMPLES))
         drift = _drift(subject)
         if abs(drift) > LARGEST_DRIFT:
-            became = "slower" if drift > 0 else "faster"
-            found.append(f"{subject.name}: became {100 * abs(drift):.0f} % {became} while it was measured")
+            code = DoubtCode.BECAME_SLOWER if drift > 0 else DoubtCode.BECAME_FASTER
+            found.append(doubt(code, subject=name, percent=f"{100 * abs(drift):.0f}"))
         # Of all steps, which every image takes alike: images' own exits differ, which is no fault of the machine.
         ratio = subject.stops[-1].ratio
         if ratio is not None and (ratio.high - ratio.low) / 2 > WIDEST_INTERVAL * ratio.value:
             width = 100 * (ratio.high - ratio.low) / 2 / ratio.value
-            known = f"known to {width:.1f} % only" if width < 100 else "not known"
-            found.append(f"{subject.name}: its ratio is {known}; take more rounds")
+            found.append(
+                doubt(DoubtCode.RATIO_UNCERTAIN, subject=name, percent=f"{width:.1f}")
+                if width < 100
+                else doubt(DoubtCode.RATIO_UNKNOWN, subject=name)
+            )
         gap = measured_over_modelled(subject)
         if subject.kind == "network" and abs(gap - 1) > LARGEST_GAP:
-            found.append(f"{subject.name}: the measured mean latency is {gap:.3f} times the modelled one")
+            found.append(doubt(DoubtCode.MODEL_GAP, subject=name, factor=f"{gap:.3f}"))
     return found
 
 

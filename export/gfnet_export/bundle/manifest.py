@@ -8,55 +8,34 @@ from __future__ import annotations
 import json
 import math
 from pathlib import PurePosixPath
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 
-from gfnet.errors import one_line
+from gfnet.files.fields import Count, Label, NotNegative, Percent, PerStep, Record, Sha256, Step, Text
 from gfnet.inference.budgets import BudgetPoint
-from gfnet.inference.images import Preprocessing as SquareCrop
+from gfnet.inference.images import Preprocessing
 from gfnet.limits import (
     LARGEST_IMAGE,
     LARGEST_RESIZE,
-    LONGEST_LABEL,
-    LONGEST_NAME,
+    LONGEST_ARCHITECTURE,
     MOST_BUDGETS,
     MOST_CLASSES,
     MOST_STEPS,
 )
 from gfnet_export.bundle import tensor_names as names
+from gfnet_export.choices import Compression, Format, Layout, Precision
 
 SCHEMA_VERSION: Literal[1] = 1
 
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Format = Literal["onnx", "coreml"]
-Precision = Literal["fp32", "fp16", "int8", "int8-heads", "int8-vectors", "int8-storage"]
-Compression = Literal["none", "int8", "palette6", "palette4", "w8a8"]
-Layout = Literal["split", "fused", "multifunction"]
 Role = Literal["glance", "policy", "focus", "step"]
-Probability = Annotated[float, Field(ge=0, le=1)]
-Percent = Annotated[float, Field(ge=0, le=100)]
-Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
-"""Also an ``Int`` of every reader in another language."""
-Text = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME, pattern=r"^[^\u0000-\u001f\u007f]+$")]
-"""One line."""
 RelativePath = Annotated[str, Field(min_length=1, max_length=500)]
-Step = Annotated[int, Field(ge=1, le=MOST_STEPS)]
-Label = Annotated[str, Field(max_length=LONGEST_LABEL)]
-Value = TypeVar("Value")
-PerStep = Annotated[tuple[Value, ...], Field(max_length=MOST_STEPS)]
 
-# Far beyond any network, and small enough that whoever believes a manifest allocates no more than it can have.
+# Far beyond any network, and small enough that a reader who trusts a manifest allocates no more than it can have.
 _MOST_ELEMENTS = 2**28
 
-_SHOWN_PROBLEMS, _MOST_PROBLEMS = 3, 10_000
 
-
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class TensorSpec(_Record):
+class TensorSpec(Record):
     """One input or output of a subgraph.
 
     Attributes:
@@ -85,7 +64,7 @@ class TensorSpec(_Record):
         return self
 
 
-class Subgraph(_Record):
+class Subgraph(Record):
     """One exported part of the network.
 
     Attributes:
@@ -121,7 +100,7 @@ class Subgraph(_Record):
         package = PurePosixPath(self.path)
         for path in self.sha256:
             if package not in (PurePosixPath(path), *PurePosixPath(path).parents):
-                raise ValueError(f"sha256 has {path!r}, which is no part of {self.path!r}")
+                raise ValueError(f"sha256 has {path!r}, which is not part of {self.path!r}")
         return self
 
     @model_validator(mode="after")
@@ -134,7 +113,7 @@ class Subgraph(_Record):
         return self
 
 
-class Preprocessing(_Record):
+class PreprocessingSpec(Record):
     """From a photo to the full-resolution square, and from there to the glance.
 
     Attributes:
@@ -154,32 +133,13 @@ class Preprocessing(_Record):
     std: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
 
     @model_validator(mode="after")
-    def _keeps_something(self) -> Preprocessing:
+    def _keeps_something(self) -> PreprocessingSpec:
         if self.resize_size > LARGEST_RESIZE * self.image_size:
             raise ValueError(f"of a side of {self.resize_size} pixels only {self.image_size} are kept")
         return self
 
 
-class Budget(_Record):
-    """One set of thresholds, and what it was measured to give.
-
-    Attributes:
-        budget: average multiply-adds per image on the split that the thresholds were found on.
-        thresholds: an image stops at the first step whose confidence reaches its threshold; a value
-            above 1 lets nobody go, and the last step takes everyone.
-        top1: accuracy in percent.
-        mean_macs: average multiply-adds per image on the evaluated split.
-        exit_distribution: fraction of images that stopped at each step; empty where unknown.
-    """
-
-    budget: Annotated[float, Field(ge=0)]
-    thresholds: PerStep[float]
-    top1: Percent | None
-    mean_macs: Annotated[float, Field(ge=0)]
-    exit_distribution: PerStep[Probability]
-
-
-class Calibration(_Record):
+class Calibration(Record):
     """How the ranges of 8-bit activations were found.
 
     Attributes:
@@ -191,14 +151,14 @@ class Calibration(_Record):
     method: Literal["entropy", "percentile", "minmax"]
 
 
-class Exporter(_Record):
+class Exporter(Record):
     """What made the bundle."""
 
     gfnet: Text
     libraries: Annotated[dict[Text, Text], Field(max_length=64)]
 
 
-class Manifest(_Record):
+class Manifest(Record):
     """A bundle's description.
 
     Attributes:
@@ -226,15 +186,15 @@ class Manifest(_Record):
     compression: Compression = "none"
     layout: Layout = "split"
     calibration: Calibration | None = None
-    architecture: Text
+    architecture: Annotated[Text, Field(max_length=LONGEST_ARCHITECTURE)]
     patch_size: Annotated[int, Field(ge=1, le=LARGEST_IMAGE)]
     steps: Step
     num_classes: Annotated[int, Field(ge=1, le=MOST_CLASSES)]
     labels: Annotated[tuple[Label, ...], Field(max_length=MOST_CLASSES)] | None
-    preprocessing: Preprocessing
-    step_macs: PerStep[Annotated[float, Field(ge=0)]]
+    preprocessing: PreprocessingSpec
+    step_macs: PerStep[NotNegative]
     anytime_top1: PerStep[Percent]
-    budgets: Annotated[tuple[Budget, ...], Field(max_length=MOST_BUDGETS)]
+    budgets: Annotated[tuple[BudgetPoint, ...], Field(max_length=MOST_BUDGETS)]
     subgraphs: Annotated[tuple[Subgraph, ...], Field(max_length=256)]
     exporter: Exporter
 
@@ -249,9 +209,7 @@ class Manifest(_Record):
         if len(self.anytime_top1) not in (0, self.steps):
             raise ValueError(f"anytime_top1 has {len(self.anytime_top1)} values for {self.steps} steps")
         if any(len(budget.thresholds) != self.steps for budget in self.budgets):
-            raise ValueError(f"a budget's thresholds are not {self.steps}")
-        if any(len(budget.exit_distribution) not in (0, self.steps) for budget in self.budgets):
-            raise ValueError(f"a budget's exit_distribution has not {self.steps} values")
+            raise ValueError(f"a budget must have {self.steps} thresholds")
         return self
 
     @model_validator(mode="after")
@@ -262,7 +220,7 @@ class Manifest(_Record):
         else:
             exists = self.precision in ("fp32", "fp16") and self.layout != "fused"
         if not exists:
-            raise ValueError(f"there is no such form: {told}")
+            raise ValueError(f"unknown form: {told}")
         if (self.calibration is not None) != (self.precision == "int8" or self.compression == "w8a8"):
             raise ValueError(f"calibration belongs to 8-bit activations, and only to them: {told}")
         return self
@@ -326,28 +284,10 @@ def _same_shape(graph: Subgraph, step: int, spec: TensorSpec, wanted: tuple[int,
         raise ValueError(f"{graph.name}: {spec.name} is {list(spec.shape)} at step {step}, but {reason}")
 
 
-def problems_of(error: ValidationError) -> str:
-    """What is wrong with a manifest: the first problems, on one line of at most 1,000 characters or so."""
-    count = error.error_count()
-    if count > _MOST_PROBLEMS:  # a description of each would take more room than the manifest
-        return f"{count:,} of its values are wrong"
-    problems = [
-        one_line(f"{'.'.join(map(str, problem['loc'])) or 'manifest'}: {problem['msg']}")
-        for problem in error.errors(include_url=False, include_context=False, include_input=False)[:_SHOWN_PROBLEMS]
-    ]
-    more = f" and {count - _SHOWN_PROBLEMS:,} more" if count > _SHOWN_PROBLEMS else ""
-    return "; ".join(problems) + more
-
-
-def budget_points(manifest: Manifest) -> tuple[BudgetPoint, ...]:
-    """The manifest's thresholds as the core knows them."""
-    return tuple(BudgetPoint.from_dict(budget.model_dump()) for budget in manifest.budgets)
-
-
-def preprocessing_of(manifest: Manifest) -> SquareCrop:
+def preprocessing_of(manifest: Manifest) -> Preprocessing:
     """The way from a photo to the full-resolution square as the core knows it."""
     stored = manifest.preprocessing
-    return SquareCrop(stored.image_size, stored.resize_size, stored.interpolation)
+    return Preprocessing(stored.image_size, stored.resize_size, stored.interpolation)
 
 
 def schema_text() -> str:

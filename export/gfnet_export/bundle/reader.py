@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from gfnet.errors import BundleError, one_line
+from gfnet.errors import BundleError
+from gfnet.escaping import one_line
 from gfnet.files.digests import UNKNOWN, own_digest, with_own_digest
+from gfnet.files.reading import parse_json, read_bytes
+from gfnet.files.versioned import check_version, validate
 from gfnet.files.writing import write_bytes
 from gfnet.limits import MOST_CLASSES
 from gfnet.shipped import MANIFEST
-from gfnet_export.bundle.manifest import SCHEMA_VERSION, Manifest, Subgraph, problems_of
+from gfnet_export.bundle.manifest import SCHEMA_VERSION, Manifest, Subgraph
 
 _PACKAGE_LIST = "Manifest.json"  # of a Core ML package: which of its files is the model
 _MAX_MANIFEST_BYTES = 4 * 1024 * 1024
@@ -79,7 +79,7 @@ def open_bundle(folder: str | Path, *, manifest_digest: bool = True) -> Bundle:
     _check_file(folder, path)
     bundle = Bundle(folder, *_read_manifest(path))
     if manifest_digest and bundle.manifest_altered:
-        raise BundleError(f"{path}: altered, as it differs from its own digest; copy the bundle or export it again")
+        raise BundleError(f"{path}: was altered, as its digest differs; copy the bundle or export it again")
     digests = {item for subgraph in bundle.manifest.subgraphs for item in subgraph.sha256.items()}
     for name, digest in sorted(digests):
         file = folder / name
@@ -111,7 +111,7 @@ def sha256_of(file: Path) -> str:
 
 
 def _check_file(folder: Path, file: Path) -> None:
-    """Refuse what is no file, and what a link fetches from elsewhere."""
+    """Refuse what is not a file, and links that lead out of the bundle."""
     try:
         found = file.resolve(strict=True)
         inside = found.is_relative_to(folder.resolve())
@@ -123,7 +123,7 @@ def _check_file(folder: Path, file: Path) -> None:
     if not inside:
         raise BundleError(f"{file}: a link that leads out of the bundle; put the file itself there")
     if not regular:
-        raise BundleError(f"{file}: named in the manifest, but no file; copy the whole bundle again")
+        raise BundleError(f"{file}: named in the manifest, but not a file; copy the whole bundle again")
 
 
 def _check_packages(bundle: Bundle) -> None:
@@ -152,30 +152,16 @@ def _unreadable(file: Path, error: Exception) -> BundleError:
 
 def _read_manifest(path: Path) -> tuple[Manifest, bool]:
     """A manifest, and whether its digest says that it was altered."""
-    try:
-        with open(path, "rb") as stream:
-            text = stream.read(_MAX_MANIFEST_BYTES + 1)
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    if len(text) > _MAX_MANIFEST_BYTES:
-        raise BundleError(f"{path}: too large for a manifest; export the bundle again")
-    try:
-        content = json.loads(text.decode("utf-8"))
-        version = content.get("schema_version") if isinstance(content, dict) else None
-        # Before all else, as another version may look different in any way.
-        if type(version) is not int or version != SCHEMA_VERSION:
-            raise BundleError(
-                f"{path}: schema version {one_line(repr(version))}, but this release reads {SCHEMA_VERSION}; "
-                "export the bundle again or use the release that wrote it"
-            )
-        if _has_too_much(content):
-            raise BundleError(f"{path}: has more values than a manifest can have; export the bundle again")
-        # From JSON text, as it lies there: strict, but where Python would want a tuple a list will do.
-        manifest = Manifest.model_validate_json(text, strict=True)
-    except ValidationError as error:
-        raise BundleError(f"{path}: {problems_of(error)}") from error
-    except (ValueError, RecursionError) as error:
-        raise BundleError(f"{path}: no JSON ({one_line(error)}); copy the bundle again") from error
+
+    def refuse(what: str) -> BundleError:
+        return BundleError(f"{path}: {what}; export the bundle again or use the release that wrote it")
+
+    text = read_bytes(path, _MAX_MANIFEST_BYTES, BundleError)
+    content = parse_json(text, path, BundleError)
+    check_version(content, "schema_version", SCHEMA_VERSION, refuse)
+    if _has_too_much(content):
+        raise refuse("has more values than a manifest can have")
+    manifest = validate(Manifest, text, refuse)
     return manifest, manifest.digest is not None and own_digest(text, manifest.digest) != manifest.digest
 
 

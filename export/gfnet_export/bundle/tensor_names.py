@@ -51,4 +51,4 @@ DESCRIPTIONS = {
     HIDDEN: "The policy's memory; zeros before the first proposal.",
     NEW_HIDDEN: "The policy's memory after this proposal.",
 }
-"""For the metadata of whoever opens a subgraph."""
+"""For the metadata of a subgraph, which a reader of the file sees."""

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from gfnet.cli import (
+from gfnet.commands.options import (
     OutputFolder,
+    choice,
+    examples,
     json_option,
     needs_extra,
     official_options,
+    overwrite_option,
     refuse_unless,
     report_unreadable,
+    together,
     write_result,
 )
+from gfnet.commands.parameters import CheckpointFile
 from gfnet.console.output import say
-from gfnet.console.parameters import CheckpointFile
+from gfnet_export.choices import (
+    Compression,
+    CoreMLLayout,
+    CoreMLPrecision,
+    OnnxLayout,
+    Pictures,
+    Precision,
+    RangeMethod,
+    Target,
+)
 
 if TYPE_CHECKING:  # imported when a command runs: `gfnet --help` stays fast
     import numpy as np
@@ -27,79 +40,98 @@ if TYPE_CHECKING:  # imported when a command runs: `gfnet --help` stays fast
     from gfnet_export.bundle.reader import Bundle
 
 
-def _calibration_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Where activations' ranges come from."""
-    for option in (
-        click.option(
-            "--calibration-limit",
-            type=click.IntRange(min=1),
-            default=64,
-            show_default=True,
-            help="Photos of it to use, evenly drawn.",
-        ),
-        click.option(
-            "--calibration",
-            type=click.Path(path_type=Path),
-            metavar="DIR",
-            help="Photos to find the ranges of 8-bit activations on.",
-        ),
-    ):
-        command = option(command)
-    return command
+_out = click.option("--out", type=OutputFolder(), metavar="DIR", required=True, help="Folder of the bundle.")
+_calibration_options = together(
+    click.option(
+        "--calibration",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="Photos like those of later use, on which the ranges of 8-bit activations are found.",
+    ),
+    click.option(
+        "--calibration-limit",
+        type=click.IntRange(min=1),
+        metavar="COUNT",
+        default=64,
+        show_default=True,
+        help="Use at most this many of these photos, spread evenly.",
+    ),
+)
 
 
 @click.group()
 def export() -> None:
-    """Write a checkpoint as a bundle of subgraphs that a phone or a server runs."""
+    """Write a network for ONNX Runtime or Core ML.
+
+    The result is a bundle: a folder with the network's subgraphs and a manifest.json, which `gfnet predict`,
+    `visualize`, `verify` and `bench` take in place of a checkpoint. CHECKPOINT is a file, or the name of an included
+    network (groceries).
+    """
 
 
-@export.command()
+@export.command(
+    epilog=examples(
+        "gfnet export onnx run/model.safetensors --out bundle",
+        "gfnet export onnx groceries --out int8 --precision int8 --calibration photos",
+    )
+)
 @click.argument("checkpoint", type=CheckpointFile(path_type=Path))
-@click.option("--out", type=OutputFolder(), required=True, help="The bundle's folder.")
+@_out
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "fp16", "int8", "int8-heads", "int8-vectors", "int8-storage"]),
+    type=choice(Precision),
     default="fp32",
     show_default=True,
-    help="int8 needs --calibration; int8-heads: in 8 bits the classifiers alone; int8-vectors: squeeze-and-excite "
-    "too. The policy keeps fp32 in all three. int8-storage: weights stored in 8 bits, computed in fp32.",
+    help="Number format. int8: weights and activations in 8 bits, needs --calibration; int8-heads: only the weights of "
+    "the classifiers; int8-vectors: those of squeeze-and-excite blocks too. The policy stays in fp32 in all three. "
+    "int8-storage: weights stored in 8 bits, computed in fp32.",
 )
 @click.option(
-    "--opset", type=click.IntRange(18, 25), default=18, show_default=True, help="Version of ONNX's operators."
+    "--opset",
+    type=click.IntRange(18, 25),
+    metavar="VERSION",
+    default=18,
+    show_default=True,
+    help="Version of the ONNX operators.",
 )
 @click.option(
     "--layout",
-    type=click.Choice(["split", "fused"]),
+    type=choice(OnnxLayout),
     default="split",
     show_default=True,
-    help="fused: policy, crop and focus of a step in one graph.",
+    help="Graphs of a focus step. split: policy and classification apart; fused: one graph proposes, crops and "
+    "classifies.",
 )
 @_calibration_options
 @click.option(
     "--ranges",
     "method",
-    type=click.Choice(["percentile", "entropy"]),
+    type=choice(RangeMethod),
     default="percentile",
     show_default=True,
-    help="How int8 chooses an activation's range.",
+    help="How --precision int8 chooses the range of an activation: a percentile of the values seen, or the range that "
+    "loses least information.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace OUT if this command wrote it.")
+@overwrite_option
 @official_options
 @json_option
 def onnx(
     checkpoint: Path,
     out: Path,
-    precision: Any,
+    precision: Precision,
     opset: int,
-    layout: Any,
+    layout: OnnxLayout,
     calibration: Path | None,
     calibration_limit: int,
-    method: Any,
+    method: RangeMethod,
     overwrite: bool,
     json_path: Path | None,
     **official: Any,
 ) -> None:
-    """ONNX files, batch 1, fixed shapes."""
+    """Write a bundle of ONNX files.
+
+    The batch size is 1 and all shapes are fixed.
+    """
     needs_extra("onnx")
     refuse_unless(precision == "int8", "to --precision int8", "calibration", "calibration_limit", "method")
     from gfnet.checkpoint import load_checkpoint
@@ -121,56 +153,72 @@ def onnx(
     report_unreadable(unreadable)
 
 
-@export.command()
+@export.command(
+    epilog=examples(
+        "gfnet export coreml run/model.safetensors --out phone",
+        "gfnet export coreml run/model.safetensors --out small --compress palette6",
+    )
+)
 @click.argument("checkpoint", type=CheckpointFile(path_type=Path))
-@click.option("--out", type=OutputFolder(), required=True, help="The bundle's folder.")
-@click.option("--precision", type=click.Choice(["fp16", "fp32"]), default="fp16", show_default=True)
+@_out
+@click.option(
+    "--precision",
+    type=choice(CoreMLPrecision),
+    default="fp16",
+    show_default=True,
+    help="Number format of the computation.",
+)
 @click.option(
     "--target",
-    type=click.Choice(["iOS16", "iOS17", "iOS18"]),
-    help="Oldest system; by default the oldest that can run what is asked for.",
+    type=choice(Target),
+    help="Oldest system that must run the packages; by default the oldest that can run what is asked for.",
 )
 @click.option(
     "--layout",
-    type=click.Choice(["split", "multifunction"]),
+    type=choice(CoreMLLayout),
     default="split",
     show_default=True,
-    help="multifunction: the focus steps share one package (iOS 18).",
+    help="Packages of the network. split: one for each subgraph; multifunction: the focus steps are functions of one "
+    "package and share its weights (iOS 18).",
 )
 @click.option(
     "--compress",
     "compression",
-    type=click.Choice(["none", "int8", "palette6", "palette4", "w8a8"]),
+    type=choice(Compression),
     default="none",
     show_default=True,
-    help="Weights in 8 bits, or as 6- or 4-bit palettes; w8a8: activations in 8 bits too, needs --calibration.",
+    help="Compress weights: int8 stores them in 8 bits, palette6 and palette4 as one of 64 or 16 values. w8a8: weights "
+    "and activations in 8 bits, needs --calibration.",
 )
 @_calibration_options
 @click.option(
     "--pictures",
-    type=click.Choice(["patches", "all", "none"]),
+    type=choice(Pictures),
     default="patches",
     show_default=True,
-    help="Which inputs take 8-bit pictures, not float32 pixels; for `all` the glance is rounded.",
+    help="Which inputs are 8-bit images instead of float32 arrays. all: the glance too, whose pixels are then rounded.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace OUT if this command wrote it.")
+@overwrite_option
 @official_options
 @json_option
 def coreml(
     checkpoint: Path,
     out: Path,
-    precision: Any,
-    target: Any,
-    layout: Any,
-    compression: Any,
+    precision: CoreMLPrecision,
+    target: Target | None,
+    layout: CoreMLLayout,
+    compression: Compression,
     calibration: Path | None,
     calibration_limit: int,
-    pictures: Any,
+    pictures: Pictures,
     overwrite: bool,
     json_path: Path | None,
     **official: Any,
 ) -> None:
-    """Core ML packages, batch 1, fixed shapes."""
+    """Write a bundle of Core ML packages, for iPhone, iPad and Mac.
+
+    The batch size is 1 and all shapes are fixed.
+    """
     needs_extra("coreml")
     refuse_unless(compression == "w8a8", "to --compress w8a8", "calibration", "calibration_limit")
     from gfnet.checkpoint import load_checkpoint
@@ -216,7 +264,7 @@ def _report(bundle: Bundle, json_path: Path | None) -> None:
         say(f"{path:<22} {size / 1e6:7.2f} MB   {graphs[0].role} of step {steps}")
     say(f"{bundle.folder}: {bundle.bytes / 1e6:.2f} MB, {len(manifest.budgets)} sets of thresholds")
     if manifest.budgets and (manifest.precision.startswith("int8") or manifest.compression != "none"):
-        say("the thresholds are the checkpoint's; `gfnet verify --retune` finds them on the bundle")
+        say("the thresholds are those of the checkpoint; `gfnet verify --retune` finds new ones for this bundle")
     write_result(
         json_path,
         {"bundle": str(bundle.folder), "bytes": bundle.bytes, "manifest": bundle.manifest.model_dump(mode="json")},

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from gfnet.cli import OutputFolder, json_option, write_result
+from gfnet.commands.options import OutputFolder, choice, json_option, overwrite_option, write_result
 from gfnet.console.output import say
 from gfnet.escaping import Lines, as_lines
+from gfnet_export.choices import ComputeUnits
 
 if TYPE_CHECKING:  # imported when a command runs: `gfnet --help` stays fast
     from gfnet_export.coreml.macos import DeviceShare, PlannedOperation
@@ -20,22 +21,28 @@ _package = click.argument("package", type=click.Path(path_type=Path), metavar="M
 
 @click.group()
 def mac() -> None:
-    """Ask Core ML itself about a package; on a Mac."""
+    """Compile Core ML packages and see where they run, on a Mac.
+
+    These commands ask Core ML itself, so they need macOS.
+    """
 
 
 @mac.command()
 @_package
 @click.option(
     "--units",
-    type=click.Choice(["all", "cpu_and_ne", "cpu_and_gpu", "cpu_only"]),
+    type=choice(ComputeUnits),
     default="all",
     show_default=True,
-    help="What Core ML may use; ne: the Neural Engine.",
+    help="Processors that Core ML may use; ne is the Neural Engine.",
 )
-@click.option("--function", help="Of a package with several; its default one otherwise.")
+@click.option("--function", metavar="NAME", help="Function of the package to look at; its default one otherwise.")
 @json_option
-def plan(package: Path, units: Any, function: str | None, json_path: Path | None) -> None:
-    """List where Core ML means to run each operation, and how much of the work each device gets."""
+def plan(package: Path, units: ComputeUnits, function: str | None, json_path: Path | None) -> None:
+    """List the processor on which Core ML would run each operation.
+
+    Below the list stands how much of the work each processor gets.
+    """
     import dataclasses
 
     from gfnet_export.coreml.macos import compute_plan, shares_by_device
@@ -56,11 +63,11 @@ def plan(package: Path, units: Any, function: str | None, json_path: Path | None
 
 @mac.command(name="compile")
 @_package
-@click.option("--out", type=OutputFolder(), required=True, metavar="DIR", help="A folder, *.mlmodelc.")
-@click.option("--overwrite", is_flag=True, help="Replace DIR if this command wrote it.")
+@click.option("--out", type=OutputFolder(), required=True, metavar="DIR.mlmodelc", help="Folder to write.")
+@overwrite_option
 @json_option
 def compile_(package: Path, out: Path, overwrite: bool, json_path: Path | None) -> None:
-    """Compile a package to what a device loads."""
+    """Compile a package to the .mlmodelc folder that devices load."""
     from gfnet_export.coreml.macos import compile_package
 
     compiled = compile_package(package, out, overwrite=overwrite)

@@ -8,47 +8,65 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gfnet.cli import json_option, needs_extra, write_result
+from gfnet.commands.options import choice, examples, json_option, needs_extra, write_result
 from gfnet.console.output import say
+from gfnet_export.choices import Rounding
 
 if TYPE_CHECKING:
     from gfnet_export.mil.models import OtherModel
 
 _package = click.argument("package", type=click.Path(path_type=Path), metavar="MODEL.mlpackage")
 _OUTPUTS = "set of outputs"
-_function = click.option("--function", help="Of a package with several; its default one otherwise.")
+_function = click.option(
+    "--function", metavar="NAME", help="Function of the package to use; its default one otherwise."
+)
 
 
 @click.group()
 def mil() -> None:
-    """Look into Core ML packages, and run them without a Mac."""
+    """Inspect, check and run Core ML packages without a Mac.
+
+    MODEL.mlpackage is a package of any origin that holds an ML program (MIL, its intermediate language).
+    """
     needs_extra("coreml")
 
 
-@mil.command()
+@mil.command(epilog=examples("gfnet mil run net.mlpackage --input image=image.npy --out outputs"))
 @_package
-@click.option("--input", "inputs", multiple=True, metavar="NAME=FILE.npy", help="One for each input.")
+@click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    metavar="NAME=FILE.npy",
+    help="Array for an input of the package; give one for each input.",
+)
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Write each output as DIR/NAME.npy.")
 @click.option(
     "--rounding",
-    type=click.Choice(["declared", "none"]),
+    type=choice(Rounding),
     default="declared",
     show_default=True,
-    help="Round to float16 where the program says so, or never.",
+    help="Round results to float16 where the program says so, or never.",
 )
 @_function
 @json_option
 def run(
-    package: Path, inputs: tuple[str, ...], out: Path | None, rounding, function: str | None, json_path: Path | None
+    package: Path,
+    inputs: tuple[str, ...],
+    out: Path | None,
+    rounding: Rounding,
+    function: str | None,
+    json_path: Path | None,
 ) -> None:
-    """Run a package on arrays, and say what comes out.
+    """Run a package on arrays and summarise its outputs.
 
     A warning names the first operation whose result leaves the range of float16, if there is one.
     """
     import numpy as np
 
     from gfnet.errors import MilError
-    from gfnet.files.writing import atomic_file, check_files, record_files
+    from gfnet.files.replacing import check_files, record_files
+    from gfnet.files.writing import atomic_file
     from gfnet_export.mil.interpreter import Interpreter
     from gfnet_export.mil.package import read_package
 
@@ -60,12 +78,12 @@ def run(
         try:
             arrays[name] = np.load(file, allow_pickle=False)
         except (ValueError, EOFError) as error:
-            raise MilError(f"{file}: no array of numbers ({error}); save it with numpy.save") from error
+            raise MilError(f"{file}: is not an array of numbers ({error}); save it with numpy.save") from error
     program = read_package(package).function(function)
     for name in program.pictures & arrays.keys():
         pixels = arrays[name]
         if pixels.dtype.kind not in "fiu" or not ((pixels == np.rint(pixels)) & (pixels >= 0) & (pixels <= 255)).all():
-            raise MilError(f"input {name!r} is a picture of 8 bits a channel; give it whole numbers in 0 .. 255")
+            raise MilError(f"input {name!r} is an 8-bit image; give it whole numbers from 0 to 255")
     files = {name: f"{name}.npy" for name in program.outputs}
     if out is not None:
         check_files(out, files.values(), _OUTPUTS, [Path(given.partition("=")[2]) for given in inputs])
@@ -109,11 +127,15 @@ def _list_known(context: click.Context, _parameter: click.Parameter, wanted: boo
     is_eager=True,
     expose_value=False,
     callback=_list_known,
-    help="List the operations that `gfnet mil run` knows, and end.",
+    help="List the operations that `gfnet mil run` supports, and stop.",
 )
 @json_option
 def ops(package: Path, function: str | None, json_path: Path | None) -> None:
-    """Count a package's operations: types, shapes, bytes of parameters; say if it cannot be run here, and why."""
+    """Count a package's operations, and say whether it can run here.
+
+    Shown are the types and shapes of the results, the bytes of parameters, and every reason for which `gfnet mil run`
+    cannot run it.
+    """
     import dataclasses
 
     from gfnet_export.mil.interpreter import obstacles_of
@@ -160,7 +182,10 @@ def _show_model(model: OtherModel, indent: str = "") -> None:
 @_function
 @json_option
 def lint(package: Path, function: str | None, json_path: Path | None) -> None:
-    """List what is known to keep a package off the Neural Engine; exit code 1 if there is anything."""
+    """List what would keep a package off the Neural Engine.
+
+    Exit code 1 if something is found.
+    """
     import dataclasses
     import sys
 

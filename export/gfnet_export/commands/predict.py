@@ -8,37 +8,59 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gfnet.cli import (
+from gfnet.commands.options import (
+    choice,
+    examples,
     json_option,
     needs_extra,
     official_options,
     refuse_unless,
     report_unreadable,
+    strict_option,
     threshold_options,
+    together,
     write_result,
 )
 from gfnet.console.output import say
+from gfnet_export.choices import Provider
 
 if TYPE_CHECKING:  # imported when a command runs: `gfnet --help` stays fast
     from gfnet.inference.predictor import Predictor
-    from gfnet_export.runtime.onnx_runtime import Provider
 
 _DRAWN = "set of drawn pictures"
+network_arguments = together(
+    click.argument("network", type=click.Path(path_type=Path), metavar="NETWORK"),
+    click.argument("images", nargs=-1, required=True, metavar="IMAGE..."),
+)
 
 
-@click.command()
-@click.argument("network", type=click.Path(path_type=Path), metavar="CKPT_OR_BUNDLE")
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@click.command(
+    epilog=examples(
+        "gfnet predict groceries photo.jpg",
+        "gfnet predict run/model.safetensors photos --budget 60M --json answers.json",
+        "gfnet predict bundle photos --draw drawings",
+    )
+)
+@network_arguments
 @threshold_options
-@click.option("--logits", is_flag=True, help="Include every step's logits in the JSON.")
-@click.option("--draw", type=click.Path(path_type=Path), metavar="DIR", help="Draw where the network looked.")
+@click.option("--logits", is_flag=True, help="Include the logits of every step in the JSON.")
+@click.option(
+    "--draw",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Write each photo to DIR with the patches drawn that the network looked at.",
+)
 @click.option(
     "--provider",
-    type=click.Choice(["cpu", "coreml", "cuda", "xnnpack"]),
-    help="What of ONNX Runtime runs an ONNX bundle.  [default: cpu]",
+    type=choice(Provider),
+    help="Execution provider of ONNX Runtime that runs an ONNX bundle; cpu by default.",
 )
-@click.option("--exact-int8", is_flag=True, help="Of an int8 bundle, on x86 without VNNI: never saturate; slower.")
-@click.option("--strict", is_flag=True, help="Stop at the first image that cannot be read.")
+@click.option(
+    "--exact-int8",
+    is_flag=True,
+    help="Keep the products of an int8 bundle from saturating on x86 processors without VNNI; slower.",
+)
+@strict_option
 @official_options
 @json_option
 def predict(
@@ -49,21 +71,23 @@ def predict(
     budget: str | None,
     logits: bool,
     draw: Path | None,
-    provider: Any,
+    provider: Provider | None,
     exact_int8: bool,
     strict: bool,
     json_path: Path | None,
     **official: Any,
 ) -> None:
-    """Classify photos: IMAGE is a file or a folder.
+    """Classify photos with a network.
 
-    Stops early by the network's most accurate stored thresholds unless told otherwise.  Images that cannot
-    be read are named and left out, and the exit code is 1.
+    NETWORK is a checkpoint, an exported bundle, or the name of an included network (groceries). IMAGE is a file or a
+    folder. A line for each photo shows its class, the confidence and the step at which the network stopped. Photos that
+    cannot be read are named and left out, and the exit code is then 1.
     """
     needs_extra("runtime")
     refuse_unless(json_path, "with --json", "logits")
     from gfnet.console.progress import Progress
-    from gfnet.files.writing import atomic_file, check_files, record_files
+    from gfnet.files.replacing import check_files, record_files
+    from gfnet.files.writing import atomic_file
     from gfnet.inference.traces import label_of
     from gfnet.pictures.traces import draw_seen, picture_name
 
@@ -109,9 +133,10 @@ def prepare(
     """The network, the image files, and when to stop.
 
     Raises:
-        GFNetError: there is none, or ``out``, where pictures are to be written, lies in a folder of images.
+        GFNetError: one of them is missing or invalid, or ``out``, where pictures are to be written, lies in a folder of
+            images.
     """
-    from gfnet.files.writing import refuse_lying_in
+    from gfnet.files.replacing import refuse_lying_in
     from gfnet.inference.exits import resolve_thresholds
     from gfnet.inference.images import find_images
     from gfnet.loading import load

@@ -7,22 +7,53 @@ from typing import Any
 
 import click
 
-from gfnet.cli import classes_option, json_option, official_options, report_unreadable, threshold_options, write_result
+from gfnet.commands.options import (
+    classes_option,
+    examples,
+    json_option,
+    official_options,
+    report_unreadable,
+    threshold_options,
+    write_result,
+)
+from gfnet.commands.parameters import CheckpointFile
 from gfnet.console.output import say
-from gfnet.console.parameters import CheckpointFile
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "gfnet verify bundle --against run/model.safetensors --images photos/val",
+        "gfnet verify bundle --against run/model.safetensors --images dev --retune",
+    )
+)
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option(
-    "--against", type=CheckpointFile(path_type=Path), required=True, metavar="CKPT", help="What it is made of."
+    "--against",
+    type=CheckpointFile(path_type=Path),
+    required=True,
+    metavar="CHECKPOINT",
+    help="Checkpoint that the bundle was exported from.",
 )
-@click.option("--images", type=click.Path(path_type=Path), metavar="DIR", help="Photos; generated scenes by default.")
 @click.option(
-    "--limit", type=click.IntRange(min=1), default=200, show_default=True, help="Photos to use, evenly drawn."
+    "--images",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder of photos to compare the answers on; synthetic scenes by default.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    metavar="COUNT",
+    default=200,
+    show_default=True,
+    help="Use at most this many of these photos, spread evenly.",
 )
 @threshold_options
-@click.option("--retune", is_flag=True, help="Write thresholds for the exported network's own confidences.")
+@click.option(
+    "--retune",
+    is_flag=True,
+    help="Find new thresholds for the exported network on --images, and write them to the bundle.",
+)
 @classes_option
 @official_options
 @json_option
@@ -39,18 +70,18 @@ def verify(
     json_path: Path | None,
     **official: Any,
 ) -> None:
-    """Compare a bundle with its checkpoint: what its manifest says, every subgraph's outputs, and every decision.
+    """Check that an exported network answers like its checkpoint.
 
-    Runs on ONNX Runtime, or in the interpreter of Core ML packages, on a Mac on Core ML too.
+    Compares what the manifest says, the outputs of every subgraph, and every decision. The bundle runs on ONNX Runtime,
+    or in an interpreter of Core ML packages, and on a Mac on Core ML too.
 
-    The outcome is passed, failed (exit code 1), or undecided: nothing speaks against the bundle, but more images are
-    needed to pass it, and it is said how many.
+    The outcome is passed, failed (exit code 1), or undecided: no difference was found, but more images are needed to be
+    sure, and it is said how many.
     """
     import sys
 
     from gfnet.checkpoint import load_checkpoint
     from gfnet.inference.exits import ALWAYS, NEVER, resolve_thresholds
-    from gfnet_export.bundle.manifest import budget_points
     from gfnet_export.bundle.reader import open_bundle
     from gfnet_export.verify.report import read_squares, verification_table
     from gfnet_export.verify.retuning import retune as retune_bundle
@@ -62,7 +93,7 @@ def verify(
     if class_map and images is None:
         raise click.UsageError("--classes maps the folders of photos; pass --images")
     opened = open_bundle(bundle, manifest_digest=False)
-    points = budget_points(opened.manifest)
+    points = opened.manifest.budgets
     limits = None
     if points or all_steps or thresholds or budget:
         limits = resolve_thresholds(

@@ -7,26 +7,28 @@ from typing import Any
 
 import click
 
-from gfnet.cli import (
+from gfnet.commands.options import (
     OutputFolder,
+    examples,
     json_option,
     needs_extra,
     official_options,
+    overwrite_option,
     report_unreadable,
+    strict_option,
     threshold_options,
     write_result,
 )
 from gfnet.console.output import say
-from gfnet_export.commands.predict import prepare
+from gfnet_export.commands.predict import network_arguments, prepare
 
 
-@click.command()
-@click.argument("network", type=click.Path(path_type=Path), metavar="CKPT_OR_BUNDLE")
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-@click.option("--out", type=OutputFolder(), required=True, help="The gallery's folder.")
+@click.command(epilog=examples("gfnet visualize groceries photos --out gallery"))
+@network_arguments
+@click.option("--out", type=OutputFolder(), metavar="DIR", required=True, help="Folder of the page and its pictures.")
 @threshold_options
-@click.option("--strict", is_flag=True, help="Stop at the first image that cannot be read.")
-@click.option("--overwrite", is_flag=True, help="Replace OUT if this command wrote it.")
+@strict_option
+@overwrite_option
 @official_options
 @json_option
 def visualize(
@@ -41,10 +43,12 @@ def visualize(
     json_path: Path | None,
     **official: Any,
 ) -> None:
-    """Draw where a network looked: a picture of each photo, a heat map of all patches, and a page.
+    """Draw where a network looked, and make a web page of it.
 
-    IMAGE is a file or a folder; open OUT/index.html afterwards.  Thresholds and unreadable images are treated
-    as `gfnet predict` does.  Answers are marked right or wrong where a photo's folder is called like a class.
+    NETWORK is a checkpoint, an exported bundle, or the name of an included network (groceries). IMAGE is a file or a
+    folder. The page index.html in --out shows every photo with its patches, and a heat map of all patches. An answer is
+    marked right or wrong where the photo's folder has the name of a class. Photos that cannot be read are named and
+    left out, and the exit code is then 1.
     """
     needs_extra("runtime")
     from gfnet.pictures.gallery import PAGE, make_gallery

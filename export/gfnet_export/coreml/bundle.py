@@ -7,24 +7,22 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from gfnet.checkpoint import Checkpoint
 from gfnet.errors import ExportError
 from gfnet_export.bundle import tensor_names as names
-from gfnet_export.bundle.manifest import Calibration, Compression, TensorSpec
+from gfnet_export.bundle.manifest import Calibration, TensorSpec
 from gfnet_export.bundle.reader import Bundle
-from gfnet_export.calibration import record_inputs
+from gfnet_export.choices import Compression, CoreMLLayout, CoreMLPrecision, Pictures, Target
 from gfnet_export.components import Component
 from gfnet_export.coreml.convert import content_files, join_functions, write_coreml
 from gfnet_export.coreml.w8a8 import quantize_activations
 from gfnet_export.exporting import Form, Writer, Written, manifest_of, metadata_of, write_bundle
 from gfnet_export.mil.session import MilSession
+from gfnet_export.recorded_inputs import record_inputs
 
-Target = Literal["iOS16", "iOS17", "iOS18"]
-Pictures = Literal["patches", "all", "none"]
 _PICTURES: Mapping[Pictures, tuple[str, ...]] = {
     "patches": (names.PATCH,),
     "all": (names.PATCH, names.IMAGE),
@@ -37,9 +35,9 @@ def export_coreml(
     checkpoint: Checkpoint,
     out: str | Path,
     *,
-    precision: Literal["fp16", "fp32"] = "fp16",
+    precision: CoreMLPrecision = "fp16",
     target: Target | None = None,
-    layout: Literal["split", "multifunction"] = "split",
+    layout: CoreMLLayout = "split",
     compression: Compression = "none",
     pictures: Pictures = "patches",
     calibration: Sequence[np.ndarray] = (),
@@ -69,7 +67,7 @@ def export_coreml(
         what = "multifunction packages" if layout == "multifunction" else "8-bit activations"
         raise ExportError(f"{what} need {oldest}, not {target}; leave --target out")
     if compression == "w8a8" and not len(calibration):
-        raise ExportError("w8a8 needs photos to find activations' ranges on; give it some with --calibration DIR")
+        raise ExportError("w8a8 needs photos to find the ranges of activations; pass --calibration DIR")
     target = target or oldest
 
     def write(components: Sequence[Component], folder: Path) -> Iterable[Written]:

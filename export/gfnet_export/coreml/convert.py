@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 
 from gfnet.errors import ExportError
 from gfnet_export.bundle import tensor_names as names
-from gfnet_export.bundle.manifest import Compression, TensorSpec
+from gfnet_export.bundle.manifest import TensorSpec
+from gfnet_export.choices import Compression, CoreMLPrecision
 from gfnet_export.components import Component
 from gfnet_export.quiet import quietly
 
@@ -19,14 +20,12 @@ with quietly():
     import coremltools as ct
     import coremltools.optimize.coreml as cto
 
-FloatPrecision = Literal["fp16", "fp32"]
-
 
 def write_coreml(
     component: Component,
     path: Path,
     *,
-    precision: FloatPrecision = "fp16",
+    precision: CoreMLPrecision = "fp16",
     target: str = "iOS16",
     compression: Compression = "none",
     metadata: Mapping[str, str] | None = None,
@@ -39,7 +38,7 @@ def write_coreml(
         target: oldest system that must run it, ``iOS16``, ``iOS17`` or ``iOS18``.
         compression: of weights with more than 2048 elements, but for the action's layer: ``int8``: linear, symmetric,
             one scale a channel; ``palette6``, ``palette4``: 64 or 16 values a tensor, by k-means.
-        metadata: what to tell whoever opens the package.
+        metadata: what to tell a person who opens the package.
 
     Raises:
         ExportError: a part of the network has no Core ML form.
@@ -47,7 +46,7 @@ def write_coreml(
     """
     with quietly(), torch.no_grad():
         try:
-            traced = torch.jit.trace(component.module, component.example)
+            traced = torch.jit.trace(component.module, component.example)  # type: ignore[no-untyped-call]
             model = ct.convert(
                 traced,
                 source="pytorch",
@@ -71,7 +70,7 @@ def join_functions(packages: Mapping[str, Path], path: Path, metadata: Mapping[s
 
     Args:
         packages: by what their function is to be called; the first is the default one.
-        metadata: what to tell whoever opens the package.
+        metadata: what to tell a person who opens the package.
 
     Raises:
         ExportError: they cannot be joined.
@@ -151,7 +150,7 @@ def _input(spec: TensorSpec) -> ct.TensorType | ct.ImageType:
     return ct.TensorType(name=spec.name, shape=spec.shape, dtype=np.float32)
 
 
-def _precision(component: Component, precision: FloatPrecision):
+def _precision(component: Component, precision: CoreMLPrecision) -> Any:
     if precision == "fp32":
         return ct.precision.FLOAT32
     if component.role != "policy":
@@ -160,6 +159,6 @@ def _precision(component: Component, precision: FloatPrecision):
     return ct.transform.FP16ComputePrecision(op_selector=lambda op: not _is_action(op))
 
 
-def _is_action(op) -> bool:
+def _is_action(op: Any) -> bool:
     """Whether an operation belongs to the actor: its result is [1,2], and no other layer is that narrow."""
     return any(tuple(output.shape) == (1, 2) for output in op.outputs if output.shape is not None)

@@ -14,19 +14,18 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from gfnet.errors import BundleError, ExportError, one_line
-from gfnet.files.writing import atomic_folder
+from gfnet.errors import BundleError, ExportError
+from gfnet.escaping import one_line
+from gfnet.files.replacing import atomic_folder
 from gfnet_export.bundle.reader import Bundle
+from gfnet_export.choices import ComputeUnits
 from gfnet_export.mil.package import image_inputs
 from gfnet_export.quiet import quietly
-
-ComputeUnits = Literal["all", "cpu_and_ne", "cpu_and_gpu", "cpu_only"]
-"""What Core ML may use; ``ne`` is the Neural Engine."""
 
 _UNITS = {"all": "ALL", "cpu_and_ne": "CPU_AND_NE", "cpu_and_gpu": "CPU_AND_GPU", "cpu_only": "CPU_ONLY"}
 _DEVICES = {
@@ -193,7 +192,7 @@ def check_compiled_name(out: Path) -> None:
         ExportError: it does not end in ``.mlmodelc``.
     """
     if out.suffix != _COMPILED:
-        raise ExportError(f"{out}: a compiled model is a folder named *{_COMPILED}; name it so")
+        raise ExportError(f"{out}: the folder of a compiled model ends in {_COMPILED}; choose such a name")
 
 
 def compute_plan(
@@ -209,8 +208,8 @@ def compute_plan(
         compute_units: what Core ML may use.
 
     Raises:
-        ExportError: this is not macOS or an old one, Core ML cannot compile the package, it is no ML program, or has
-            no such function.
+        ExportError: this is not macOS or too old a version, Core ML cannot compile the package, it is no ML program, or
+            it has no such function.
     """
     require_macos("a compute plan")
     _check_package(path)
@@ -224,9 +223,9 @@ def compute_plan(
                 plan = MLComputePlan.load_from_path(str(compiled), ct.ComputeUnit[_UNITS[compute_units]])
                 program = plan.model_structure.program
             except Exception as error:  # as above
-                raise ExportError(f"{path}: no compute plan ({one_line(error)}); it needs macOS 14.4") from error
+                raise ExportError(f"{path}: no compute plan ({one_line(error)}); use macOS 14.4 or newer") from error
             if program is None:
-                raise ExportError(f"{path}: no ML program, whose operations could be planned; convert it to one")
+                raise ExportError(f"{path}: is not an ML program, so it has no compute plan; convert it to one")
             wanted = function or default
             if wanted not in program.functions:
                 raise ExportError(f"{path}: no function {wanted!r}; it has {', '.join(sorted(program.functions))}")
@@ -262,13 +261,13 @@ def picture(planes: np.ndarray) -> Image.Image:
             darker than black or brighter than white is clipped.
 
     Raises:
-        ExportError: it has another shape, or values that are no numbers.
+        ExportError: it has another shape, or NaN values.
     """
     planes = np.asarray(planes)
     if planes.ndim != 4 or planes.shape[:2] != (1, 3) or 0 in planes.shape:
-        raise ExportError(f"an image input is [1,3,height,width], not {list(planes.shape)}; give it planes of pixels")
+        raise ExportError(f"an image input has the shape [1,3,height,width], not {list(planes.shape)}")
     if not np.isfinite(planes).all():
-        raise ExportError("an image input has values that are no numbers; give it pixels in 0 .. 255")
+        raise ExportError("an image input has NaN values; give it pixels from 0 to 255")
     return Image.fromarray(np.rint(planes[0]).clip(0, 255).astype(np.uint8).transpose(1, 2, 0).copy())
 
 
@@ -276,7 +275,7 @@ def _check_package(path: Path) -> None:
     if not path.is_dir():
         raise ExportError(f"{path}: no such package folder")
     if path.suffix != ".mlpackage":
-        raise ExportError(f"{path}: not named *.mlpackage, by which Core ML knows a package; name it so")
+        raise ExportError(f"{path}: Core ML only reads packages named *.mlpackage; rename it")
 
 
 @contextlib.contextmanager

@@ -75,7 +75,7 @@ def find_ranges(function: Function, samples: Iterable[Mapping[str, np.ndarray]])
         Ranges of floating-point tensors by name; constants are left out.
 
     Raises:
-        ExportError: there are no samples, or a tensor holds what is no number, or infinite.
+        ExportError: there are no samples, or a tensor has values that are NaN or infinite.
         MilError: a sample is not what the function takes, or the program is damaged.
     """
     interpreter = Interpreter(function)
@@ -86,7 +86,7 @@ def find_ranges(function: Function, samples: Iterable[Mapping[str, np.ndarray]])
             return
         low, high = float(value.min()), float(value.max())
         if not (math.isfinite(low) and math.isfinite(high)):
-            raise ExportError(f"{name}: infinite, or no number, for a calibration image; it has no 8-bit form")
+            raise ExportError(f"{name}: is NaN or infinite for a calibration image; use other images, or another form")
         before = ranges.get(name, Range(low, high))
         ranges[name] = Range(min(before.low, low), max(before.high, high))
 
@@ -150,7 +150,7 @@ def _leaving(function: Function) -> frozenset[str]:
     return frozenset(found)
 
 
-class _Pairs(AbstractGraphPass):
+class _Pairs(AbstractGraphPass):  # type: ignore[misc]  # coremltools has no types
     """Inserts ``quantize`` and ``dequantize`` before and behind layers.
 
     Args:

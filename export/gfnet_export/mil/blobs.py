@@ -66,7 +66,7 @@ class BlobFile:
             packed_bytes: how many the program expects.
 
         Raises:
-            MilError: there is no such blob.
+            MilError: the blob is missing.
         """
         header = self._bytes[offset : offset + _BLOB_HEADER.size].tobytes()
         if len(header) < _BLOB_HEADER.size:

@@ -6,18 +6,18 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from gfnet.errors import MilError
+from gfnet_export.choices import Rounding
 from gfnet_export.mil.ops import CONSTANT_OPS, LISTS, OPS, as_tensor
 from gfnet_export.mil.package import Function, Operation
 from gfnet_export.mil.values import Constant, TensorType
 
-Rounding = Literal["declared", "none"]
 Watch = Callable[[str, Tensor], None]
 """Is shown every input and every operation's results: name, and value as the operations after it get it."""
 
@@ -128,12 +128,12 @@ class Interpreter:
         wanted = self.function.inputs
         for name in (*wanted, *inputs):
             if name not in wanted or name not in inputs:
-                raise MilError(f"inputs are {', '.join(inputs) or 'none'}, but wanted are {', '.join(wanted)}")
+                raise MilError(f"inputs given: {', '.join(inputs) or 'none'}; the function takes {', '.join(wanted)}")
         tensors = {}
         for name, kind in wanted.items():
             value = np.asarray(inputs[name])
             if value.shape != kind.shape:
-                raise MilError(f"input {name!r} is {list(value.shape)}, but {kind} is wanted")
+                raise MilError(f"input {name!r} has the shape {list(value.shape)}, but must be {kind}")
             if value.dtype.kind not in "fiub":
                 raise MilError(f"input {name!r} holds {value.dtype}, not numbers")
             tensors[name] = _given(name, value, kind)
@@ -187,7 +187,7 @@ class Interpreter:
         """``value``, which must be what was declared, rounded to it."""
         if isinstance(value, str) or kind.dtype == "string" or kind.container:
             if not isinstance(value, str) or kind.dtype != "string" or kind.container:
-                raise MilError(f"gives text, but {kind} is declared, or the other way round")
+                raise MilError(f"gives text where {kind} is declared, or numbers where text is")
             return value
         if tuple(value.shape) != kind.shape:
             raise MilError(f"gives shape {list(value.shape)}, but {kind} is declared")
@@ -287,7 +287,7 @@ def _given(name: str, value: np.ndarray, kind: TensorType) -> Tensor:
         limits = np.iinfo(kind.dtype)
         low, high = int(limits.min), int(limits.max)
     else:
-        raise MilError(f"input {name!r} is {kind}, which cannot be given here")
+        raise MilError(f"input {name!r} is {kind}, which is not supported here")
     if not ((value == np.rint(value)) & (value >= low) & (value <= high)).all():
         raise MilError(f"input {name!r} is {kind}; give it whole numbers in {low} .. {high}")
     return as_tensor(value.astype(kind.dtype))

@@ -1,4 +1,4 @@
-"""What a Core ML model is, in words: models that are no ML program, and shapes that are not fixed."""
+"""What a Core ML model is, in words: models that are not ML programs, and shapes that are not fixed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class OtherModel:
 
 
 class OtherModelError(MilError):
-    """A package holds a model that is no ML program.
+    """A package holds a model that is not an ML program.
 
     Attributes:
         model: what it is.
@@ -40,7 +40,7 @@ class OtherModelError(MilError):
     def __init__(self, path: Path, model: OtherModel) -> None:
         super().__init__(
             f"{path}: holds {model.words}, but only an ML program can be run or linted; "
-            'convert its source anew with convert_to="mlprogram"'
+            'convert its source again with convert_to="mlprogram"'
         )
         self.model = model
 

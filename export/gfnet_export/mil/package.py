@@ -91,7 +91,7 @@ class Package:
         """One of the functions, by default the default one.
 
         Raises:
-            MilError: there is none of that name.
+            MilError: no function has that name.
         """
         name = name or self.default_function
         if name not in self.functions:
@@ -117,7 +117,7 @@ def read_package(path: str | Path) -> Package:
     try:
         model.ParseFromString(model_path.read_bytes())
     except DecodeError as error:
-        raise MilError(f"{model_path}: no Core ML model ({error}); copy the package again") from error
+        raise MilError(f"{model_path}: not a Core ML model ({error}); copy the package again") from error
     if model.WhichOneof("Type") != "mlProgram":
         raise OtherModelError(path, describe_model(model))
     files: dict[str, BlobFile] = {}

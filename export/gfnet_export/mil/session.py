@@ -9,7 +9,8 @@ import numpy as np
 from gfnet.errors import BundleError
 from gfnet.inference.predictor import Predictor
 from gfnet_export.bundle.reader import Bundle, open_bundle
-from gfnet_export.mil.interpreter import Interpreter, Overflow, Rounding
+from gfnet_export.choices import Rounding
+from gfnet_export.mil.interpreter import Interpreter, Overflow
 from gfnet_export.mil.package import read_package
 from gfnet_export.runtime.runner import BundleRunner, predictor_over
 

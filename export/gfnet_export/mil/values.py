@@ -45,10 +45,10 @@ class TensorType:
         """Number of elements.
 
         Raises:
-            MilError: it is no tensor, a dimension is flexible, or there are too many.
+            MilError: it is not a tensor, a dimension is flexible, or there are too many.
         """
         if self.container:
-            raise MilError(f"a {self} is not computed with here")
+            raise MilError(f"a {self} is not supported here")
         count = 1
         for size in self.shape:
             if size is None:
@@ -93,7 +93,7 @@ def read_type(message: Any) -> TensorType:
     """A ``ValueType``.
 
     Raises:
-        MilError: it says nothing, or an element type that is not known.
+        MilError: it has no type, or an unknown element type.
     """
     kind = message.WhichOneof("type")
     if kind == "stateType":
@@ -185,7 +185,7 @@ def _from_bytes(stored: np.ndarray, kind: TensorType) -> np.ndarray:
 
 def _dtype_name(number: int) -> str:
     try:
-        name = MIL_pb2.DataType.Name(number).lower()
+        name: str = MIL_pb2.DataType.Name(number).lower()
     except ValueError:
         raise MilError(f"element type {number} is not known here") from None
     if name not in _SUPPORTED:

@@ -6,20 +6,19 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import onnx
 
 from gfnet.checkpoint import Checkpoint
 from gfnet.errors import ExportError
-from gfnet_export.bundle.manifest import Calibration, Precision
+from gfnet_export.bundle.manifest import Calibration
 from gfnet_export.bundle.reader import Bundle
-from gfnet_export.calibration import record_inputs
+from gfnet_export.choices import OnnxLayout, Precision, RangeMethod
 from gfnet_export.components import Component
 from gfnet_export.exporting import Form, Written, manifest_of, metadata_of, write_bundle
 from gfnet_export.onnx.convert import OPSET, convert, save
-from gfnet_export.onnx.int8 import Method, quantize
+from gfnet_export.onnx.int8 import quantize
 from gfnet_export.onnx.precision import (
     SMALLEST_MATRIX,
     large_heads,
@@ -28,6 +27,7 @@ from gfnet_export.onnx.precision import (
     store_in_8_bits,
     to_fp16,
 )
+from gfnet_export.recorded_inputs import record_inputs
 from gfnet_export.runtime.onnx_runtime import open_session
 
 
@@ -37,9 +37,9 @@ def export_onnx(
     *,
     precision: Precision = "fp32",
     opset: int = OPSET,
-    layout: Literal["split", "fused"] = "split",
+    layout: OnnxLayout = "split",
     calibration: Sequence[np.ndarray] = (),
-    method: Method = "percentile",
+    method: RangeMethod = "percentile",
     overwrite: bool = False,
 ) -> Bundle:
     """Write a network as a bundle of ONNX files.
@@ -62,7 +62,7 @@ def export_onnx(
         GFNetError: ``out`` exists, or cannot be written.
     """
     if precision == "int8" and not len(calibration):
-        raise ExportError("int8 needs photos to find activations' ranges on; give it some with --calibration DIR")
+        raise ExportError("int8 needs photos to find the ranges of activations; pass --calibration DIR")
     used = Calibration(images=len(calibration), method=method) if precision == "int8" else None
     libraries = {name: version(name) for name in ("torch", "onnx", "onnxruntime")} | {"opset": str(opset)}
     form = Form("onnx", precision, layout=layout, calibration=used, libraries=libraries)

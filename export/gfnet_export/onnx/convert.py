@@ -28,7 +28,7 @@ def convert(
     The exporter folds constants and batch norms; without that a graph is more than twice as slow.
 
     Args:
-        metadata: what to tell whoever opens the file.
+        metadata: what to tell a person who opens the file.
         for_cpu: put it as ONNX Runtime's CPU kernels like it; see :mod:`gfnet_export.onnx.cpu_rewrites`.
 
     Raises:
@@ -61,15 +61,6 @@ def convert(
     _describe(model, component, metadata)
     onnx.checker.check_model(model, full_check=True)
     return model
-
-
-def write_onnx(component: Component, path: Path, opset: int = OPSET) -> None:
-    """Write one component as a single file in fp32.
-
-    Raises:
-        ExportError: see :func:`convert`.
-    """
-    save(convert(component, opset), path)
 
 
 def save(model: onnx.ModelProto, path: Path) -> None:

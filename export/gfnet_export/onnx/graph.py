@@ -47,12 +47,13 @@ class Graph:
         return shape[:1] == (1,) and len(shape) in (2, 4) and shape[2:] in ((), (1, 1))
 
     def used_once(self, name: str) -> bool:
-        """Whether nobody but one node reads a value."""
+        """Whether only one node reads a value."""
         return len(self.users.get(name, ())) == 1 and name not in self.outputs
 
     def array(self, name: str) -> np.ndarray:
         """A weight's values."""
-        return numpy_helper.to_array(self.weights[name])
+        values: np.ndarray = numpy_helper.to_array(self.weights[name])
+        return values
 
 
 def attributes_of(node: onnx.NodeProto) -> dict[str, object]:
@@ -67,7 +68,7 @@ def add_weight(model: onnx.ModelProto, name: str, values: np.ndarray) -> str:
 
 
 def replace_nodes(model: onnx.ModelProto, replaced: Mapping[str, Sequence[onnx.NodeProto]]) -> None:
-    """Put others in the places of some nodes, by name, and drop weights that nobody reads any more."""
+    """Put others in the places of some nodes, by name, and drop weights that no node reads any more."""
     nodes = [new for node in model.graph.node for new in replaced.get(node.name, (node,))]
     del model.graph.node[:]
     model.graph.node.extend(nodes)

@@ -10,7 +10,6 @@ import contextlib
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import onnx
@@ -18,11 +17,10 @@ import onnxruntime as ort
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.calibrate import create_calibrator, save_tensors_data
 
-from gfnet_export.calibration import Inputs
+from gfnet_export.choices import RangeMethod
 from gfnet_export.onnx.precision import policy_nodes
 from gfnet_export.quiet import quietly
-
-Method = Literal["entropy", "percentile"]
+from gfnet_export.recorded_inputs import Inputs
 
 LAYERS = ("Conv", "Gemm", "MatMul")
 """Operators with weights, which alone are worth 8 bits; what lies between two of them follows."""
@@ -34,7 +32,7 @@ _JUDGES = 16  # samples on which noise is measured
 
 
 def quantize(
-    model: onnx.ModelProto, samples: Sequence[Inputs], method: Method = "percentile"
+    model: onnx.ModelProto, samples: Sequence[Inputs], method: RangeMethod = "percentile"
 ) -> tuple[onnx.ModelProto, tuple[str, ...]]:
     """A model in 8 bits, but for the layers that hurt.
 
@@ -79,7 +77,9 @@ def quantize(
 class _Quantizer:
     """Quantises chosen layers of one model, whose activations' ranges are found once."""
 
-    def __init__(self, model: onnx.ModelProto, samples: Sequence[Inputs], method: Method, excluded: set[str]) -> None:
+    def __init__(
+        self, model: onnx.ModelProto, samples: Sequence[Inputs], method: RangeMethod, excluded: set[str]
+    ) -> None:
         self.model, self.samples, self.method, self.excluded = model, samples, method, excluded
 
     def __enter__(self) -> _Quantizer:
@@ -133,7 +133,7 @@ class _Quantizer:
 _METHODS = {"entropy": CalibrationMethod.Entropy, "percentile": CalibrationMethod.Percentile}
 
 
-class _Reader(CalibrationDataReader):
+class _Reader(CalibrationDataReader):  # type: ignore[misc]  # ONNX Runtime has no types
     """Samples as ONNX Runtime's calibration wants them."""
 
     def __init__(self, samples: Sequence[Inputs]) -> None:
@@ -172,4 +172,4 @@ def _doubling(most: int) -> Iterator[int]:
 def _layer_name(model: onnx.ModelProto, name: str) -> str:
     """What the checkpoint calls a layer, where the graph still knows."""
     node = next(node for node in model.graph.node if node.name == name)
-    return node.input[1].removesuffix(".weight").rpartition("model.")[2]
+    return str(node.input[1]).removesuffix(".weight").rpartition("model.")[2]

@@ -1,4 +1,4 @@
-"""ONNX models with fewer bits that need no calibration: fp16, 8 bits where a layer takes one vector, 8 bits on disk."""
+"""ONNX models with fewer bits that need no calibration: fp16, 8 bits for layers on one vector, 8 bits on disk."""
 
 from __future__ import annotations
 
@@ -32,11 +32,12 @@ SMALLEST_MATRIX = 2**15
 _SMALLEST_STORED = 1024  # weights of a layer; biases and small layers stay float32, they are 2 % of a file
 _LARGEST_STORED = 127
 _STEPS = 14
-"""Integers to a standard deviation of a large layer's weights: about six bits, so that zip files, wheels and app stores
-pack eight into six.
+"""Integers to a standard deviation of a large layer's weights.
 
-`groceries`, zipped, and its mean accuracy over 39 budgets on 1,526 photos (float32: 63.62 %): 14 steps 10.9 MB, 63.32 %;
-16 steps 11.2 MB, 63.22 %; all of the eight bits 13.2 MB, 63.5 %.  Chance is about 0.3 points of each.
+Such integers hold about six bits of information, so a zip file, as a wheel is one, packs eight bits into six.
+
+`groceries`, zipped, and its mean accuracy over 39 budgets on 1,526 photos (float32: 63.62 %): 14 steps 10.9 MB,
+63.32 %; 16 steps 11.2 MB, 63.22 %; all of the eight bits 13.2 MB, 63.5 %.  Chance is about 0.3 points of each.
 """
 
 
@@ -124,7 +125,7 @@ def policy_nodes(model: onnx.ModelProto) -> list[str]:
 def large_vectors(model: onnx.ModelProto) -> list[str]:
     """Names of the layers that multiply one vector with :data:`SMALLEST_MATRIX` weights or more.
 
-    They are classifiers and squeeze-and-excite; the policy's are no such layers, see :func:`policy_nodes`.
+    They are classifiers and squeeze-and-excite; those of the policy do not count, see :func:`policy_nodes`.
     """
     graph, kept = Graph(model), policy_nodes(model)
     return [
@@ -190,7 +191,7 @@ def store_in_8_bits(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _is_worth_storing(tensor: onnx.TensorProto) -> bool:
-    return tensor.data_type == onnx.TensorProto.FLOAT and math.prod(tensor.dims) >= _SMALLEST_STORED
+    return bool(tensor.data_type == onnx.TensorProto.FLOAT and math.prod(tensor.dims) >= _SMALLEST_STORED)
 
 
 def _output_axis(node: onnx.NodeProto) -> int:
@@ -229,7 +230,7 @@ def _rounded(rows: np.ndarray) -> np.ndarray:
     missing = np.rint(errors.sum(axis=1, keepdims=True))
     order = np.argsort(-errors * np.sign(missing), axis=1, kind="stable")
     ranks = np.argsort(order, axis=1)
-    return (integers + np.sign(missing) * (ranks < np.abs(missing))).clip(-_LARGEST_STORED, _LARGEST_STORED)
+    return np.clip(integers + np.sign(missing) * (ranks < np.abs(missing)), -_LARGEST_STORED, _LARGEST_STORED)
 
 
 def _takes_vector(graph: Graph, node: onnx.NodeProto) -> bool:

@@ -28,13 +28,13 @@ def refuse_external_data(path: Path) -> None:
     """Refuse a model that keeps tensors in other files, or in memory: no digest covers what is read from there.
 
     Raises:
-        BundleError: it does, or is no ONNX model.
+        BundleError: it does, or is not an ONNX model.
     """
     try:
         with open(path, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as file:
             external = _has_external_data(file)
     except (OSError, ValueError, IndexError) as error:
-        raise BundleError(f"{path}: no ONNX model; copy the bundle again") from error
+        raise BundleError(f"{path}: not an ONNX model; copy the bundle again") from error
     if external:
         raise BundleError(f"{path}: keeps tensors outside of itself, where no digest covers them; export it again")
 

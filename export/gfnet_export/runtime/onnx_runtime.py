@@ -11,16 +11,17 @@ from typing import Literal, get_args
 import numpy as np
 import onnxruntime as ort
 
-from gfnet.errors import BundleError, one_line
+from gfnet.errors import BundleError
+from gfnet.escaping import one_line
 from gfnet.inference.geometry import crop_patch, resize_glance
 from gfnet.inference.predictor import Predictor
 from gfnet_export.bundle import tensor_names as names
 from gfnet_export.bundle.manifest import Manifest, Subgraph, TensorSpec
 from gfnet_export.bundle.reader import Bundle, open_bundle
+from gfnet_export.choices import Provider
 from gfnet_export.runtime.onnx_file import refuse_external_data
 from gfnet_export.runtime.runner import BundleSteps, predictor_over
 
-Provider = Literal["cpu", "coreml", "cuda", "xnnpack"]
 Optimisation = Literal["all", "extended", "basic", "off"]
 
 _PROVIDERS = {
@@ -93,7 +94,7 @@ class OnnxRunner(BundleSteps):
 
 
 class _Lease:
-    """The state of one image: the buffers that it has for itself until nobody refers to it any more."""
+    """The state of one image: the buffers that belong to it until nothing refers to it any more."""
 
     def __init__(self, buffers: _Buffers, free: deque[_Buffers], pixels: np.ndarray) -> None:
         self.buffers, self.pixels, self.step = buffers, pixels, 1

@@ -11,7 +11,7 @@ from gfnet.inference.adaptive import StepRunner
 from gfnet.inference.geometry import crop_patch, resize_glance
 from gfnet.inference.predictor import Predictor
 from gfnet_export.bundle import tensor_names as names
-from gfnet_export.bundle.manifest import Manifest, Role, Subgraph, TensorSpec, budget_points, preprocessing_of
+from gfnet_export.bundle.manifest import Manifest, Role, Subgraph, TensorSpec, preprocessing_of
 
 
 class Session(Protocol):
@@ -105,7 +105,7 @@ def predictor_over(manifest: Manifest, runner: StepRunner) -> Predictor:
         runner=runner,
         preprocessing=preprocessing_of(manifest),
         labels=manifest.labels,
-        points=budget_points(manifest),
+        points=manifest.budgets,
     )
 
 

@@ -35,7 +35,7 @@ class AsyncClassifier:
     leaving it by an exception, cancellation included, ends them with a :class:`gfnet.errors.ServingError`.
 
     No more than ``most_waiting`` requests may be unanswered at once; one more is refused with a ``ServingError`` and
-    not kept waiting, since whoever awaits a place would be a queue without a bound again.  A cancelled request gives
+    not kept waiting, since those that wait for a place would be an unbounded queue again.  A cancelled request gives
     its place back at once; if a worker has it in hand, that ends it after the step that it is in.
 
     Args:

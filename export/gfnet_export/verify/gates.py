@@ -1,4 +1,4 @@
-"""What an exported network must reach, and when so few images were looked at that nobody can tell."""
+"""What an exported network must reach, and when too few images were compared to tell."""
 
 from __future__ import annotations
 

@@ -106,4 +106,5 @@ class _FirstOnnxOverflow:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / self.path.name
             onnx.save(model, path)
-            return open_session(path, optimisation="off")
+            session: Session = open_session(path, optimisation="off")
+            return session

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from gfnet.evaluation import Predictions, evaluate, find_thresholds
-from gfnet.files.writing import note_change
-from gfnet_export.bundle.manifest import Budget
-from gfnet_export.bundle.reader import MANIFEST, Bundle, open_bundle, write_manifest
+from gfnet.files.replacing import note_change
+from gfnet.shipped import MANIFEST
+from gfnet_export.bundle.reader import Bundle, open_bundle, write_manifest
 
 
 def retune(bundle: Bundle, confidence: np.ndarray, predicted: np.ndarray, labels: Sequence[int] | None) -> Bundle:
@@ -39,7 +39,7 @@ def retune(bundle: Bundle, confidence: np.ndarray, predicted: np.ndarray, labels
     points = [dataclasses.replace(point, top1=point.top1 if known else None) for point in found.budgeted]
     changed = manifest.model_copy(
         update={
-            "budgets": tuple(Budget(**dataclasses.asdict(point)) for point in points),
+            "budgets": tuple(points),
             "anytime_top1": found.anytime_top1 if known else manifest.anytime_top1,
         }
     )

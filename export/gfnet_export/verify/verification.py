@@ -17,7 +17,8 @@ import numpy as np
 from pydantic import BaseModel
 
 from gfnet.checkpoint import Checkpoint
-from gfnet.errors import BundleError, NetworkError, one_line
+from gfnet.errors import BundleError, NetworkError
+from gfnet.escaping import one_line
 from gfnet.inference.adaptive import classify
 from gfnet.inference.exits import ALWAYS
 from gfnet.inference.traces import Trace
@@ -73,7 +74,7 @@ class Verification:
 
     @property
     def outcome(self) -> Outcome:
-        """``undecided``: nothing speaks against the bundle, but too few images were looked at to pass it."""
+        """``undecided``: no difference was found, but too few images were compared to pass it."""
         if self.other_values or self.failures:
             return "failed"
         return "undecided" if self.undecided else "passed"

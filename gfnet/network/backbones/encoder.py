@@ -28,7 +28,8 @@ class Encoder(nn.Module):
 
     def classify(self, feature: Tensor) -> Tensor:
         """The backbone's own head: [B,D] to logits [B,num_classes]."""
-        return self.head(feature)
+        logits: Tensor = self.head(feature)
+        return logits
 
     @property
     def head(self) -> nn.Module:

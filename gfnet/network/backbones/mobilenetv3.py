@@ -4,6 +4,8 @@ The feature is pooled first and then goes through the head convolution and hard-
 phone runs that layer as 1x1 on a single pixel.
 """
 
+from typing import Any
+
 from timm.models import register_model
 from timm.models.mobilenetv3 import MobileNetV3, _gen_mobilenet_v3
 
@@ -12,8 +14,8 @@ from gfnet.network.backbones.encoder import Family
 FAMILY = Family(timm_names={name: name for name in ("mobilenetv3_large_100", "mobilenetv3_large_125")})
 
 
-@register_model
-def mobilenetv3_large_125(pretrained: bool = False, **kwargs) -> MobileNetV3:
+@register_model  # type: ignore[untyped-decorator]  # timm has no types
+def mobilenetv3_large_125(pretrained: bool = False, **kwargs: Any) -> MobileNetV3:
     """MobileNet-V3 Large at width 1.25, which timm can build but does not register."""
     if not kwargs.get("pretrained_cfg"):  # timm has no weights of it, and warns of that unless it is told so
         kwargs["pretrained_cfg"] = {"architecture": "mobilenetv3_large_125"}

@@ -13,7 +13,8 @@ from timm.models import is_model, list_models
 from torch import Tensor, nn
 
 from gfnet.config import unknown_backbone
-from gfnet.errors import ConfigError, one_line
+from gfnet.errors import ConfigError
+from gfnet.escaping import one_line
 from gfnet.network.backbones.encoder import Encoder
 from gfnet.network.backbones.stochastic import BatchDropout
 
@@ -110,7 +111,8 @@ class TimmEncoder(Encoder):
         side = math.isqrt(tokens.shape[1])
         if side < 2 or side * side != tokens.shape[1]:  # one token is a class token more often than a map
             raise ValueError(f"{tokens.shape[1]} token(s), which make no square map")
-        return tokens.transpose(1, 2).unflatten(2, (side, side))
+        planes: Tensor = tokens.transpose(1, 2).unflatten(2, (side, side))  # type: ignore[no-untyped-call]
+        return planes
 
 
 class _MeanOfHeads(nn.Module):
@@ -132,7 +134,8 @@ class _ConvolutionHead(nn.Module):
         self.convolution = convolution
 
     def forward(self, feature: Tensor) -> Tensor:
-        return self.convolution(feature[:, :, None, None]).flatten(1)
+        logits: Tensor = self.convolution(feature[:, :, None, None]).flatten(1)
+        return logits
 
 
 def _attempt(name: str, what: str, choose: str, action: Callable[[], Result]) -> Result:
@@ -152,7 +155,7 @@ def _layout_of(features: Any, net: nn.Module) -> Layout:
     """The layout of what a model gives for one square image.
 
     Raises:
-        TypeError: it is no map.
+        TypeError: it is not a feature map.
     """
     if isinstance(features, Tensor) and features.ndim == 3:
         return "tokens"
@@ -188,8 +191,9 @@ def _create(name: str, num_classes: int, patch_size: int, rates: dict[str, float
     def create() -> nn.Module:
         try:
             # Transformers are built for one input size; convolutional models refuse the argument.
-            return timm.create_model(name, num_classes=num_classes, img_size=patch_size, **rates)
+            net: nn.Module = timm.create_model(name, num_classes=num_classes, img_size=patch_size, **rates)
         except TypeError:
-            return timm.create_model(name, num_classes=num_classes, **rates)
+            net = timm.create_model(name, num_classes=num_classes, **rates)
+        return net
 
     return _attempt(name, f"cannot see patches of {patch_size} pixels", "size or backbone", create)

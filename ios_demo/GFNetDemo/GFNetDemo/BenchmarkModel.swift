@@ -92,7 +92,7 @@ final class BenchmarkModel: ObservableObject {
         var images: [BenchmarkImage] = []
         var unreadable: [String] = []
         for (index, item) in items.enumerated() {
-            let name = "photo \(index + 1)"  // who shares a result shares no file names
+            let name = "photo \(index + 1)"  // a result that is shared contains no file names
             do {
                 guard let content = try await item.loadTransferable(type: Data.self) else {
                     throw PhotoError("\(name): cannot be loaded; choose another")

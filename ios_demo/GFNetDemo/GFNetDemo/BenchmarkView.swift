@@ -87,7 +87,7 @@ private struct ResultSummary: View {
             }
             LabeledContent("With own exits", value: milliseconds(subject.loop.typicalMs))
         }
-        ForEach(result.unreliable, id: \.self) { FailureLine(reason: $0) }
+        ForEach(result.unreliable, id: \.description) { FailureLine(reason: $0.description) }
     }
 
     private func milliseconds(_ value: Double) -> String { String(format: "%.2f ms", value) }

@@ -19,9 +19,10 @@ import numpy as np
 
 from gfnet.config import Interpolation
 from gfnet.errors import ImageError
+from gfnet.files.formats import IMAGE_SUFFIXES
 from gfnet.inference.exits import check_thresholds, choose_point, default_point
 from gfnet.inference.geometry import resize_glance
-from gfnet.inference.images import SUFFIXES, check_size, find_images
+from gfnet.inference.images import check_size, find_images
 from gfnet.inference.traces import Trace, label_of
 from gfnet_export.runtime.onnx_runtime import bundle_predictor
 
@@ -83,7 +84,7 @@ def photos() -> dict[str, Any]:
         return True
 
     sizes = [{"width": width, "height": height, "accepted": accepted(width, height)} for width, height in SIZES]
-    return {"suffixes": sorted(suffix.removeprefix(".") for suffix in SUFFIXES), "sizes": sizes}
+    return {"suffixes": sorted(suffix.removeprefix(".") for suffix in IMAGE_SUFFIXES), "sizes": sizes}
 
 
 def shortest(value: float) -> float:

@@ -150,7 +150,7 @@ LIES: dict[str, tuple[Callable[[Altered], Any], str]] = {
     "a wider memory": (config(policy_hidden=10**9), "policy_hidden is 1000000000; use"),
     "a giant": (config(arch="vit_giant_patch14_dinov2"), "global_encoder does not fit the network: missing"),
     "a backbone from elsewhere": (config(arch="hf-hub:someone/something"), "neither an official backbone nor a timm"),
-    "a setting that the backbone lacks": (config(arch="vgg11", drop_path=0.1), "there is no such network"),
+    "a setting that the backbone lacks": (config(arch="vgg11", drop_path=0.1), "cannot see patches of 32 pixels"),
     "no architecture": (config(arch=None), "config.arch: Input should be a valid string"),
     "text for a number": (config(steps="3"), "config.steps: Input should be a valid integer"),
     "truth for a number": (config(steps=True), "config.steps: Input should be a valid integer"),
@@ -167,7 +167,7 @@ LIES: dict[str, tuple[Callable[[Altered], Any], str]] = {
     "state is a text": (setting(training="x"), "training has no names"),
     "infinitely many images": (results(images=float("inf")), "Infinity is not finite"),
     "images of many digits": (results(images=10**400), "images is 1000"),
-    "images below none": (results(images=-1), "images is -1, which cannot be measured"),
+    "images below none": (results(images=-1), "images is -1, which is not possible"),
     "accuracy above all": (results(anytime_top1=[1, 2, 101]), "anytime_top1 is 101.0, which"),
     "results of another length": (results(anytime_top1=[1, 2]), "anytime_top1 has 2 values for 3 steps"),
     "results of another network": (
@@ -176,7 +176,7 @@ LIES: dict[str, tuple[Callable[[Altered], Any], str]] = {
     ),
     "thresholds of another network": (
         lambda parts: parts.content["evaluation"]["budgeted"][0].update(thresholds=[1], exit_distribution=[]),
-        "the thresholds of a budget are not 3",
+        "a budget must have 3 thresholds",
     ),
     "a threshold that is text": (
         lambda parts: parts.content["evaluation"]["budgeted"][0].update(thresholds=["1", 2, 3]),
@@ -186,7 +186,7 @@ LIES: dict[str, tuple[Callable[[Altered], Any], str]] = {
     "nothing untrained": (setting(untrained=None), "untrained: Input should be"),
     "another part untrained": (setting(untrained=["tail"]), "untrained.0: Input should be"),
     "another version": (setting(format_version=2), "format version 2, but this release reads 1"),
-    "a version that is text": (setting(format_version="1"), "format_version: Input should be 1"),
+    "a version that is text": (setting(format_version="1"), "format version '1', but this release reads 1"),
     "deep": (setting(recipe={"x": nested(40)}), "nested too deeply"),
     "deeper": (setting(recipe={"x": nested(900)}), "nested too deeply"),
     "weights of another type": (

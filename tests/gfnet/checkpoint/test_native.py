@@ -100,7 +100,7 @@ def test_a_single_flipped_bit_is_noticed(tiny, tmp_path):
     content = bytearray(path.read_bytes())
     content[-1000] ^= 1
     path.write_bytes(content)
-    assert "damaged, it is not what was written (its digest differs)" in refusal(path)
+    assert "damaged, as its digest differs" in refusal(path)
 
 
 def test_the_state_of_a_run_travels_with_its_network(tiny, tmp_path):

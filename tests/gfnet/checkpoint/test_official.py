@@ -206,7 +206,7 @@ def test_an_official_file_becomes_one_of_ours_without_loss(official, tmp_path):
 
 def test_a_missing_file_and_a_folder_are_no_checkpoint(tmp_path):
     shipped = ", ".join(shipped_names())
-    assert refusal(tmp_path / "nothing.pth.tar") == f"no such file, nor a shipped network ({shipped})"
+    assert refusal(tmp_path / "nothing.pth.tar") == f"no such file, nor an included network ({shipped})"
     assert refusal(tmp_path).startswith("a folder, not a checkpoint file")
 
 
@@ -318,9 +318,9 @@ def test_a_backbone_that_is_not_recognised_is_told(tmp_path):
     [
         ("fc", None, "component fc is missing"),
         ("model_prime_state_dict", None, "component model_prime_state_dict is missing"),
-        ("model_state_dict", [1], "component model_state_dict is no state dict"),
-        ("policy", [1], "component policy is no state dict"),
-        ("fc", {3: torch.zeros(1)}, "component fc is no state dict"),
+        ("model_state_dict", [1], "component model_state_dict is not a state dict"),
+        ("policy", [1], "component policy is not a state dict"),
+        ("fc", {3: torch.zeros(1)}, "component fc is not a state dict"),
         ("fc", {"fc.weight": "text"}, "fc does not fit the network: missing rnn.weight_ih_l0"),
         ("model_name", ["regnety_600m"], "unknown model_name ['regnety_600m']"),
         ("patch_size", "large", "patch_size or flops is damaged"),
@@ -401,4 +401,4 @@ def test_an_archive_that_grows_is_refused(tmp_path):
 
 @pytest.mark.parametrize("content", [[1, 2], torch.zeros(3), {}], ids=["list", "tensor", "empty"])
 def test_other_things_that_torch_saves_are_no_checkpoint(content, tmp_path):
-    assert "no checkpoint of the official code" in refusal(save(tmp_path / "file.pth.tar", content))
+    assert "not a checkpoint of the official code" in refusal(save(tmp_path / "file.pth.tar", content))

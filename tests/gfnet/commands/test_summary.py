@@ -40,7 +40,12 @@ def test_a_recipe_that_is_stored_is_told(checkpoint):
     summary = describe_checkpoint(checkpoint, cumulative_macs(checkpoint.model))
     assert summary["recipe"] is None
     assert "recipe" not in checkpoint_table(summary)
-    assert "batch_size 64" in checkpoint_table({**summary, "recipe": {"batch_size": 64}})
+    recipe = {"stages": [0, 1], "recipe": {"ppo": {"lr": 0.001}, "freeze_bn": False, "clip_grad_norm": None}}
+    told = [line.split(maxsplit=1) for line in checkpoint_table({**summary, "recipe": recipe}).splitlines()]
+    assert ["stages", "0, 1"] in told
+    assert ["recipe.ppo.lr", "0.001"] in told
+    assert ["recipe.freeze_bn", "no"] in told
+    assert ["recipe.clip_grad_norm", "none"] in told
 
 
 def test_the_table_tells_every_measure_and_no_dense_matrix(checkpoint, scenes):

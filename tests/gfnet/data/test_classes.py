@@ -73,8 +73,8 @@ def test_numeric_folders_of_another_set_are_refused():
     [
         (["a", "hoop", "star"], ["a", "ring", "star"], "class 1 is 'hoop' in the data, but 'ring' to the network"),
         (["a", "c", "b"], ["a", "b", "c"], "class 1 is 'c' .* the network has all of these names: --classes by-name"),
-        (["a"], ["a", "b"], "1 classes, but the network tells 2 apart; only the network has b"),
-        (["a", "b", "x"], ["a", "b"], "3 classes, but the network tells 2 apart; only the data has x"),
+        (["a"], ["a", "b"], "1 classes, but the network has 2; only the network has b"),
+        (["a", "b", "x"], ["a", "b"], "3 classes, but the network has 2; only the data has x"),
         (["0", "1"], ["ring", "star"], "class 0 is '0' in the data, but 'ring' to the network"),
         (["ring", "star"], ["0", "1"], "class 0 is 'ring' in the data, but '0' to the network"),
         (["cafe\u0301"], ["caf\u00e9"], r"U\+0065 U\+0301 where the second has U\+00E9\); .*--classes by-name"),
@@ -92,18 +92,19 @@ def test_other_classes_are_refused_with_the_first_that_differs(found, names, mes
 def test_a_network_without_names_takes_as_many_classes_and_says_so(caplog):
     assert labels(["a", "b"], None, 2) == [0, 1]
     assert "knows no class names" in caplog.text
-    assert "3 classes, but the network tells 2 apart; give" in refused(["a", "b", "c"], None, 2)
+    assert "3 classes, but the network has 2; give" in refused(["a", "b", "c"], None, 2)
     assert "'a' is a class, but the network knows no class names" in refused(["a", "b"], None, 2, "by-name")
     assert labels(["1", "0"], None, 2, "by-name") == [1, 0]
 
 
-def test_shards_without_names_have_numbers_for_names():
+def test_shards_without_names_are_taken_by_number_and_that_is_told(caplog):
     assert labels(["0", "1"], None, 3, named=False) == [0, 1]
     assert labels(DIGITS[:8], DIGITS, named=False) == list(range(8))
-    message = refused(["0", "1"], ["ring", "star"], named=False)
-    assert "shards without class names, but the network calls class 0 'ring'; put classes.json beside them" in message
+    assert not caplog.text  # such a network knows its classes by number as well
+    assert labels(["0", "1"], ["ring", "star"], named=False) == [0, 1]
+    assert "shards without class names, so their class 0 is taken for 'ring' of the network" in caplog.text
     assert labels(["0", "1"], ["ring", "star", "x"], class_map="by-number", named=False) == [0, 1]
-    assert "3 classes, but the network tells 2 apart; give" in refused(["0", "1", "2"], ["a", "b"], named=False)
+    assert "3 classes, but the network has 2; give" in refused(["0", "1", "2"], ["a", "b"], named=False)
 
 
 def test_by_name_takes_any_order_and_a_part():
@@ -116,7 +117,7 @@ def test_by_name_takes_any_order_and_a_part():
         ["a", "x"], ["a", "b"], None, "by-name"
     )
     assert "calls classes 0 and 2 both 'a'" in refused(["a", "b"], ["a", "b", "a"], None, "by-name")
-    assert "have one name" in refused(["cafe\u0301", "caf\u00e9"], ["caf\u00e9"], None, "by-name")
+    assert "are one name" in refused(["cafe\u0301", "caf\u00e9"], ["caf\u00e9"], None, "by-name")
 
 
 def test_by_number_takes_the_numbers_that_folders_are_called_by_or_their_order():
@@ -126,7 +127,7 @@ def test_by_number_takes_the_numbers_that_folders_are_called_by_or_their_order()
     assert labels(["0003", "0001"], names, class_map="by-number") == [3, 1]
     assert labels(["a", "b"], ["x", "y"], class_map="by-number") == [0, 1]
     assert labels(sorted([*DIGITS[:9], "10"]), DIGITS, class_map="by-number") == list(range(10))
-    assert "so order says nothing" in refused(["a"], ["x", "y"], None, "by-number")
+    assert "so their order does not match" in refused(["a"], ["x", "y"], None, "by-number")
 
 
 def test_a_file_maps_names_to_names_or_numbers(class_file):
@@ -158,7 +159,7 @@ def test_imagenet_s_folders_are_known_by_their_synset_ids():
     names, synsets = imagenet_labels(), list(_synsets())
     assert synsets == sorted(synsets)
     assert labels(synsets, names) == list(range(1000))
-    assert "10 classes, but the network tells 1000 apart" in refused(synsets[:10], names)
+    assert "10 classes, but the network has 1000" in refused(synsets[:10], names)
     assert labels(["n01443537", "n15075141"], names, class_map="by-name") == [1, 999]
     assert "class 2 is '10' in the data" in refused(sorted(map(str, range(1000))), names).replace(
         "class 0 is '0' in the data, but 'tench' to the network", "class 2 is '10' in the data"
@@ -240,7 +241,7 @@ def test_a_part_of_the_classes_is_evaluated_by_name(checkpoint_file, checkpoint,
         for name in ("star", "ring"):
             (tmp_path / split / name).symlink_to(scenes / split / name)
     asked = ("evaluate", checkpoint_file, "--data", tmp_path, "--json", tmp_path / "out.json")
-    assert "2 classes, but the network tells 10 apart; only the network has" in one_line(gfnet(*asked))
+    assert "2 classes, but the network has 10; only the network has" in one_line(gfnet(*asked))
     for search in ((), ("--search-split", "train")):
         result = gfnet(*asked, "--classes", "by-name", *search)
         assert result.exit_code == 0, result.output

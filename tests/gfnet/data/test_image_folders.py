@@ -9,7 +9,7 @@ from PIL import Image
 from gfnet.data import open_split
 from gfnet.data.image_folders import shrink, write_image_folder
 from gfnet.errors import ConfigError, DataError, GFNetError, ImageError
-from gfnet.files.writing import RECORD
+from gfnet.files.replacing import RECORD
 from gfnet.inference import images
 from gfnet.inference.images import load_image
 from network_support import READABLE, photograph, write_odd_images
@@ -168,5 +168,5 @@ def test_a_full_disk_or_an_interruption_leaves_nothing(photos, tmp_path, monkeyp
 
 
 def test_a_size_of_nothing_is_refused(photos, tmp_path):
-    with pytest.raises(ConfigError, match="images of 0 pixels show nothing"):
+    with pytest.raises(ConfigError, match="--size 0 leaves no pixels"):
         write(photos, tmp_path / "out", size=0)

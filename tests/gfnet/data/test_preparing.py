@@ -9,7 +9,7 @@ from PIL import Image
 from gfnet.data import open_dataset, open_split, open_splits
 from gfnet.data.preparing import join_folders, prepare_caltech101, prepare_groceries
 from gfnet.errors import ConfigError, DataError, GFNetError
-from gfnet.files.writing import RECORD
+from gfnet.files.replacing import RECORD
 from network_support import gfnet, one_line, photograph
 
 # Class folders as the Grocery Store data set has them, with fine and coarse numbers.
@@ -122,7 +122,7 @@ def test_a_line_that_leaves_the_folder_is_refused(dataset, tmp_path, line):
         (" \n\n", r"val\.txt: lists no images"),
         ("apple.jpg, 0, 0\n", "line 1: 'apple.jpg' has no folder to name its class"),
         (", 0, 0\n", "line 1: '.' has no folder"),
-        ("val/Fruit/Banana/notes.txt\n", "line 1: 'val/Fruit/Banana/notes.txt' is no image by its name"),
+        ("val/Fruit/Banana/notes.txt\n", "line 1: 'val/Fruit/Banana/notes.txt' does not have the name of an image"),
         ("\xff\xfe", r"val\.txt: not a text in UTF-8"),
     ],
 )

@@ -229,7 +229,7 @@ def test_a_tar_cut_anywhere_is_refused(folder):
     end = max(position for position in range(0, len(whole), 512) if any(whole[position : position + 512])) + 512
     for length in (0, 100, 512, 600, 1024, 3000, end - 512, end - 100, end):
         shard.write_bytes(whole[:length])
-        with pytest.raises(DataError, match=r"train-000000\.tar: no whole tar file .*copy or pack it again"):
+        with pytest.raises(DataError, match=r"train-000000\.tar: not a complete tar file .*copy or pack it again"):
             open_shards(shard)
 
 
@@ -238,14 +238,14 @@ def test_a_damaged_header_is_not_taken_for_the_end(folder):
     data = bytearray(shard.read_bytes())
     data[int(index_shard(shard).samples[2, 0]) + 10] ^= 0xFF
     shard.write_bytes(data)
-    with pytest.raises(DataError, match="no whole tar file"):
+    with pytest.raises(DataError, match="not a complete tar file"):
         open_shards(shard)
 
 
 def test_other_files_than_tars_are_refused(folder):
     text = folder / "text.tar"
     text.write_bytes(b"hello " * 1000)
-    with pytest.raises(DataError, match=r"text\.tar: no whole tar file"):
+    with pytest.raises(DataError, match=r"text\.tar: not a complete tar file"):
         open_shards(text)
     packed = folder / "val-000000.tar.gz"
     packed.write_bytes(gzip.compress((folder / "train-000000.tar").read_bytes()))
@@ -273,7 +273,7 @@ def test_a_label_without_a_class_is_named_with_the_range(folder):
 @pytest.mark.parametrize("text", ["{", '{"cat": 0}', "[]", "[1, 2]", '["cat", ""]', b"\xff\xfe"])
 def test_broken_class_names_are_refused(folder, text):
     (folder / "classes.json").write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(DataError, match=r"classes\.json: (not JSON|no list of class names)"):
+    with pytest.raises(DataError, match=r"classes\.json: (not JSON|not a list of class names)"):
         open_shards(folder, "train")
 
 
@@ -405,5 +405,5 @@ def test_a_pipe_in_place_of_a_file_is_refused(folder, name):
 @pytest.mark.parametrize("text", ["[" * 100_000, '["\\ud800"]', '[["a"]]', '["a", 1]'])
 def test_class_names_of_any_kind_end_in_one_line(folder, text):
     (folder / "classes.json").write_text(text)
-    with pytest.raises(DataError, match=r"classes\.json: (not JSON|no list of class names)"):
+    with pytest.raises(DataError, match=r"classes\.json: (not JSON|not a list of class names)"):
         open_shards(folder, "train")

@@ -114,7 +114,7 @@ def test_a_split_to_search_must_exist_and_fit(checkpoint, scenes, picture_folder
         evaluate_dataset(checkpoint.model, scenes, None, search_split="held_out")
     (tmp_path / "val").symlink_to(scenes / "val")
     (tmp_path / "held_out").symlink_to(picture_folder)
-    with pytest.raises(DataError, match=r"held_out: 4 classes, but the network tells 10 apart"):
+    with pytest.raises(DataError, match=r"held_out: 4 classes, but the network has 10"):
         evaluate_dataset(checkpoint.model, tmp_path, None, search_split="held_out")
 
 
@@ -155,5 +155,5 @@ def test_saved_thresholds_must_exist(checkpoint, scenes):
 
 def test_a_folder_of_other_classes_is_refused(tiny, checkpoint, picture_folder, tmp_path):
     (tmp_path / "val").symlink_to(picture_folder)
-    with pytest.raises(DataError, match="4 classes, but the network tells 10 apart"):
+    with pytest.raises(DataError, match="4 classes, but the network has 10"):
         evaluate_dataset(tiny, tmp_path, checkpoint.evaluation)

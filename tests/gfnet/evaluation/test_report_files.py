@@ -11,7 +11,7 @@ from gfnet.errors import GFNetError, MissingPackageError
 from gfnet.evaluation import evaluate_dataset
 from gfnet.evaluation.report import report_evaluation
 from gfnet.evaluation.report_files import check_report, write_report_files
-from gfnet.files.writing import RECORD
+from gfnet.files.replacing import RECORD
 
 
 @pytest.fixture(scope="module")

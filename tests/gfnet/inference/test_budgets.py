@@ -21,7 +21,7 @@ POINT = EVALUATION.budgeted[0]
         ({"anytime_top1": (1.0, 2.0)}, "anytime_top1 has 2 values for 3 steps"),
         ({"anytime_top1": (1.0, 2.0, 100.5)}, "anytime_top1 is 100.5"),
         ({"budgeted": (POINT,) * 501}, "501 budgets"),
-        ({"budgeted": (BudgetPoint(1.0, (0.5,), None, 1.0, ()),)}, "the thresholds of a budget are not 3"),
+        ({"budgeted": (BudgetPoint(1.0, (0.5,), None, 1.0, ()),)}, "a budget must have 3 thresholds"),
     ],
 )
 def test_results_that_cannot_be_are_refused(change, message):

@@ -35,6 +35,12 @@ def test_origins_equal_torch_s_for_every_action():
         np.testing.assert_array_equal(patch_origins(actions, image_size, patch_size), reference)
 
 
+def test_origins_of_nan_are_the_corner_here_as_in_torch():
+    actions = np.array([[np.nan, 0.5]], np.float32)
+    assert patch_origins(actions, 224, 96).tolist() == [[0, 64]]
+    assert patches.patch_origins(torch.from_numpy(actions), 224, 96).tolist() == [[0, 64]]
+
+
 def test_the_last_origin_still_fits():
     assert patch_origins(np.ones((1, 2)), 224, 96).tolist() == [[128, 128]]
 

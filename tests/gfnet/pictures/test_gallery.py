@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import configparser
 import dataclasses
 import html.parser
-import importlib.metadata
 import json
 import os
 import shutil
@@ -22,6 +20,7 @@ from gfnet.errors import GFNetError, ImageError
 from gfnet.pictures.gallery import Card, Gallery, make_gallery, render_page
 from gfnet_export.commands.visualize import visualize
 from network_support import READABLE, UNREADABLE
+from page_support import overflow
 
 ROOT = Path(__file__).parents[3]
 
@@ -36,12 +35,12 @@ class Page(html.parser.HTMLParser):
 
     def handle_starttag(self, tag, attributes):
         values = dict(attributes)
-        self.links += [values[name] for name in ("src", "href") if name in values]
+        self.links += [values[name] for name in ("src", "srcset", "href") if name in values]
         if tag == "img":
             self.images.append(values)
         if tag == "figure":
             self.figures.append(values["class"])
-        if tag not in ("meta", "img", "input"):
+        if tag not in ("meta", "img", "input", "source"):
             self.open.append(tag)
 
     def handle_endtag(self, tag):
@@ -113,6 +112,11 @@ def test_the_page_needs_no_network(made):
     assert "http" not in text
     assert "@import" not in text
     assert "<script src" not in text
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_nothing_runs_off_a_phone_s_screen(made, dark):
+    assert overflow(made.folder / "index.html", dark=dark) == 0
 
 
 def test_pictures_are_named_by_what_they_show(made):
@@ -273,11 +277,3 @@ def test_nothing_is_kept_of_an_image_but_its_card(checkpoint, scenes, tmp_path, 
     make_gallery(torch_predictor(checkpoint, batch_size=4), images, tmp_path / "out", network=tmp_path / "net")
     assert len(seen) == 3 * 40
     assert most <= 3 * 5  # one batch, and the last image of the one before
-
-
-def test_setup_cfg_registers_the_command():
-    config = configparser.ConfigParser()
-    config.read(ROOT / "setup.cfg")
-    entries = dict(line.split(" = ") for line in config["options.entry_points"]["gfnet.commands"].split("\n") if line)
-    point = importlib.metadata.EntryPoint("visualize", entries["visualize"], "gfnet.commands")
-    assert point.load() is visualize

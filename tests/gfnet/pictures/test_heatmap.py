@@ -37,6 +37,15 @@ def test_a_panel_is_light_where_patches_fall_and_dark_elsewhere():
     assert third[250, 250] > 200 > 40 > third[50, 50]
 
 
+def test_on_a_dark_page_the_ground_is_dark_and_the_panels_are_the_same():
+    light, dark = (
+        np.asarray(draw_heatmap(coverage_of([(0, 0)]), dark=dark).convert("L"), int) for dark in (False, True)
+    )
+    assert light[5, 5] == 255
+    assert dark[5, 5] < 40
+    assert np.array_equal(light[66:366, 20:320], dark[66:366, 20:320])
+
+
 def test_many_steps_go_on_in_the_next_row():
     few = draw_heatmap(coverage_of([(0, 0), (5, 5)], total=3))
     many = draw_heatmap(coverage_of([(0, 0), (5, 5), (9, 9), (1, 1)], total=5))

@@ -23,7 +23,8 @@ from gfnet.checkpoint import load_checkpoint, load_training_state
 from gfnet.cli import main
 from gfnet.data.packing import pack_folder
 from gfnet.files.locks import lock_file
-from gfnet.files.writing import RECORD, atomic_file
+from gfnet.files.replacing import RECORD
+from gfnet.files.writing import atomic_file
 from gfnet.training.learner import Learner
 from gfnet.training.run_folder import RunFolder
 from network_support import gfnet, one_line
@@ -240,7 +241,7 @@ def test_other_data_is_refused_when_a_run_is_resumed(stopped, scenes, tmp_path):
     shutil.rmtree(copy / "val" / "star")
     found = one_line(gfnet("train", "--data", copy, "--out", stopped, "--resume"))
     assert "9 classes, but the network in" in found
-    assert "tells 10 apart" in found
+    assert "has 10" in found
 
 
 def test_how_a_run_is_executed_may_change_when_it_is_resumed(stopped, whole):
@@ -316,7 +317,7 @@ def test_a_run_whose_configuration_is_incomplete_is_not_resumed(stopped, name):
     del config[name]
     (stopped / "config.yaml").write_text(yaml.safe_dump(config))
     found = one_line(gfnet("train", "--out", stopped, "--resume"))
-    assert f"config.yaml: says nothing about {name}; restore the file" in found
+    assert f"config.yaml: lacks {name}; restore the file" in found
 
 
 @pytest.mark.parametrize(

@@ -223,7 +223,7 @@ def test_other_classes_than_the_data_s_are_refused(run, scenes, tmp_path):
     for split in ("train", "val"):
         shutil.rmtree(copy / split / "star")
     result = train(copy, tmp_path, "--stage", "2", "--init", run / "stage1.safetensors")
-    assert re.search("9 classes, but the network in .*stage1.safetensors tells 10 apart", one_line(result))
+    assert re.search("9 classes, but the network in .*stage1.safetensors has 10", one_line(result))
 
 
 def test_images_that_cannot_be_read_are_named_and_training_goes_on(scenes, tmp_path):

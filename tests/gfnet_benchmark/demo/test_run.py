@@ -11,7 +11,7 @@ from gfnet_benchmark.demo.run import DemoConfig, run_demo
 from network_support import gfnet, one_line
 from page_support import Page
 
-TINY = DemoConfig(train=40, val=20, epochs=(1, 1, 1, 1), bench_images=3, examples=1)
+TINY = DemoConfig(train=40, val=20, epochs=(1, 1, 1, 1), baseline_sizes=(40, 64, 120), bench_images=3, examples=1)
 
 
 @pytest.fixture(scope="module")
@@ -20,12 +20,14 @@ def demo(tmp_path_factory):
     return out, run_demo(out, config=TINY)
 
 
+@pytest.mark.slow
 def test_the_demo_leaves_every_part_of_the_job(demo):
     out, _ = demo
     for part in (
         "scenes/train",
         "run/config.yaml",
         "run/model.safetensors",
+        "baselines/whole-image-64/manifest.json",
         "onnx/manifest.json",
         "coreml/manifest.json",
         "bench.json",
@@ -33,6 +35,7 @@ def test_the_demo_leaves_every_part_of_the_job(demo):
         assert (out / part).exists(), part
 
 
+@pytest.mark.slow
 def test_the_page_stands_alone_and_its_tags_match(demo):
     out, _ = demo
     page = Page()
@@ -42,21 +45,26 @@ def test_the_page_stands_alone_and_its_tags_match(demo):
     assert all(link.startswith(("data:image/png;base64,", "#")) for link in page.links)
 
 
+@pytest.mark.slow
 def test_the_page_s_figures_are_those_of_the_json(demo):
     out, summary = demo
     assert json.loads((out / "demo.json").read_text()) == json.loads(json.dumps(summary))
     text = re.sub(r"<svg.*?</svg>", "", (out / "report.html").read_text(), flags=re.S)
     (network,) = (one for one in summary["result"]["subjects"] if one["kind"] == "network")
+    assert [one["size"] for one in summary["baselines"]] == [40, 64, 120]
+    measured = [one for one in summary["result"]["subjects"] if one["kind"] == "classifier"]
+    assert [one["stored_top1"] for one in measured] == [[one["top1"]] for one in summary["baselines"]]
     for value in (
         f"{summary['evaluation']['anytime_top1'][-1]:.1f} %",
         f"{summary['chosen']['mean_macs'] / 1e6:.1f} M",
-        f"{summary['baseline_top1']:.1f} %",
+        *(f"{one['top1']:.1f} %" for one in summary["baselines"]),
         f"{network['loop']['typical_ms']:.2f} ms",
         *(f"{graph['steady']['median_ms']:.3f}" for graph in network["subgraphs"]),
     ):
         assert value in text, value
 
 
+@pytest.mark.slow
 def test_the_same_seed_trains_the_same_network(demo, tmp_path):
     out, summary = demo
     again = run_demo(tmp_path / "again", config=TINY)

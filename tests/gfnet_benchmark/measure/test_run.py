@@ -13,11 +13,13 @@ from gfnet.errors import DataError
 from gfnet.inference.adaptive import classify
 from gfnet.inference.exits import default_point
 from gfnet.inference.images import find_images, load_image
-from gfnet.results.schema import read_result
-from gfnet_benchmark.measure.images import Stopping
+from gfnet.results.files import read_result
+from gfnet_benchmark.measure.photos import Photos
+from gfnet_benchmark.measure.rounds import Stopping
 from gfnet_benchmark.measure.run import bench_onnx
-from gfnet_benchmark.measure.selection import line_up
-from gfnet_benchmark.measure.subjects import Entry, open_contender
+from gfnet_benchmark.measure.runners import open_runners
+from gfnet_benchmark.measure.selection import select_targets
+from gfnet_benchmark.measure.targets import target_of
 from gfnet_benchmark.report.tables import result_table
 from gfnet_benchmark.results.doubts import measured_over_modelled
 from gfnet_export.onnx.bundle import export_onnx
@@ -32,14 +34,18 @@ def ticking():
 
 @pytest.fixture(scope="module")
 def photos(scenes):
-    return find_images([scenes / "val"])
+    return Photos(find_images([scenes / "val"]))
+
+
+def first(photos, count):
+    return Photos(photos.files[:count])
 
 
 @pytest.fixture(scope="module")
 def measured(onnx_bundle, photos, tmp_path_factory):
     """The small network and its baseline on every validation scene, once."""
-    entries = line_up([onnx_bundle], photos, tmp_path_factory.mktemp("baselines"), clock=ticking())
-    return bench_onnx(entries, photos, rounds=2, cold=None)
+    targets = select_targets([onnx_bundle], photos, tmp_path_factory.mktemp("baselines"), clock=ticking())
+    return bench_onnx(targets, photos, rounds=2, cold=None)
 
 
 def test_the_command_writes_a_result_that_can_be_read_again(onnx_bundle, scenes, tmp_path):
@@ -78,10 +84,11 @@ def test_the_command_writes_a_result_that_can_be_read_again(onnx_bundle, scenes,
 
 def test_exits_and_accuracies_are_the_network_s_own(measured, onnx_bundle, checkpoint, photos, scenes):
     (subject,) = measured.networks
-    contender = open_contender(Entry("x", onnx_bundle.folder), ticking())
-    thresholds = default_point(contender.description.points).thresholds
-    squares = [contender.description.preprocessing(load_image(photo))[None] for photo in photos]
-    expected = [classify(contender.runner, square, thresholds, [""])[0] for square in squares]
+    target = target_of(onnx_bundle.folder)
+    thresholds = default_point(target.points).thresholds
+    squares = [target.preprocessing(load_image(photo))[None] for photo in photos.files]
+    runner = open_runners(target.path, target.settings, ticking()).plain
+    expected = [classify(runner, square, thresholds, [""])[0] for square in squares]
     assert subject.loop.thresholds == thresholds
     assert [answer.exit_step for answer in subject.loop.answers] == [trace.exit_step for trace in expected]
     assert [answer.class_index for answer in subject.loop.answers] == [trace.class_index for trace in expected]
@@ -103,9 +110,9 @@ def test_a_budget_costs_what_images_took_that_stopped_where_it_stops_them(measur
 
 
 def test_times_come_from_the_clock(onnx_bundle, photos, tmp_path):
-    entries = line_up([onnx_bundle], photos[:2], tmp_path, clock=ticking())
+    targets = select_targets([onnx_bundle], first(photos, 2), tmp_path, clock=ticking())
     all_steps = Stopping(all_steps=True)
-    result = bench_onnx(entries, photos[:2], stopping=all_steps, rounds=2, clock=ticking(), cold=None)
+    result = bench_onnx(targets, first(photos, 2), stopping=all_steps, rounds=2, clock=ticking(), cold=None)
     (subject,) = result.networks
     assert {graph.steady.median_ms for graph in subject.subgraphs} == {1000.0}
     # Two readings around each whole image; two more for each of five subgraphs' calls where all steps are run.
@@ -119,11 +126,11 @@ def test_times_come_from_the_clock(onnx_bundle, photos, tmp_path):
 
 def test_several_bundles_and_threads_run_together(onnx_bundle, checkpoint, photos, tmp_path):
     fused = export_onnx(checkpoint, tmp_path / "fused", layout="fused")
-    entries = line_up([onnx_bundle, fused], photos[:2], tmp_path, threads=(1, 2), clock=ticking())
-    assert [entry.name for entry in entries] == [
+    targets = select_targets([onnx_bundle, fused], first(photos, 2), tmp_path, threads=(1, 2), clock=ticking())
+    assert [target.name for target in targets] == [
         f"{name}, {threads}" for threads in ("1 thread", "2 threads") for name in ("onnx", "fused", "test_resnet@96")
     ]
-    result = bench_onnx(entries, photos[:2], rounds=2, cold=None)
+    result = bench_onnx(targets, first(photos, 2), rounds=2, cold=None)
     assert [subject.reference for subject in result.networks] == [
         *["test_resnet@96, 1 thread"] * 2,
         *["test_resnet@96, 2 threads"] * 2,
@@ -155,7 +162,7 @@ def test_a_released_network_is_measured_by_name(scenes, tmp_path):
 
 def test_a_recurrent_network_s_focus_is_timed_for_all_its_steps(scenes, photos, tmp_path):
     bundle = export_onnx(small_checkpoint(scenes / "val", recurrent()), tmp_path / "recurrent")
-    result = bench_onnx([Entry("r", bundle.folder)], photos[:2], rounds=2, cold=None)
+    result = bench_onnx([target_of(bundle.folder, "r")], first(photos, 2), rounds=2, cold=None)
     assert {graph.name: graph.steady.count for graph in result.subjects[0].subgraphs} == {
         "glance": 4,
         "policy": 8,
@@ -167,8 +174,8 @@ def test_a_recurrent_network_s_focus_is_timed_for_all_its_steps(scenes, photos, 
 
 def test_baselines_of_every_kind_take_part(onnx_bundle, photos, tmp_path):
     asked = ["test_resnet@64", "test_resnet@96", str(onnx_bundle.folder / "glance.onnx")]
-    entries = line_up([onnx_bundle], photos[:2], tmp_path, baselines=asked[:2], clock=ticking())
-    result = bench_onnx(entries, photos[:2], rounds=2, cold=None)
+    targets = select_targets([onnx_bundle], first(photos, 2), tmp_path, baselines=asked[:2], clock=ticking())
+    result = bench_onnx(targets, first(photos, 2), rounds=2, cold=None)
     assert [(subject.name, subject.image_size) for subject in result.classifiers] == [
         ("test_resnet@64", 64),
         ("test_resnet@96", 96),
@@ -176,17 +183,19 @@ def test_baselines_of_every_kind_take_part(onnx_bundle, photos, tmp_path):
     # What a network has to beat is its own backbone on the full image, though another may be faster.
     assert result.networks[0].reference == "test_resnet@96"
     assert result.subject("test_resnet@64").reference == "test_resnet@96"
-    classifier = bench_onnx([Entry("file", Path(asked[2]))], photos[:2], rounds=2, cold=None).subjects[0]
+    classifier = bench_onnx([target_of(Path(asked[2]), "file")], first(photos, 2), rounds=2, cold=None).subjects[0]
     assert (classifier.kind, classifier.image_size, classifier.network) == ("classifier", 40, "glance@40")
-    _, found, own = line_up([onnx_bundle], photos[:2], tmp_path, baselines=asked[2:], clock=ticking())
+    _, found, own = select_targets([onnx_bundle], first(photos, 2), tmp_path, baselines=asked[2:], clock=ticking())
     assert (found.name, found.path, own.name) == ("glance", Path(asked[2]), "test_resnet@96")
 
 
 def test_a_baseline_of_8_bits_is_calibrated_on_the_photos(onnx_bundle, photos, tmp_path):
-    entries = line_up([onnx_bundle], photos[:4], tmp_path, baselines=["test_resnet@96:int8"], clock=ticking())
-    assert [entry.precision for entry in entries[1:]] == ["int8", "fp32"]
-    assert entries[1].path.stat().st_size < 0.5 * entries[2].path.stat().st_size
-    result = bench_onnx(entries, photos[:2], rounds=2, cold=None)
+    targets = select_targets(
+        [onnx_bundle], first(photos, 4), tmp_path, baselines=["test_resnet@96:int8"], clock=ticking()
+    )
+    assert [target.precision for target in targets[1:]] == ["int8", "fp32"]
+    assert targets[1].path.stat().st_size < 0.5 * targets[2].path.stat().st_size
+    result = bench_onnx(targets, first(photos, 2), rounds=2, cold=None)
     assert result.subjects[1].precision == "int8"
 
 
@@ -196,9 +205,9 @@ def test_a_bundle_of_one_step_is_a_classifier(onnx_bundle, scenes, photos, tmp_p
     config = model_config("test_resnet", 96, 1, num_classes=10, image_size=96, crop_ratio=1.0)
     whole = export_onnx(small_checkpoint(scenes / "val", config), tmp_path / "whole")
     # A trained one takes the place of the one with random weights.
-    entries = line_up([onnx_bundle], photos, tmp_path, baselines=[str(whole.folder)], clock=ticking())
-    assert [entry.name for entry in entries] == ["onnx", "whole"]
-    measured, subject = bench_onnx(entries, photos, rounds=1, clock=ticking(), cold=None).subjects
+    targets = select_targets([onnx_bundle], photos, tmp_path, baselines=[str(whole.folder)], clock=ticking())
+    assert [target.name for target in targets] == ["onnx", "whole"]
+    measured, subject = bench_onnx(targets, photos, rounds=1, clock=ticking(), cold=None).subjects
     assert (subject.kind, subject.network, len(subject.stops)) == ("classifier", "test_resnet@96", 1)
     assert subject.loop.top1 == pytest.approx(subject.stored_top1[0])
     (match,) = measured.matches
@@ -215,25 +224,25 @@ def test_a_trained_baseline_replaces_the_random_one_of_its_precision_only(
     whole = export_onnx(small_checkpoint(scenes / "val", config), tmp_path / "whole")
     large = dataclasses.replace(checkpoint.model.config, num_classes=400)  # heads that are worth 8 bits
     small = export_onnx(Checkpoint(small_network(large)), tmp_path / "small", precision="int8-vectors")
-    entries = line_up([onnx_bundle, small], photos, tmp_path, baselines=[str(whole.folder)], clock=ticking())
-    assert [entry.name for entry in entries] == ["onnx", "small", "whole", "test_resnet@96 int8-vectors"]
+    targets = select_targets([onnx_bundle, small], photos, tmp_path, baselines=[str(whole.folder)], clock=ticking())
+    assert [target.name for target in targets] == ["onnx", "small", "whole", "test_resnet@96 int8-vectors"]
 
 
 def test_settings_are_tried_on_each_and_the_fastest_taken(onnx_bundle, photos, tmp_path):
-    entries = line_up([onnx_bundle], photos, tmp_path, threads=(2,), sweep=True, clock=ticking())
-    for entry in entries:
-        assert len(entry.tried) == 4  # two optimisations, spinning or not
-        best = min(entry.tried, key=lambda tried: tried.typical_ms)
-        assert entry.settings.named() == best.settings
-    result = bench_onnx(entries, photos[:2], rounds=2, cold=None)
-    assert result.subjects[0].tried == entries[0].tried
+    targets = select_targets([onnx_bundle], photos, tmp_path, threads=(2,), try_settings=True, clock=ticking())
+    for target in targets:
+        assert len(target.tried) == 4  # two optimisations, spinning or not
+        best = min(target.tried, key=lambda tried: tried.typical_ms)
+        assert target.settings.named() == best.settings
+    result = bench_onnx(targets, first(photos, 2), rounds=2, cold=None)
+    assert result.subjects[0].tried == targets[0].tried
     assert "settings tried" in result_table(result)
 
 
 def test_a_bundle_without_thresholds_runs_all_steps_and_says_so(checkpoint, scenes, photos, tmp_path):
     bare = dataclasses.replace(checkpoint, evaluation=None)
     bundle = export_onnx(bare, tmp_path / "bare")
-    result = bench_onnx([Entry("bare", bundle.folder)], photos[:2], rounds=2, cold=None)
+    result = bench_onnx([target_of(bundle.folder, "bare")], first(photos, 2), rounds=2, cold=None)
     assert result.subjects[0].loop.thresholds is None
     assert result.subjects[0].curve == ()
     assert "all steps: no thresholds" in result_table(result)
@@ -277,9 +286,9 @@ def test_bundles_of_different_classes_do_not_mix(onnx_bundle, checkpoint, photos
     others = dataclasses.replace(checkpoint, labels=tuple(f"another {label}" for label in checkpoint.labels))
     save_checkpoint(tmp_path / "other.safetensors", others)
     other = export_onnx(others, tmp_path / "other")
-    with pytest.raises(DataError, match="know different classes; measure bundles of one task"):
-        bench_onnx([Entry("a", onnx_bundle.folder), Entry("b", other.folder)], photos[:1], cold=None)
-    entries = line_up([onnx_bundle, other], photos[:1], tmp_path, clock=ticking())
-    assert [entry.name for entry in entries[:2]] == ["onnx", "other"]
+    with pytest.raises(DataError, match="have different classes; measure networks of the same classes"):
+        bench_onnx([target_of(onnx_bundle.folder, "a"), target_of(other.folder, "b")], first(photos, 1), cold=None)
+    targets = select_targets([onnx_bundle, other], first(photos, 1), tmp_path, clock=ticking())
+    assert [target.name for target in targets[:2]] == ["onnx", "other"]
     with pytest.raises(DataError, match="two of a, a have the same name"):
-        bench_onnx([Entry("a", onnx_bundle.folder)] * 2, photos[:1], cold=None)
+        bench_onnx([target_of(onnx_bundle.folder, "a")] * 2, first(photos, 1), cold=None)

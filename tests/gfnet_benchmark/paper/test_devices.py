@@ -33,7 +33,7 @@ def test_a_result_becomes_a_device():
     assert device.name == "Phone 12, ONNX Runtime 1.32.0, CPU, 1 thread, fp32"
     assert device.cumulative_ms == {"mobilenetv3_large_100_p96_T3": (2.0, 5.0, 8.0)}
     assert device.baselines_ms == {ANCHOR: 6.0}
-    with pytest.raises(DataError, match="test_resnet_p40_T3: released by no paper"):
+    with pytest.raises(DataError, match="test_resnet_p40_T3: the papers released no such network"):
         devices_from(result(network(network="test_resnet_p40_T3"), classifier()))
 
 

@@ -76,7 +76,7 @@ def test_markers_have_names_where_the_network_is_sure_and_the_clipped_one_is_lef
         ("", "columns"),
         ("series,segment,seconds,top1\na,marker,1,2\n", "columns series,segment,seconds,top1"),
         (HEADER, "holds no points"),
-        (HEADER + "a,marker,1,70\na,marker,x,70\n", r"line 3 \(a,marker,x,70\) is no point"),
+        (HEADER + "a,marker,1,70\na,marker,x,70\n", r"line 3 \(a,marker,x,70\) is not a point"),
         (HEADER + "a,marker,1,170\n", "line 2"),
         (HEADER + "a,marker,-1,70\n", "line 2"),
         (HEADER + "a,marker,nan,70\n", "line 2"),
@@ -95,12 +95,12 @@ def test_a_file_that_is_no_text_or_not_there_is_named(tmp_path):
     with pytest.raises(DataError, match=r"figure\.csv: no such file"):
         read_lines(path)
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DataError, match=r"figure\.csv: no CSV"):
+    with pytest.raises(DataError, match=r"figure\.csv: not a CSV file"):
         read_lines(path)
 
 
 def test_a_piece_of_an_unknown_network_or_out_of_order_is_refused(tmp_path):
-    with pytest.raises(DataError, match="VGG at 96, which is no released network"):
+    with pytest.raises(DataError, match="VGG at 96 is not a released network"):
         read_pieces(written(tmp_path, HEADER + "GFNet,piece1_VGG_96_black,1,70\n"))
     with pytest.raises(DataError, match="the points of resnet50_p96_T5 do not ascend"):
         read_pieces(written(tmp_path, HEADER + "".join(f"GFNet,piece1_RN50_96_black,{ms},70\n" for ms in (2, 1))))

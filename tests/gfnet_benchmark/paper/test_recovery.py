@@ -163,5 +163,5 @@ def test_the_command_prints_draws_and_writes(tmp_path):
 
 def test_the_command_says_what_is_no_result(tmp_path):
     (tmp_path / "result.json").write_text("{}")
-    with pytest.raises(DataError, match="no benchmark result"):
+    with pytest.raises(DataError, match="not a benchmark result"):
         CliRunner().invoke(paper, [str(tmp_path / "result.json")], catch_exceptions=False)

@@ -9,12 +9,14 @@ import re
 import pytest
 from PIL import Image
 
-from gfnet.results.schema import Conditions, Timing, read_result, write_result_file
+from gfnet.results.files import read_result, write_result_file
+from gfnet.results.schema import Conditions, Timing
 from gfnet_benchmark.paper.published import published_behind
+from gfnet_benchmark.report.charts import Line, _chosen
 from gfnet_benchmark.report.formats import write_report
 from gfnet_benchmark.results.curves import curves_of
 from network_support import gfnet, one_line
-from page_support import Page, browse
+from page_support import Page, browse, overflow
 from result_support import classifier, loop, network, result
 
 
@@ -75,6 +77,11 @@ def test_a_browser_shows_it_without_complaint(page, dark):
     assert document.count("<svg") >= 6
 
 
+@pytest.mark.parametrize("dark", [False, True])
+def test_nothing_runs_off_a_phone_s_screen(page, dark):
+    assert overflow(page, dark=dark) == 0
+
+
 def test_its_numbers_are_those_of_the_json(page, files):
     document, _ = browse(page)
     embedded = [
@@ -102,7 +109,7 @@ def test_its_numbers_are_those_of_the_json(page, files):
         assert f"{float(exact):.{digits}f}" == shown
 
 
-def test_whoever_points_at_a_mark_reads_its_thresholds(page):
+def test_pointing_at_a_mark_shows_its_thresholds(page):
     script = """
       const point = document.querySelector('.point[data-tip*="thresholds"]');
       point.dispatchEvent(new MouseEvent("mouseenter"));
@@ -122,7 +129,7 @@ def test_whoever_points_at_a_mark_reads_its_thresholds(page):
 
 def test_without_scripts_it_reads_the_same(page):
     document = re.sub(r"<script>.*?</script>", "", page.read_text(), flags=re.S)
-    assert "<title>fp32" in document  # a browser shows it to whoever points at the mark
+    assert "<title>fp32" in document  # a browser shows it when the pointer is over the mark
     assert "all stop after step 3" in document
     assert "0.750" in document
 
@@ -157,7 +164,7 @@ def test_markdown_has_the_same_tables(files, tmp_path):
     assert gfnet("bench", "report", *files, "--out", out).exit_code == 0
     text = out.read_text()
     assert "| int8 | all stop after step 2 | 3.000 |" in text
-    assert "**Unreliable:** the device throttled" in text
+    assert "**Not to be relied on:** the device throttled" in text
     assert "gfnet bench onnx a b --images photos --json RESULT.json" in text
     assert "GFNetKit 0.1.0 on Phone 12: see ios_demo/README.md" in text
     tables = [block for block in text.split("\n\n") if block.startswith("|")]
@@ -218,6 +225,23 @@ def test_the_curve_alone_is_a_picture_too(files, tmp_path):
     assert "--curve draws a PNG" in one_line(gfnet("bench", "report", files[0], "--out", tmp_path / "a.md", "--curve"))
 
 
+def test_a_curve_has_the_lines_that_were_asked_for(files, tmp_path):
+    alone = tmp_path / "alone.png"
+    asked = ("bench", "report", files[0], "--out", alone, "--curve", "--no-published")
+    assert gfnet(*asked, "--line", "fp32=GFNet", "--line", "fu*=the backbone").exit_code == 0
+    lines = [Line.parse(text) for text in ("fp32=GFNet", "fu*")]
+    assert [line.label for line in lines] == ["GFNet", "fu*"]
+    assert [(name, curve.kind) for name, curve in _chosen([("", HERE)], lines) if curve.kind == "budgets"] == [
+        ("GFNet", "budgets")
+    ]
+    assert "--line nothing: nothing measured has that name; there are fp32, int8, full" in one_line(
+        gfnet(*asked, "--line", "nothing")
+    )
+    assert "--line applies only with --curve" in one_line(
+        gfnet("bench", "report", files[0], "--out", alone, "--line", "fp32")
+    )
+
+
 def test_classifiers_that_differ_in_size_alone_are_one_curve():
     small = classifier(
         "small", 3.0, network="mobilenetv3_large_100@160", reference="full", loop=loop(3.0, (1.0,), top1=60.0)
@@ -234,7 +258,7 @@ def test_the_format_may_be_given(files, tmp_path):
     out = tmp_path / "report.txt"
     assert gfnet("bench", "report", files[0], "--out", out, "--format", "md").exit_code == 0
     assert out.read_text().startswith("## here")
-    assert "no format is called 'txt'" in one_line(gfnet("bench", "report", files[0], "--out", out))
+    assert "unknown format 'txt'" in one_line(gfnet("bench", "report", files[0], "--out", out))
     assert "is read, and would be replaced" in one_line(
         gfnet("bench", "report", files[0], "--out", files[0], "--format", "md")
     )
@@ -245,7 +269,7 @@ def test_networks_without_accuracies_are_shown_without_a_curve(tmp_path):
     write_result_file(tmp_path / "bare.json", result(bare, classifier()))
     assert gfnet("bench", "report", tmp_path / "bare.json", "--out", tmp_path / "bare.html").exit_code == 0
     text = (tmp_path / "bare.html").read_text()
-    assert "there is\nno curve to draw" in text
+    assert "so there\nis no curve to draw" in text
     assert "no thresholds: all steps were run" in text
     assert gfnet("bench", "report", tmp_path / "bare.json", "--out", tmp_path / "bare.png").exit_code == 0
 

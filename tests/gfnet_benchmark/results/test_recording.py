@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from gfnet.results.schema import Conditions, read_result, write_result_file
+from gfnet.results.files import read_result, write_result_file
+from gfnet.results.schema import Conditions
 from gfnet_benchmark.results.recording import file_name
 from network_support import gfnet, one_line
 from result_support import classifier, network, result
@@ -36,7 +37,7 @@ def test_a_device_that_throttled_is_kept_and_marked(tmp_path):
     write_result_file(tmp_path / "hot.json", result(conditions=hot))
     done = gfnet("bench", "ingest", tmp_path / "hot.json", "--out", tmp_path / "r")
     assert done.exit_code == 0
-    assert "UNRELIABLE: the device throttled: thermal state serious from round 3 of 4" in done.output
+    assert "not to be relied on: the device throttled: thermal state serious from round 3 of 4" in done.output
 
 
 def test_where_results_are_kept_is_asked_for(tmp_path, monkeypatch):

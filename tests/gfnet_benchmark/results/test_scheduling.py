@@ -7,9 +7,9 @@ import pytest
 from gfnet.errors import BudgetError, DataError
 from gfnet.inference.budgets import BudgetPoint
 from gfnet.inference.exits import ALWAYS, NEVER
-from gfnet.results.schema import cumulative_latency, write_result_file
-from gfnet_benchmark.results.candidates import open_candidates
-from gfnet_benchmark.results.scheduling import Candidate, best_schedule
+from gfnet.results.files import write_result_file
+from gfnet.results.schema import cumulative_latency
+from gfnet_benchmark.results.scheduling import Candidate, best_schedule, open_candidates
 from network_support import gfnet, one_line
 from result_support import classifier, network, result
 

@@ -25,7 +25,7 @@ def test_run_computes_and_writes_arrays(coreml_bundle, tmp_path):
     assert result.exit_code == 0, result.output
     expected = Interpreter(read_package(package).function())({"image": image})
     summary = json.loads((tmp_path / "result.json").read_text())
-    assert set(summary) == set(expected) == {path.stem for path in (tmp_path / "out").iterdir()}
+    assert set(summary) == set(expected) == {path.stem for path in (tmp_path / "out").glob("*.npy")}
     for name, value in expected.items():
         assert (np.load(tmp_path / "out" / f"{name}.npy") == value).all()
         assert summary[name]["shape"] == list(value.shape)
@@ -54,11 +54,14 @@ def test_bad_input_is_one_line(coreml_bundle, tmp_path):
     for arguments, message in (
         (("ops", tmp_path / "none.mlpackage"), "no such package folder"),
         (("ops", package, "--function", "other"), "no function 'other'; it has main"),
-        (("run", package), "inputs are none, but wanted are image"),
+        (("run", package), "inputs given: none; the function takes image"),
         (("run", package, "--input", "image"), "write NAME=FILE.npy"),
         (("run", package, "--input", f"image={tmp_path / 'none.npy'}"), "No such file or directory"),
-        (("run", package, "--input", f"image={tmp_path / 'text.npy'}"), "no array of numbers"),
-        (("run", package, "--input", f"image={tmp_path / 'small.npy'}"), "input 'image' is [3], but float32"),
+        (("run", package, "--input", f"image={tmp_path / 'text.npy'}"), "is not an array of numbers"),
+        (
+            ("run", package, "--input", f"image={tmp_path / 'small.npy'}"),
+            "input 'image' has the shape [3], but must be float32",
+        ),
     ):
         assert message in one_line(gfnet("mil", *arguments))
 
@@ -70,7 +73,7 @@ def test_a_picture_takes_what_a_camera_gives(coreml_bundle, tmp_path, value):
         np.save(tmp_path / f"{spec.name}.npy", np.full(spec.shape, value if spec.kind == "image" else 0, np.float32))
     options = [part for spec in graph.inputs for part in ("--input", f"{spec.name}={tmp_path / spec.name}.npy")]
     line = one_line(gfnet("mil", "run", coreml_bundle.path_of(graph), *options))
-    assert "input 'patch' is a picture of 8 bits a channel; give it whole numbers in 0 .. 255" in line
+    assert "input 'patch' is an 8-bit image; give it whole numbers from 0 to 255" in line
 
 
 def test_run_warns_of_the_first_result_beyond_float16(tmp_path):
@@ -86,7 +89,7 @@ def test_run_warns_of_the_first_result_beyond_float16(tmp_path):
         assert ("warning: square 'squares' reaches 90000" in result.stderr) == warned
 
 
-CASES = Path(__file__).parent / "cases"
+CASES = Path(__file__).parents[1] / "mil" / "cases"
 
 
 def test_ops_lists_a_classifier_and_says_that_it_cannot_be_run(tmp_path):

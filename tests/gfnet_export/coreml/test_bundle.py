@@ -151,7 +151,7 @@ def test_weights_that_are_no_numbers_are_named_before_anything_is_written(checkp
     broken = copy.deepcopy(checkpoint)
     with torch.no_grad():
         broken.model.policy.actor[0].bias[0] = float("nan")
-    with pytest.raises(ExportError, match=r"policy\.actor\.0\.bias: has values that are infinite or no number"):
+    with pytest.raises(ExportError, match=r"policy\.actor\.0\.bias: has values that are NaN or infinite"):
         export_coreml(broken, tmp_path / "bundle")
     assert not list(tmp_path.iterdir())
 

@@ -100,7 +100,7 @@ def test_core_ml_runs_no_onnx_bundle(onnx_bundle):
 
 def test_a_compiled_model_has_a_name_that_core_ml_knows(tmp_path):
     check_compiled_name(tmp_path / "glance.mlmodelc")
-    with pytest.raises(ExportError, match=r"glance: a compiled model is a folder named \*\.mlmodelc"):
+    with pytest.raises(ExportError, match=r"glance: the folder of a compiled model ends in \.mlmodelc"):
         check_compiled_name(tmp_path / "glance")
 
 
@@ -120,12 +120,12 @@ def test_pictures_are_rounded_halves_to_even_and_clipped():
 
 @pytest.mark.parametrize("shape", [(3, 4, 4), (2, 3, 4, 4), (1, 4, 4, 3), (1, 3, 0, 4)])
 def test_what_is_no_picture_is_refused(shape):
-    with pytest.raises(ExportError, match=r"an image input is \[1,3,height,width\], not"):
+    with pytest.raises(ExportError, match=r"an image input has the shape \[1,3,height,width\], not"):
         picture(np.zeros(shape, np.float32))
 
 
 def test_a_picture_without_numbers_is_refused():
-    with pytest.raises(ExportError, match="no numbers"):
+    with pytest.raises(ExportError, match="NaN"):
         picture(np.full((1, 3, 2, 2), np.nan, np.float32))
 
 

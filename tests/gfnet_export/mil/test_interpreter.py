@@ -289,10 +289,13 @@ def test_functions_of_one_package_share_their_weights(tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({}, "inputs are none, but wanted are image"),
-        ({"image": np.zeros((1, 3, 4, 4))}, r"input 'image' is \[1, 3, 4, 4\], but float32 \[1, 3, 40, 40\] is wanted"),
+        ({}, "inputs given: none; the function takes image"),
+        ({"image": np.zeros((1, 3, 4, 4))}, r"input 'image' has the shape \[1, 3, 4, 4\], but must be float32"),
         ({"image": np.zeros((1, 3, 40, 40), object)}, "holds object, not numbers"),
-        ({"image": np.zeros((1, 3, 40, 40)), "more": np.zeros(1)}, "inputs are image, more, but wanted are image"),
+        (
+            {"image": np.zeros((1, 3, 40, 40)), "more": np.zeros(1)},
+            "inputs given: image, more; the function takes image",
+        ),
     ],
 )
 def test_wrong_inputs_are_named(glance, arrays, message):

@@ -119,7 +119,7 @@ DAMAGES = {
     "list leads out": (lambda p: relist(p, "../../x"), "refers to '../../x', which is outside of it"),
     "list is absolute": (lambda p: relist(p, "/etc/passwd"), "which is outside of it"),
     "program missing": (lambda p: program(p).unlink(), "named in the package's list, but missing"),
-    "program is text": (lambda p: program(p).write_text("no protobuf"), "no Core ML model"),
+    "program is text": (lambda p: program(p).write_text("no protobuf"), "not a Core ML model"),
     "program is empty": (lambda p: program(p).write_bytes(b""), "holds no model, but only an ML program"),
     "program is of another kind": (as_neural_network, r"a neural network \(Core ML's .*\) of 0 layers, but only an ML"),
     "compiled": (lambda p: (p / "coremldata.bin").touch(), "a compiled model; give the .mlpackage"),

@@ -103,10 +103,19 @@ def test_vectors_in_8_bits_verify_and_leave_the_policy_alone(scenes, tmp_path):
     assert {item.relative < 1e-5 for item in found.differences if item.output == "action"} == {True}
 
 
+def test_weights_stored_in_8_bits_verify(checkpoint_file, scenes, tmp_path):
+    bundle = tmp_path / "bundle"
+    assert gfnet("export", "onnx", checkpoint_file, "--out", bundle, "--precision", "int8-storage").exit_code == 0
+    assert open_bundle(bundle).manifest.precision == "int8-storage"
+    photos = next((scenes / "val").iterdir())
+    result = gfnet("verify", bundle, "--against", checkpoint_file, "--images", photos)
+    assert result.exit_code == 0, result.output
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--precision", "int8"), "int8 needs photos to find activations' ranges on; give it some with --calibration"),
+        (("--precision", "int8"), "int8 needs photos to find the ranges of activations; pass --calibration"),
         (("--precision", "int8-heads"), "no classifier here has 32768 weights or more; export it as fp32 or int8"),
         (("--precision", "int8-vectors"), "no layer on one vector here has 32768 weights or more; export it as fp32"),
         (("--precision", "int8", "--calibration", "NOWHERE"), "NOWHERE"),

@@ -10,7 +10,7 @@ from gfnet.errors import ExportError
 from gfnet.network.model import GFNet
 from gfnet_export.bundle.manifest import TensorSpec
 from gfnet_export.components import Component, components_of
-from gfnet_export.onnx.convert import OPSET, convert, write_onnx
+from gfnet_export.onnx.convert import OPSET, convert, save
 from network_support import SMALL, small_network
 
 
@@ -47,7 +47,7 @@ def test_a_model_says_what_it_is(model, glance):
 
 
 def test_one_file_and_no_other(glance, tmp_path):
-    write_onnx(glance, tmp_path / "glance.onnx")
+    save(convert(glance), tmp_path / "glance.onnx")
     assert [path.name for path in tmp_path.iterdir()] == ["glance.onnx"]
     assert onnx.load(tmp_path / "glance.onnx", load_external_data=False).graph.initializer[0].raw_data
 

@@ -5,11 +5,11 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from gfnet_export.calibration import record_inputs
 from gfnet_export.components import components_of
 from gfnet_export.onnx import int8 as onnx_int8
 from gfnet_export.onnx.convert import convert
 from gfnet_export.onnx.int8 import LAYERS, quantize
+from gfnet_export.recorded_inputs import record_inputs
 from gfnet_export.runtime.onnx_runtime import open_bundle_sessions
 from gfnet_export.verify.report import read_squares
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -7,6 +8,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 import torch
+from onnx import numpy_helper
 from torch import nn
 
 from gated_support import gated, optimised
@@ -20,6 +22,7 @@ from gfnet_export.onnx.precision import (
     large_vectors,
     policy_nodes,
     quantize_vectors,
+    store_in_8_bits,
     to_fp16,
 )
 from network_support import SMALL, recurrent, small_network
@@ -193,3 +196,51 @@ def test_a_weight_that_fp16_cannot_hold_is_named():
         component.module.model.global_encoder.net.conv1[0].weight[0, 0, 0, 0] = 1e8
     with pytest.raises(ExportError, match=r"conv1.*: has a weight of .*, more than fp16 holds; export it in fp32"):
         to_fp16(convert(component))
+
+
+@pytest.mark.parametrize("layout", ["split", "fused"])
+@pytest.mark.parametrize("config", [WIDE, recurrent(WIDE)], ids=["cascade", "recurrent"])
+def test_weights_stored_in_8_bits_are_a_quarter_as_large_and_run_as_in_fp32(layout, config, tmp_path):
+    for component in components_of(small_network(config), layout):
+        whole = convert(component)
+        size = len(whole.SerializeToString())
+        stored = store_in_8_bits(copy.deepcopy(whole))
+        assert len(stored.SerializeToString()) < 0.4 * size
+        # ONNX Runtime makes the weights of them when it loads the file: what runs is the same.
+        assert optimised(stored, tmp_path) == optimised(whole, tmp_path)
+        ours, theirs = results(stored, component)
+        if layout == "fused" and component.role == "step":  # other weights may look elsewhere
+            ours, theirs = ({"action": values["action"]} for values in (ours, theirs))
+        found = relative(ours, theirs)
+        assert 1e-6 < max(found.values()) < 0.3, (component.name, found)
+
+
+def test_stored_integers_keep_the_sum_of_what_an_output_reads():
+    component = components_of(small_network(WIDE))[0]
+    whole = {tensor.name: numpy_helper.to_array(tensor) for tensor in convert(component).graph.initializer}
+    model = store_in_8_bits(convert(component))
+    tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    kinds = {node.input[1]: node for node in model.graph.node if node.op_type in ("Conv", "Gemm", "MatMul")}
+    names = [name.removesuffix("_8_bits") for name in tensors if name.endswith("_8_bits")]
+    assert len(names) > 5
+    for name in names:
+        axis = (
+            0 if kinds[name].op_type == "Conv" or 1 in [a.i for a in kinds[name].attribute if a.name == "transB"] else 1
+        )
+        integers, scales = (np.moveaxis(tensors[f"{name}_{part}"], axis, 0) for part in ("8_bits", "scales"))
+        wanted = np.moveaxis(whole[name], axis, 0)
+        others = tuple(range(1, wanted.ndim))
+        assert integers.dtype == np.int8
+        assert scales.size == len(wanted)
+        off = (integers * scales - wanted).sum(axis=others) / scales.reshape(-1)
+        assert np.abs(off).max() < 0.51
+        assert np.abs(integers * scales - wanted).max() < 1.5 * scales.max()
+
+
+def test_a_network_without_large_layers_is_refused():
+    model = convert(components_of(small_network())[1])
+    for tensor in list(model.graph.initializer):
+        if np.prod(tensor.dims) >= 1024:
+            model.graph.initializer.remove(tensor)
+    with pytest.raises(ExportError, match="no layer here has 1024 weights or more; export it as fp32"):
+        store_in_8_bits(model)

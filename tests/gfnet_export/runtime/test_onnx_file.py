@@ -96,7 +96,7 @@ def test_half_said_is_said(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"\xff" * 100, b"ORTM0000", b"\x3a\x7f", b"\x0b"])
 def test_what_is_no_model_is_refused(tmp_path, content):
     (tmp_path / "model.onnx").write_bytes(content)
-    with pytest.raises(BundleError, match="no ONNX model"):
+    with pytest.raises(BundleError, match="not an ONNX model"):
         refuse_external_data(tmp_path / "model.onnx")
 
 

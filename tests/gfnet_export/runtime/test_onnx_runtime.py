@@ -16,7 +16,7 @@ from gfnet.checkpoint.predictor import torch_predictor
 from gfnet.errors import BundleError
 from gfnet.inference.adaptive import classify
 from gfnet.inference.images import find_images
-from gfnet_benchmark.measure.subjects import Settings
+from gfnet_benchmark.measure.runners import Settings
 from gfnet_export.bundle import tensor_names as names
 from gfnet_export.bundle.reader import Bundle
 from gfnet_export.onnx.bundle import export_onnx

@@ -48,7 +48,7 @@ def _scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, att
 def _multiplied(x: Tensor, y: Tensor) -> Tensor:
     """``x @ y``, whose leading dimensions are broadcast, unless the result is too large."""
     if x.dim() > 1 and y.dim() > 1:
-        leading = torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+        leading = torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])  # type: ignore[no-untyped-call]
         for matrix in (x.shape[-2:], y.shape[-2:], (x.shape[-2], y.shape[-1])):  # operands are repeated, too
             bounded([*leading, *matrix])
     return x @ y

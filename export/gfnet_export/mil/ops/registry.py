@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from gfnet_export.mil.values import MOST_ELEMENTS
 
 Op = Callable[..., Any]
+AnyOp = TypeVar("AnyOp", bound=Op)
 
 OPS: dict[str, Op] = {}
 """Operation type to function; results are a tensor, or a tuple of them."""
@@ -24,7 +25,7 @@ LISTS = ("values", "ref_tensors", "begins", "ends", "end_masks")
 """Parameters that are lists of tensors."""
 
 
-def op(function: Op) -> Op:
+def op(function: AnyOp) -> AnyOp:
     """Enter a function into :data:`OPS` under its own name."""
     OPS[function.__name__.removeprefix("_")] = function
     return function
@@ -58,7 +59,7 @@ def axes_of(axes: Tensor | None, rank: int) -> list[int]:
     """Dimensions counted from the front; all of them where none are given.
 
     Raises:
-        ValueError: there is no such dimension, or one is named twice.
+        ValueError: a dimension does not exist, or is named twice.
     """
     dims = list(range(rank)) if axes is None else [axis + rank if axis < 0 else axis for axis in ints(axes)]
     if any(not 0 <= dim < rank for dim in dims) or len({*dims}) != len(dims):
@@ -92,7 +93,8 @@ def broadcast(*tensors: Tensor) -> list[int]:
         ValueError: it is too large.
         RuntimeError: they do not fit each other.
     """
-    return bounded(torch.broadcast_shapes(*(tensor.shape for tensor in tensors)))
+    shape = torch.broadcast_shapes(*(tensor.shape for tensor in tensors))  # type: ignore[no-untyped-call]
+    return bounded(shape)
 
 
 def single(value: Tensor, like: Tensor) -> Tensor:

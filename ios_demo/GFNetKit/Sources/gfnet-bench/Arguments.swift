@@ -42,7 +42,7 @@ struct Arguments {
 
     /// A whole number of at least 1.
     ///
-    /// - Throws: `UsageError`: it is none.
+    /// - Throws: `UsageError`: it is not a number in that range.
     func count(_ name: String, default usual: Int) throws -> Int {
         guard let text = options[name] else { return usual }
         guard let value = Int(text), (1...100_000).contains(value) else {
@@ -53,7 +53,7 @@ struct Arguments {
 
     /// The only word.
     ///
-    /// - Throws: `UsageError`: there is none, or there are several.
+    /// - Throws: `UsageError`: it is missing, or there are several.
     func onlyWord(_ what: String) throws -> String {
         guard words.count == 1, let word = words.first else {
             throw UsageError("\(words.count) arguments where one is expected: \(what)")

@@ -3,7 +3,7 @@ import GFNetKit
 
 /// What the commands share.
 enum Reading {
-    /// Classes of images whose folders are called like them; `nil` for all where one is not.
+    /// Classes of images, by the names of their folders; `nil` for all if one folder has another name.
     static func classes(of paths: [String], labels: [String]?) -> [Int?] {
         let index = Dictionary((labels ?? []).enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
         let found = paths.map { path in

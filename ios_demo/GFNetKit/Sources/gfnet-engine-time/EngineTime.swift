@@ -80,9 +80,9 @@ enum EngineTime {
         samples.dropFirst().sorted()[rounds / 2]
     }
 
-    /// `result` is what was computed: nobody may leave it out.
+    /// `result` is what was computed, so that the compiler cannot leave it out.
     private static func report(_ what: String, _ seconds: Double, _ result: Float) {
-        precondition(result.isFinite, "what was computed is no number")
+        precondition(result.isFinite, "the result is NaN or infinite")
         print("\(what): \(String(format: "%.3f", seconds * 1e6)) us")
     }
 

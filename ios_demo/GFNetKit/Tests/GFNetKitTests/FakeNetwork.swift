@@ -7,7 +7,7 @@ final class FakeClock: @unchecked Sendable {
     private var seconds = 0.0
     private let lock = NSLock()
 
-    var clock: Clock { { self.lock.withLock { self.seconds } } }
+    var clock: TimeSource { { self.lock.withLock { self.seconds } } }
 
     func pass(_ duration: Double) {
         lock.withLock { seconds += duration }

@@ -3,7 +3,7 @@ import Testing
 @testable import GFNetKit
 
 private func decode<Value: Decodable>(_ type: Value.Type, _ text: String) throws -> Value {
-    try StrictDecoder.decode(type, from: Array(text.utf8))
+    try Value(from: StrictDecoder(JSONParser.parse(Array(text.utf8))))
 }
 
 @Test func numbersAreWhatTheyAreWrittenAs() throws {
@@ -17,7 +17,8 @@ private func decode<Value: Decodable>(_ type: Value.Type, _ text: String) throws
 @Test(arguments: [
     "", " ", "[", "[1", "[1,]", "[,1]", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}", "[01]", "[1.]", "[.5]", "[+1]",
     "[1e]",
-    "[-]", "[-NaN]", "[1] 2", "nul", "\u{FEFF}[1]", "[\"\u{1}\"]", "[\"a", "[\"\\x\"]", "[\"\\u12\"]", "[\"\\ud800\"]",
+    "[-]", "[NaN]", "[Infinity]", "[-Infinity]", "{\"a\":1,\"a\":1}", "{\"a\":1,\"\\u0061\":1}", "[1] 2", "nul",
+    "\u{FEFF}[1]", "[\"\u{1}\"]", "[\"a", "[\"\\x\"]", "[\"\\u12\"]", "[\"\\ud800\"]",
     "[\"\\udc00\\ud800\"]", "[\"\\ud800\\u0041\"]", "['a']", "[1 2]", "// no\n[1]",
 ])
 func whatIsNoJSONIsRefused(text: String) {
@@ -46,8 +47,14 @@ func whatIsNoJSONIsRefused(text: String) {
     #expect(throws: JSONError.self) { try JSONParser.parse(nested(1_000_000)) }
 }
 
-@Test func theLastOfTwoMembersWithOneNameCounts() throws {
-    #expect(try decode([String: Int].self, #"{"a": 1, "b": 2, "a": 3}"#) == ["a": 3, "b": 2])
+private struct Small: Decodable {
+    let a: Int
+}
+
+@Test func membersThatATypeDoesNotHaveAreRefusedUnlessAllowed() throws {
+    let value = try JSONParser.parse(Array(#"{"a": 1, "b": 2}"#.utf8))
+    #expect(throws: DecodingError.self) { try Small(from: StrictDecoder(value)) }
+    #expect(try Small(from: StrictDecoder(value, allowsUnknown: true)).a == 1)
 }
 
 @Test func namesThatOnlyLookAlikeAreTwo() throws {

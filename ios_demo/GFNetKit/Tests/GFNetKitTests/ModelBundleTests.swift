@@ -92,10 +92,10 @@ private final class Scratch {
     let file = scratch.file("glance.onnx")
     try FileManager.default.removeItem(at: file)
     try FileManager.default.createDirectory(at: file, withIntermediateDirectories: false)
-    #expect(try #require(scratch.refusal()).contains("but no file"))
+    #expect(try #require(scratch.refusal()).contains("but not a file"))
     try FileManager.default.removeItem(at: file)
     try #require(mkfifo(file.path, 0o600) == 0)
-    #expect(try #require(scratch.refusal()).contains("but no file"))  // and does not wait for a writer
+    #expect(try #require(scratch.refusal()).contains("but not a file"))  // and does not wait for a writer
 }
 
 @Test func aLoopOfLinksIsUnreadable() throws {

@@ -54,11 +54,41 @@ private func written(_ change: (inout BenchmarkResult) -> Void = { _ in }) async
                 + "with the release that wrote it")
     ) { try ResultFile.decode(Data(newer.utf8), path: "r.json") }
     let odd = text.replacingOccurrences(of: "\"machine\" : {", with: "\"machine\" : {\"colour\" : \"red\",")
-    #expect(throws: ResultError("r.json: no sound benchmark result (machine.colour: unknown field); measure it again"))
-    {
-        try ResultFile.decode(Data(odd.utf8), path: "r.json")
+    #expect(
+        throws: ResultError(
+            "r.json: not a sound benchmark result (machine.colour: is unknown to this release); measure it again")
+    ) { try ResultFile.decode(Data(odd.utf8), path: "r.json") }
+    for text in ["", "[]", "{}", "{\"schema_version\": 2}", "{\"schema_version\": 2.0}", text + "x"] {
+        #expect(throws: ResultError.self) { try ResultFile.decode(Data(text.utf8), path: "r.json") }
     }
-    #expect(throws: ResultError.self) { try ResultFile.decode(Data("[]".utf8), path: "r.json") }
+}
+
+@Test func doubtsAreReadAsCodesAndAsSentences() async throws {
+    let doubts = [Doubt(.throttled, ["state": "critical", "round": "1", "rounds": "9"]), Doubt(.lowPower)]
+    let text = String(decoding: try await written { $0.unreliable = doubts }, as: UTF8.self)
+    #expect(try ResultFile.decode(Data(text.utf8), path: "r.json").unreliable == doubts)
+    func read(_ entry: String) throws -> [Doubt] {
+        let start = try #require(text.range(of: "\"unreliable\" : [")).upperBound
+        let end = try #require(text.range(of: "\n  ]", range: start..<text.endIndex)).lowerBound
+        let changed = text.replacingCharacters(in: start..<end, with: entry)
+        return try ResultFile.decode(Data(changed.utf8), path: "r.json").unreliable
+    }
+    #expect(try read("\"it rained\"").map(\.description) == ["it rained"])
+    #expect(try read("{\"code\": \"low-power\"}") == [Doubt(.lowPower)])
+    for wrong in [
+        "{\"code\": \"rain\"}", "{\"code\": \"busy\"}", "{\"code\": \"low-power\", \"values\": {\"a\": \"1\"}}", "null",
+        "7",
+        "{\"values\": {}}", "{\"code\": \"low-power\", \"more\": 1}",
+    ] {
+        #expect(throws: ResultError.self, "\(wrong)") { try read(wrong) }
+    }
+}
+
+@Test func codesAndSentencesAreThoseOfPython() throws {
+    let root = (0..<5).reduce(URL(fileURLWithPath: #filePath)) { folder, _ in folder.deletingLastPathComponent() }
+    let table = try JSONDecoder().decode(
+        [String: String].self, from: Data(contentsOf: root.appendingPathComponent("gfnet/results/doubts.json")))
+    #expect(table == Dictionary(uniqueKeysWithValues: Doubt.Code.allCases.map { ($0.rawValue, $0.sentence) }))
 }
 
 @Test func aResultIsWrittenWholeOrNotAtAll() async throws {

@@ -13,7 +13,7 @@ public struct Benchmark<Runner: StepRunner>: Sendable {
     private let plan: BenchmarkPlan
     private let cold: ColdStart?
     private let monitor: any DeviceMonitor
-    private let clock: Clock
+    private let clock: TimeSource
     private let now: @Sendable () -> Date
 
     /// - Parameters:
@@ -27,7 +27,8 @@ public struct Benchmark<Runner: StepRunner>: Sendable {
     ///   - now: the date that the result carries.
     public init(
         _ runner: Runner, about: NetworkDescription, images: [BenchmarkImage], unreadable: [String] = [],
-        plan: BenchmarkPlan, cold: ColdStart? = nil, monitor: any DeviceMonitor, clock: @escaping Clock = systemClock,
+        plan: BenchmarkPlan, cold: ColdStart? = nil, monitor: any DeviceMonitor,
+        clock: @escaping TimeSource = systemClock,
         now: @escaping @Sendable () -> Date = { Date() }
     ) {
         self.runner = runner
@@ -162,22 +163,17 @@ public struct Benchmark<Runner: StepRunner>: Sendable {
             interrupted: last.interruptions > states[0].interruptions)
     }
 
-    /// In the words of `gfnet bench`, which adds reasons of its own and says each once.
-    private func doubts(_ states: [DeviceState], warmup: [Double]) -> [String] {
-        var found: [String] = []
-        if !Interleaving.isSteady(warmup) { found.append("times still fell after \(warmup.count) rounds of warm-up") }
+    /// `gfnet bench` adds those that show in the numbers.
+    private func doubts(_ states: [DeviceState], warmup: [Double]) -> [Doubt] {
+        var found: [Doubt] = []
+        if !Interleaving.isSteady(warmup) { found.append(Doubt(.stillWarming, ["rounds": "\(warmup.count)"])) }
         let rounds = states.dropFirst().dropLast().map { $0.thermalState ?? "" }
         if let hot = rounds.firstIndex(where: { ["serious", "critical"].contains($0) }) {
             found.append(
-                "the device throttled: thermal state \(rounds[hot]) from round \(hot + 1) of \(rounds.count); let it cool"
-            )
+                Doubt(.throttled, ["state": rounds[hot], "round": "\(hot + 1)", "rounds": "\(rounds.count)"]))
         }
-        if states.contains(where: { $0.lowPowerMode == true }) {
-            found.append("low-power mode was on; switch it off")
-        }
-        if states[states.count - 1].interruptions > states[0].interruptions {
-            found.append("the program was put into the background; keep it in front")
-        }
+        if states.contains(where: { $0.lowPowerMode == true }) { found.append(Doubt(.lowPower)) }
+        if states[states.count - 1].interruptions > states[0].interruptions { found.append(Doubt(.interrupted)) }
         return found
     }
 }

@@ -1,3 +1,5 @@
+import Foundation
+
 /// How a benchmark goes about it.
 public struct BenchmarkPlan: Sendable, Equatable {
     /// Measured ones; each runs every image to every step.
@@ -14,5 +16,44 @@ public struct BenchmarkPlan: Sendable, Equatable {
     public init(rounds: Int = 10, thresholds: [Double]? = nil) {
         self.rounds = rounds
         self.thresholds = thresholds
+    }
+}
+
+/// A picture that is ready to be classified.
+public struct BenchmarkImage: Sendable {
+    public let name: String
+    public let square: PixelSquare
+    /// Its class, where known.
+    public let classIndex: Int?
+
+    public init(name: String, square: PixelSquare, classIndex: Int? = nil) {
+        self.name = name
+        self.square = square
+        self.classIndex = classIndex
+    }
+}
+
+/// How far a benchmark is.
+public struct BenchmarkProgress: Sendable, Equatable {
+    public enum Phase: Sendable, Equatable {
+        case warmup, measuring
+    }
+
+    public let phase: Phase
+    /// Images done, of all rounds together; of a warm-up, its rounds.
+    public let done: Int
+    /// How many there will be; of a warm-up, at most.
+    public let total: Int
+    /// Mean latency of each finished round of whole images with their own exits, milliseconds.
+    public let roundMs: [Double]
+}
+
+/// Why a benchmark cannot begin; one line that says what to do.
+public struct BenchmarkError: Error, Sendable, Equatable, CustomStringConvertible, LocalizedError {
+    public let description: String
+    public var errorDescription: String? { description }
+
+    public init(_ description: String) {
+        self.description = description
     }
 }

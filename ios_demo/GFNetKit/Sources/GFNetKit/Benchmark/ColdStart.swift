@@ -26,7 +26,7 @@ public struct ColdStart: Sendable, Equatable {
     ///   - load: makes a runner that is ready to be called.
     /// - Returns: the runner, now no longer cold, and what it took.
     public static func measure<Runner: SubgraphTimed>(
-        on image: BenchmarkImage, clock: @escaping Clock = systemClock, load: () async throws -> Runner
+        on image: BenchmarkImage, clock: @escaping TimeSource = systemClock, load: () async throws -> Runner
     ) async throws -> (runner: Runner, cold: ColdStart) {
         let start = clock()
         let runner = try await load()

@@ -1,7 +1,7 @@
 /// `manifest.json`: all that a runtime needs to know of a bundle besides its subgraphs.
 ///
-/// Decoding checks everything that Python's reader checks, with the same verdict; ``ModelBundle`` reads the file with a
-/// decoder of this package, since Foundation's is more lenient with numbers.
+/// ``ModelBundle`` reads the file with the verdict of Python's reader; a decoder of Foundation would pass over unknown
+/// fields and take `3.0` for an integer.
 public struct Manifest: Codable, Sendable, Equatable {
     /// The schema version that this release reads.
     public static let version = 1
@@ -70,7 +70,7 @@ public struct Manifest: Codable, Sendable, Equatable {
     public let subgraphs: [Subgraph]
     public let exporter: Exporter
 
-    enum CodingKeys: String, CodingKey, CaseIterable {
+    enum CodingKeys: String, CodingKey {
         case schemaVersion = "schema_version"
         case digest, format, precision, compression, layout, calibration, architecture
         case patchSize = "patch_size"
@@ -83,7 +83,7 @@ public struct Manifest: Codable, Sendable, Equatable {
     }
 
     public init(from decoder: any Decoder) throws {
-        let values = try decoder.closedContainer(CodingKeys.self)
+        let values = try decoder.container(keyedBy: CodingKeys.self)
         schemaVersion = try values.integer(.schemaVersion, in: Self.version...Self.version)
         digest = try values.digest(.digest)
         format = try values.decode(Format.self, forKey: .format)
@@ -91,7 +91,7 @@ public struct Manifest: Codable, Sendable, Equatable {
         compression = try values.decode(.compression, default: .none)
         layout = try values.decode(.layout, default: .split)
         calibration = try values.decodeIfPresent(Calibration.self, forKey: .calibration)
-        architecture = try values.text(.architecture)
+        architecture = try values.text(.architecture, atMost: Limits.architecture)
         patchSize = try values.integer(.patchSize, in: 1...Limits.imageSize)
         steps = try values.integer(.steps, in: 1...Limits.steps)
         numClasses = try values.integer(.numClasses, in: 1...Limits.classes)
@@ -141,5 +141,142 @@ public struct Manifest: Codable, Sendable, Equatable {
     /// The subgraph of a role at a step (1 ... T); `nil` where the layout has none.
     public func subgraph(_ role: Role, step: Int) -> Subgraph? {
         subgraphs.first { $0.role == role && $0.steps.contains(step) }
+    }
+}
+
+/// How a resize weighs pixels.
+public enum Interpolation: String, Codable, Sendable {
+    case bilinear, bicubic
+}
+
+/// From a photo to the full-resolution square, and from there to the glance.
+public struct Preprocessing: Codable, Sendable, Equatable {
+    /// Side of the square, pixels.
+    public let imageSize: Int
+    /// Length of the photo's shorter side before the centre crop, pixels.
+    public let resizeSize: Int
+    /// Of that resize, antialiased.
+    public let interpolation: Interpolation
+    /// Of the resize from square to glance; corners aligned, no antialias.
+    public let glanceInterpolation: Interpolation
+    /// Per channel, for pixels in 0 ... 1; already inside the subgraphs.
+    public let mean: [Double]
+    /// Likewise.
+    public let std: [Double]
+
+    enum CodingKeys: String, CodingKey {
+        case imageSize = "image_size"
+        case resizeSize = "resize_size"
+        case interpolation
+        case glanceInterpolation = "glance_interpolation"
+        case mean, std
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        imageSize = try values.integer(.imageSize, in: 1...Limits.imageSize)
+        resizeSize = try values.integer(.resizeSize, in: 1...Limits.imageSize * Limits.resize)
+        interpolation = try values.decode(Interpolation.self, forKey: .interpolation)
+        glanceInterpolation = try values.decode(Interpolation.self, forKey: .glanceInterpolation)
+        mean = try values.numbers(.mean, atMost: 3)
+        std = try values.numbers(.std, atMost: 3, from: .leastNonzeroMagnitude)
+        try decoder.consistent(check)
+    }
+
+    private func check() throws {
+        if mean.count != 3 || std.count != 3 {
+            throw Contradiction(reason: "mean and std must have 3 values each")
+        }
+        if resizeSize > Limits.resize * imageSize {
+            throw Contradiction(reason: "of a side of \(resizeSize) pixels only \(imageSize) are kept")
+        }
+    }
+}
+
+/// How the ranges of 8-bit activations were found.
+public struct Calibration: Codable, Sendable, Equatable {
+    /// What of the values seen there must fit into the range.
+    public enum Method: String, Codable, Sendable {
+        case entropy, percentile, minmax
+    }
+
+    /// Number of photos that were looked at.
+    public let images: Int
+    public let method: Method
+
+    enum CodingKeys: String, CodingKey {
+        case images, method
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        images = try values.integer(.images, in: 1...Limits.count)
+        method = try values.decode(Method.self, forKey: .method)
+    }
+}
+
+/// What made the bundle.
+public struct Exporter: Codable, Sendable, Equatable {
+    public let gfnet: String
+    /// Version of each library that took part.
+    public let libraries: [String: String]
+
+    enum CodingKeys: String, CodingKey {
+        case gfnet, libraries
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        gfnet = try values.text(.gfnet)
+        libraries = try values.table(.libraries, 0...Limits.libraries, name: \.isText, value: \.isText)
+    }
+}
+
+/// One set of thresholds, and what it was measured to give.
+public struct Budget: Codable, Sendable, Equatable {
+    /// Average multiply-adds per image on the split that the thresholds were found on.
+    public let budget: Double
+    /// One a step: an image stops at the first step whose confidence reaches it; a value above 1 stops no image, and
+    /// the last step stops them all.
+    public let thresholds: [Double]
+    /// Accuracy in percent; `nil` where unknown.
+    public let top1: Double?
+    /// Average multiply-adds per image on the evaluated split.
+    public let meanMacs: Double
+    /// Fraction of images that stopped at each step; empty where unknown.
+    public let exitDistribution: [Double]
+
+    enum CodingKeys: String, CodingKey {
+        case budget, thresholds, top1
+        case meanMacs = "mean_macs"
+        case exitDistribution = "exit_distribution"
+    }
+
+    public init(
+        budget: Double, thresholds: [Double], top1: Double?, meanMacs: Double, exitDistribution: [Double] = []
+    ) {
+        self.budget = budget
+        self.thresholds = thresholds
+        self.top1 = top1
+        self.meanMacs = meanMacs
+        self.exitDistribution = exitDistribution
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        budget = try values.number(.budget, from: 0)
+        thresholds = try values.numbers(.thresholds, atMost: Limits.steps)
+        top1 = try values.decodeNil(forKey: .top1) ? nil : values.number(.top1, from: 0, to: 100)
+        meanMacs = try values.number(.meanMacs, from: 0)
+        exitDistribution = try values.numbers(.exitDistribution, atMost: Limits.steps, from: 0, to: 1)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(budget, forKey: .budget)
+        try values.encode(thresholds, forKey: .thresholds)
+        try values.encode(top1, forKey: .top1)  // null where unknown: readers want to find it
+        try values.encode(meanMacs, forKey: .meanMacs)
+        try values.encode(exitDistribution, forKey: .exitDistribution)
     }
 }

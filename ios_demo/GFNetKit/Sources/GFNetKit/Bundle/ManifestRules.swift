@@ -20,10 +20,10 @@ extension Manifest {
             throw Contradiction(reason: "anytime_top1 has \(anytimeTop1.count) values for \(steps) steps")
         }
         if budgets.contains(where: { $0.thresholds.count != steps }) {
-            throw Contradiction(reason: "a budget's thresholds are not \(steps)")
+            throw Contradiction(reason: "a budget must have \(steps) thresholds")
         }
         if budgets.contains(where: { ![0, steps].contains($0.exitDistribution.count) }) {
-            throw Contradiction(reason: "a budget's exit_distribution has not \(steps) values")
+            throw Contradiction(reason: "a budget's exit_distribution must have \(steps) values")
         }
     }
 
@@ -35,7 +35,7 @@ extension Manifest {
             }
         let told =
             "\(format), \(precision), compression \(compression), \(layout)"
-        if !exists { throw Contradiction(reason: "there is no such form: \(told)") }
+        if !exists { throw Contradiction(reason: "unknown form: \(told)") }
         if (calibration != nil) != (precision == .int8 || compression == .w8a8) {
             throw Contradiction(reason: "calibration belongs to 8-bit activations, and only to them: \(told)")
         }

@@ -93,7 +93,7 @@ public struct ModelBundle: Sendable {
                     path: path, expectation: "has more values than a manifest can have",
                     remedy: "export the bundle again")
             }
-            let manifest = try Manifest(from: StrictDecoder(value: content, codingPath: []))
+            let manifest = try Manifest(from: StrictDecoder(content))
             if let told = manifest.digest, ownSHA256(bytes, told: told) != told {
                 throw BundleError(
                     path: path, expectation: "altered, as it differs from its own digest",
@@ -101,9 +101,10 @@ public struct ModelBundle: Sendable {
             }
             return manifest
         } catch let error as JSONError {
-            throw BundleError(path: path, expectation: "no JSON (\(error))", remedy: "copy the bundle again")
+            throw BundleError(path: path, expectation: "not JSON (\(error))", remedy: "copy the bundle again")
         } catch let error as DecodingError {
-            throw BundleError(path: path, expectation: error.told, remedy: "export the bundle again")
+            throw BundleError(
+                path: path, expectation: error.placeAndReason("manifest"), remedy: "export the bundle again")
         }
     }
 
@@ -116,7 +117,7 @@ public struct ModelBundle: Sendable {
         }
     }
 
-    /// Refuses what is no file, and what a link fetches from elsewhere.
+    /// Refuses what is not a file, and what a link fetches from elsewhere.
     private static func check(_ file: URL, in folder: URL) throws {
         guard let home = resolved(folder.path), let found = resolved(file.path) else {
             guard errno == ENOENT || errno == ENOTDIR else {
@@ -134,7 +135,7 @@ public struct ModelBundle: Sendable {
         }
         guard itemType(found) == .typeRegular else {
             throw BundleError(
-                path: file.path, expectation: "named in the manifest, but no file",
+                path: file.path, expectation: "named in the manifest, but not a file",
                 remedy: "copy the whole bundle again")
         }
     }
@@ -184,15 +185,15 @@ public struct ModelBundle: Sendable {
 extension JSONValue {
     /// Whether it has more values than a manifest, the labels apart, can have.
     fileprivate var hasTooMuch: Bool {
-        guard case .object = self else { return false }
+        guard case .object(let members) = self else { return false }
         if case .array(let labels)? = member("labels"), labels.count > Limits.classes { return true }
-        var waiting = distinct.filter { !$0.name.isSpelled("labels") }.map(\.value)
+        var waiting = members.filter { !$0.name.isSpelled("labels") }.map(\.value)
         var count = waiting.count
         while count <= Limits.values, let value = waiting.popLast() {
             let inside: [JSONValue]
             switch value {
             case .array(let values): inside = values
-            case .object: inside = value.distinct.map(\.value)
+            case .object(let members): inside = members.map(\.value)
             default: continue
             }
             count += inside.count
@@ -200,27 +201,24 @@ extension JSONValue {
         }
         return count > Limits.values
     }
-
-    /// An object's members, the last of those with one name.
-    private var distinct: [Member] {
-        guard case .object(let members) = self else { return [] }
-        var last: [[UInt8]: Member] = [:]
-        for member in members { last[Array(member.name.utf8)] = member }
-        return Array(last.values)
-    }
 }
 
-extension DecodingError {
-    /// Where and what, on one line.
-    fileprivate var told: String {
-        let (context, key): (Context, (any CodingKey)?) =
-            switch self {
-            case .typeMismatch(_, let context), .valueNotFound(_, let context), .dataCorrupted(let context):
-                (context, nil)
-            case .keyNotFound(let key, let context): (context, key)
-            @unknown default: (Context(codingPath: [], debugDescription: "cannot be decoded"), nil)
-            }
-        let path = (context.codingPath + (key.map { [$0] } ?? [])).map(\.stringValue).joined(separator: ".")
-        return "\(path.isEmpty ? "manifest" : path): \(context.debugDescription)"
+/// A bundle is missing, incomplete, altered or of another version.
+public struct BundleError: Error, Sendable, Equatable, CustomStringConvertible, LocalizedError {
+    /// The file or folder in question.
+    public let path: String
+    /// What it should have been, or what it is instead.
+    public let expectation: String
+    /// What to do.
+    public let remedy: String
+
+    public init(path: String, expectation: String, remedy: String) {
+        self.path = path
+        self.expectation = expectation
+        self.remedy = remedy
     }
+
+    /// One line.
+    public var description: String { "\(path.oneLine): \(expectation.oneLine); \(remedy)" }
+    public var errorDescription: String? { description }
 }

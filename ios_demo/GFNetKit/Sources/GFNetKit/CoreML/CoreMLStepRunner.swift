@@ -21,7 +21,7 @@
         private let bundle: ModelBundle
         private let compiled = CompiledModels.shared
         private let resize: GlanceResize
-        private let clock: Clock
+        private let clock: TimeSource
         private var graphs: [CoreMLSubgraph] = []
         private var inputs: [String: PixelInput] = [:]
         /// Carried from step to step, by the name of the input that they become.
@@ -36,7 +36,8 @@
         ///   - units: what Core ML may use.
         ///   - clock: seconds.
         /// - Throws: `CoreMLError`: the bundle is of another format.
-        public init(_ bundle: ModelBundle, units: ComputeUnits = .all, clock: @escaping Clock = systemClock) throws {
+        public init(_ bundle: ModelBundle, units: ComputeUnits = .all, clock: @escaping TimeSource = systemClock) throws
+        {
             guard bundle.manifest.format == .coreml else {
                 throw CoreMLError(
                     "\(bundle.folder.path): a bundle of another format; make one with `gfnet export coreml`")
@@ -136,7 +137,7 @@
 
         /// Compiles what is not compiled and makes the subgraphs, once.
         ///
-        /// - Parameter spec: one that is made anew all the same.
+        /// - Parameter spec: a subgraph to prepare again although it is ready.
         private func prepare(again spec: Subgraph? = nil) async throws {
             guard graphs.isEmpty || spec != nil else { return }
             var made: [CoreMLSubgraph] = []
@@ -201,7 +202,7 @@
             let values = floats(of: array)
             guard values.allSatisfy(\.isFinite) else {
                 throw CoreMLError(
-                    "step \(step): \(name) has values that are no numbers on \(units.rawValue); "
+                    "step \(step): \(name) has NaN values on \(units.rawValue); "
                         + "try other compute units, or export with `--precision fp32`")
             }
             return values

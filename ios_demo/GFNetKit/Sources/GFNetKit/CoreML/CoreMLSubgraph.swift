@@ -6,7 +6,7 @@
     final class CoreMLSubgraph {
         let spec: Subgraph
         private let model: ManagedModel
-        private let clock: Clock
+        private let clock: TimeSource
         /// Two sets, in turn: what a call reads, its own earlier outputs among it, is not what it writes.
         private var backings: [[String: MLMultiArray]] = []
         private var calls = 0
@@ -18,7 +18,7 @@
         ///   - package: its compiled model.
         ///   - units: what Core ML may use.
         ///   - clock: seconds.
-        init(_ spec: Subgraph, compiled package: URL, units: ComputeUnits, clock: @escaping Clock) {
+        init(_ spec: Subgraph, compiled package: URL, units: ComputeUnits, clock: @escaping TimeSource) {
             self.spec = spec
             self.clock = clock
             model = ManagedModel(clock: clock) {

@@ -2,11 +2,11 @@
     import CoreML
     import Foundation
 
-    /// A Core ML model that is loaded when it is first needed, and can be unloaded between two uses: nobody else ever
+    /// A Core ML model that is loaded when it is first needed, and can be unloaded between two uses; nothing else
     /// holds it. Belongs to one actor.
     final class ManagedModel {
         private let make: () throws -> MLModel
-        private let clock: Clock
+        private let clock: TimeSource
         private var model: MLModel?
         /// What the last loading took.
         private(set) var loadSeconds: Double?
@@ -14,7 +14,7 @@
         /// - Parameters:
         ///   - make: loads it.
         ///   - clock: seconds.
-        init(clock: @escaping Clock, make: @escaping () throws -> MLModel) {
+        init(clock: @escaping TimeSource, make: @escaping () throws -> MLModel) {
             self.make = make
             self.clock = clock
         }

@@ -1,13 +1,15 @@
+import Foundation
+
 /// Glance, then one patch after another where the policy points, until a step is sure enough.
 ///
 /// One image at a time, in the order in which they were asked for: a runner may keep buffers for one image only.
 public actor AdaptiveEngine<Runner: StepRunner> {
     public nonisolated let runner: Runner
-    private let clock: Clock
+    private let clock: TimeSource
     private var turns = Turns()
 
     /// - Parameter clock: seconds, monotonic; what a step's time is measured with.
-    public init(_ runner: Runner, clock: @escaping Clock = systemClock) {
+    public init(_ runner: Runner, clock: @escaping TimeSource = systemClock) {
         self.runner = runner
         self.clock = clock
     }
@@ -61,13 +63,13 @@ public actor AdaptiveEngine<Runner: StepRunner> {
                 confidence: answer.confidence, classIndex: answer.classIndex, seconds: clock() - start)
             steps.append(trace)
             onStep?(trace)
-            // What is no number is not reached either.
+            // NaN does not reach a threshold either.
             if let thresholds, answer.confidence >= Float(thresholds[step - 1]) { break }
         }
         return steps
     }
 
-    /// An origin outside would be a crop outside, and a conversion of what is no number a crash.
+    /// An origin outside would be a crop outside, and the conversion of NaN a crash.
     private func origin(_ action: Action, _ name: String, _ step: Int) throws -> Origin {
         guard (0...1).contains(action.row), (0...1).contains(action.column) else {
             throw EngineError.brokenAction(image: name, step: step)
@@ -75,7 +77,7 @@ public actor AdaptiveEngine<Runner: StepRunner> {
         return Origin(action, imageSize: runner.imageSize, patchSize: runner.patchSize)
     }
 
-    /// Waits until nobody else is being classified.
+    /// Waits until no other image is being classified.
     private func takeTurn() async throws {
         guard let ticket = turns.takeIfFree() else { return }
         try await withTaskCancellationHandler {
@@ -94,4 +96,53 @@ public actor AdaptiveEngine<Runner: StepRunner> {
     private func leaveQueue(_ ticket: Int) {
         turns.leave(ticket)
     }
+}
+
+/// The class of the largest of some logits, the first of those that tie, and its softmax probability.
+///
+/// The sum is in double precision, so that the confidence is the right one to the last digit of a `Float` or nearly;
+/// Python's, whose sum is in single precision, differs from it by 1e-6 at most.
+///
+/// - Returns: `nil` if there are none, or one is infinite or not a number.
+func mostLikely(_ logits: [Float]) -> (classIndex: Int, confidence: Float)? {
+    logits.withUnsafeBufferPointer { logits in
+        guard let first = logits.first else { return nil }
+        var (best, largest) = (0, first)
+        var sum: Float = 0  // finite if all are; zero then
+        for index in 0..<logits.count {
+            sum += logits[index] * 0
+            if logits[index] > largest { (best, largest) = (index, logits[index]) }
+        }
+        guard sum == 0 else { return nil }
+        var total = 0.0
+        for logit in logits { total += exp(Double(logit) - Double(largest)) }
+        return (best, Float(1 / total))
+    }
+}
+
+/// What keeps the engine from an answer.
+public enum EngineError: Error, Sendable, Equatable, CustomStringConvertible, LocalizedError {
+    /// A square has this side, pixels.
+    case wrongSquare(image: String, side: Int, expected: Int)
+    case wrongThresholds(count: Int, steps: Int)
+    /// A step gave no logits, or one that is infinite or not a number.
+    case brokenLogits(image: String, step: Int)
+    /// The policy's action before a step is not two numbers in 0 ... 1.
+    case brokenAction(image: String, step: Int)
+
+    public var description: String {
+        switch self {
+        case .wrongSquare(let image, let side, let expected):
+            "\(image.oneLine): \(side) pixels a side, but the network takes \(expected); resize and crop it to that"
+        case .wrongThresholds(let count, let steps):
+            "\(count) thresholds given for a network of \(steps) steps; give \(steps)"
+        case .brokenLogits(let image, let step):
+            "\(image.oneLine): step \(step) gave logits that are not numbers; the weights or the numbers' range are "
+                + "broken: choose other compute units or a bundle of higher precision"
+        case .brokenAction(let image, let step):
+            "\(image.oneLine): the policy's action before step \(step) is not inside 0 ... 1; the weights or the "
+                + "numbers' range are broken: choose other compute units or a bundle of higher precision"
+        }
+    }
+    public var errorDescription: String? { description }
 }

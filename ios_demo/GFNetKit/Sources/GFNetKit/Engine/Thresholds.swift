@@ -20,7 +20,7 @@ public enum ExitRule: Sendable, Equatable {
 }
 
 extension Manifest {
-    /// Threshold of the last step, at which everybody exits.
+    /// Threshold of the last step, at which every image exits.
     private static let always = -1e8
 
     /// The T thresholds that a rule asks for; `nil` runs all steps.

@@ -1,3 +1,5 @@
+import Foundation
+
 /// Which photos are read: the rules of Python's `gfnet.images`.
 public enum PhotoRules {
     /// What counts as a photo when a folder is searched, in small letters.
@@ -21,5 +23,15 @@ public enum PhotoRules {
         guard long <= longestAspect * short else {
             throw PhotoError("\(size) are a line, more than \(longestAspect) times as long as wide; crop it")
         }
+    }
+}
+
+/// A photo that cannot be read; one line that says what to do.
+public struct PhotoError: Error, Sendable, Equatable, CustomStringConvertible, LocalizedError {
+    public let description: String
+    public var errorDescription: String? { description }
+
+    public init(_ description: String) {
+        self.description = description
     }
 }

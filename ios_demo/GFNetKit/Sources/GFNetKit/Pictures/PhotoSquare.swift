@@ -12,7 +12,7 @@
         /// - Parameters:
         ///   - content: of a photo's file, in any format that the system reads.
         ///   - name: for messages.
-        /// - Throws: `PhotoError`: it is none, or its size is not one of those that `PhotoRules` allows.
+        /// - Throws: `PhotoError`: it is not an image, or its size is not one of those that `PhotoRules` allows.
         public static func square(
             of content: Data, name: String, _ preprocessing: Preprocessing
         ) throws -> PixelSquare {
@@ -53,13 +53,13 @@
         /// A photo at full size, turned upright.
         private static func image(_ content: Data, _ name: String) throws -> CGImage {
             guard let source = CGImageSourceCreateWithData(content as CFData, nil) else {
-                throw PhotoError("\(name): no photo that this system reads; try another one")
+                throw PhotoError("\(name): not a photo that this system reads; try another one")
             }
             let index = CGImageSourceGetPrimaryImageIndex(source)
             guard let properties = CGImageSourceCopyPropertiesAtIndex(source, index, nil) as? [String: Any],
                 let width = properties[kCGImagePropertyPixelWidth as String] as? Int,
                 let height = properties[kCGImagePropertyPixelHeight as String] as? Int
-            else { throw PhotoError("\(name): no photo that this system reads; try another one") }
+            else { throw PhotoError("\(name): not a photo that this system reads; try another one") }
             try PhotoRules.check(width: width, height: height, name: name)
             let options: [CFString: Any] = [
                 kCGImageSourceCreateThumbnailFromImageAlways: true,

@@ -97,7 +97,7 @@ public struct GlanceResize: Sendable {
         planes[2 * plane + at] = sum.z
     }
 
-    /// Three channels and a byte that nobody uses: one load of four is faster than three loads.
+    /// Three channels and an unused byte: one load of four is faster than three loads.
     @inline(__always)
     private static func pixel(_ bytes: UnsafeRawBufferPointer, _ at: Int) -> SIMD4<Float> {
         guard at &+ 4 <= bytes.count else {  // the very last pixel has no byte behind it

@@ -29,7 +29,7 @@ public struct RecordedTrace: Sendable, Equatable {
             throw ReplayError(description: "\(file.path): cannot be read; give a file of `gfnet predict --json`")
         }
         do {
-            return try StrictDecoder.decode([RecordedTrace].self, from: bytes)
+            return try [RecordedTrace](from: StrictDecoder(JSONParser.parse(bytes), allowsUnknown: true))
         } catch {
             throw ReplayError(
                 description: "\(file.path): no recorded traces (\("\(error)".oneLine)); record them with "
@@ -61,4 +61,11 @@ extension RecordedTrace.Step: Decodable {
         self.action = action.map { Action(row: $0[0], column: $0[1]) }
         self.origin = origin.map { Origin(row: $0[0], column: $0[1]) }
     }
+}
+
+/// A recording cannot be played.
+public struct ReplayError: Error, Sendable, Equatable, CustomStringConvertible, LocalizedError {
+    /// What is wrong and what to do, one line.
+    public let description: String
+    public var errorDescription: String? { description }
 }

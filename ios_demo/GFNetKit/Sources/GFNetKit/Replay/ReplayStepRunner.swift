@@ -82,7 +82,7 @@ public struct ReplayStepRunner: StepRunner {
             throw ReplayError(description: "step \(step) cannot follow step \(state.step); run them in order")
         }
         let recorded = trace.steps[step - 1]
-        // Another patch would have had other logits, which nobody knows.
+        // Another patch would have had other logits, which were not recorded.
         guard recorded.origin == origin else {
             throw ReplayError(
                 description: "\(trace.image.oneLine): step \(step) looks at row \(origin.row), column "

@@ -6,7 +6,7 @@ public enum ResultFile {
 
     /// Reads a result and checks that it does not contradict itself.
     ///
-    /// - Throws: `ResultError`: the file is missing, no result, of another schema version, or unsound.
+    /// - Throws: `ResultError`: the file is missing, not a result, of another schema version, or contradicts itself.
     public static func read(_ url: URL) throws -> BenchmarkResult {
         let path = url.path
         let content: Data
@@ -23,26 +23,27 @@ public enum ResultFile {
     ///
     /// - Parameter path: for messages.
     public static func decode(_ content: Data, path: String) throws -> BenchmarkResult {
-        // Before all else, as another version may look different in any way.
-        guard let version = try? JSONDecoder().decode(Version.self, from: content) else {
-            throw ResultError("\(path): no benchmark result; a benchmark writes one")
-        }
-        guard version.schemaVersion == BenchmarkResult.schemaVersion else {
-            throw ResultError(
-                "\(path): a benchmark result of schema version \(version.schemaVersion), but this release reads "
-                    + "\(BenchmarkResult.schemaVersion); measure it again, or read it with the release that wrote it")
-        }
         let result: BenchmarkResult
         do {
-            result = try JSONDecoder().decode(BenchmarkResult.self, from: content)
+            let value = try JSONParser.parse(Array(content))
+            // Before all else, as another version may look different in any way.
+            switch value.member("schema_version") {
+            case nil, .null: throw ResultError("\(path): not a benchmark result; a benchmark writes one")
+            case .integer(let version) where version != BenchmarkResult.schemaVersion:
+                throw ResultError(
+                    "\(path): a benchmark result of schema version \(version), but this release reads "
+                        + "\(BenchmarkResult.schemaVersion); measure it again, or read it with the release that wrote it"
+                )
+            default: result = try BenchmarkResult(from: StrictDecoder(value))
+            }
+        } catch let error as JSONError {
+            throw ResultError("\(path): not JSON (\("\(error)".oneLine)); give the file of a benchmark result")
         } catch let error as DecodingError {
-            throw ResultError("\(path): no sound benchmark result (\(error.place)); measure it again")
-        }
-        if let unknown = try firstUnknown(in: content, knownFrom: encode(result)) {
-            throw ResultError("\(path): no sound benchmark result (\(unknown): unknown field); measure it again")
+            throw ResultError(
+                "\(path): not a sound benchmark result (\(error.placeAndReason("result").oneLine)); measure it again")
         }
         if let problem = result.contradiction {
-            throw ResultError("\(path): no sound benchmark result (\(problem)); measure it again")
+            throw ResultError("\(path): not a sound benchmark result (\(problem)); measure it again")
         }
         return result
     }
@@ -61,7 +62,7 @@ public enum ResultFile {
     /// - Throws: `ResultError`: the result contradicts itself, or the file cannot be written.
     public static func write(_ result: BenchmarkResult, to url: URL) throws {
         if let problem = result.contradiction {
-            throw ResultError("\(url.path): not written, as the result is unsound (\(problem)); measure it again")
+            throw ResultError("\(url.path): not written, as the result is not sound (\(problem)); measure it again")
         }
         do {
             try encode(result).write(to: url, options: .atomic)
@@ -69,60 +70,77 @@ public enum ResultFile {
             throw ResultError("\(url.path): cannot be written; give a file in a folder that exists and has room")
         }
     }
-
-    private struct Version: Decodable {
-        let schemaVersion: Int
-
-        enum CodingKeys: String, CodingKey {
-            case schemaVersion = "schema_version"
-        }
-    }
-
-    /// The first field of a file that the decoded result has lost; the decoder itself passes over such fields.
-    private static func firstUnknown(in content: Data, knownFrom encoded: Data) throws -> String? {
-        unknown(
-            try JSONSerialization.jsonObject(with: content), try JSONSerialization.jsonObject(with: encoded), at: "")
-    }
-
-    private static func unknown(_ found: Any, _ known: Any, at place: String) -> String? {
-        if let found = found as? [String: Any], let known = known as? [String: Any] {
-            for (key, value) in found.sorted(by: { $0.key < $1.key }) {
-                let here = place.isEmpty ? key : "\(place).\(key)"
-                guard let counterpart = known[key] else {
-                    if value is NSNull, optionalFields.contains(key) { continue }
-                    return here
-                }
-                if let deeper = unknown(value, counterpart, at: here) { return deeper }
-            }
-        } else if let found = found as? [Any], let known = known as? [Any], found.count == known.count {
-            for (index, (value, counterpart)) in zip(found, known).enumerated() {
-                if let deeper = unknown(value, counterpart, at: "\(place).\(index)") { return deeper }
-            }
-        }
-        return nil
-    }
-
-    /// Fields that a file may give as `null`, which are left out when they are written again.
-    private static let optionalFields: Set<String> = [
-        "affinity", "battery_level", "bytes", "cold", "command", "cores", "first_run_ms", "governor", "harness_us",
-        "images_per_second", "import_ms", "load_after", "load_before", "load_ms", "low_power_mode", "measured_ms",
-        "measured_top1", "memory_bytes", "others_cores", "peak_bytes", "plugged_in", "process_ms", "processor",
-        "ratio", "reference", "revision", "sha256", "threads", "top1",
-    ]
 }
 
-extension DecodingError {
-    /// Where it went wrong, and how.
-    fileprivate var place: String {
-        let (context, what): (Context, String) =
-            switch self {
-            case .keyNotFound(let key, let context): (context, "no \(key.stringValue)")
-            case .typeMismatch(let type, let context): (context, "no \(type)")
-            case .valueNotFound(let type, let context): (context, "no \(type)")
-            case .dataCorrupted(let context): (context, "no sound value")
-            @unknown default: (Context(codingPath: [], debugDescription: ""), "no sound value")
-            }
-        let path = context.codingPath.map { $0.intValue.map(String.init) ?? $0.stringValue }.joined(separator: ".")
-        return "\(path.isEmpty ? "result" : path): \(what)"
+/// A result file that cannot be used, and what to do about it; one line.
+public struct ResultError: Error, Sendable, Equatable, CustomStringConvertible, LocalizedError {
+    public let description: String
+    public var errorDescription: String? { description }
+
+    public init(_ description: String) {
+        self.description = description
+    }
+}
+
+/// A list or table, which a result file may leave out where it is empty.
+public protocol Emptiable {
+    static var empty: Self { get }
+}
+
+extension Array: Emptiable {
+    public static var empty: [Element] { [] }
+}
+
+extension Dictionary: Emptiable {
+    public static var empty: [Key: Value] { [:] }
+}
+
+/// A field that a file may leave out, for which it then is empty; `null` is refused, as by Python's reader.
+@propertyWrapper
+public struct OrEmpty<Value: Codable & Sendable & Equatable & Emptiable>: Codable, Sendable, Equatable {
+    public var wrappedValue: Value
+
+    public init(wrappedValue: Value) {
+        self.wrappedValue = wrappedValue
+    }
+
+    public init(from decoder: any Decoder) throws {
+        wrappedValue = try decoder.singleValueContainer().decode(Value.self)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(wrappedValue)
+    }
+}
+
+/// A field that a file must have, if only as `null`.
+@propertyWrapper
+public struct OrNull<Value: Codable & Sendable & Equatable>: Codable, Sendable, Equatable {
+    public var wrappedValue: Value?
+
+    public init(wrappedValue: Value?) {
+        self.wrappedValue = wrappedValue
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        wrappedValue = container.decodeNil() ? nil : try container.decode(Value.self)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        if let wrappedValue {
+            try container.encode(wrappedValue)
+        } else {
+            try container.encodeNil()
+        }
+    }
+}
+
+extension KeyedDecodingContainer {
+    /// What the compiler's own `init(from:)` calls for such a field; the standard one would insist on the key.
+    func decode<Value>(_ type: OrEmpty<Value>.Type, forKey key: Key) throws -> OrEmpty<Value> {
+        contains(key) ? OrEmpty(wrappedValue: try decode(Value.self, forKey: key)) : OrEmpty(wrappedValue: .empty)
     }
 }
