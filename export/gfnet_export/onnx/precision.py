@@ -230,7 +230,8 @@ def _rounded(rows: np.ndarray) -> np.ndarray:
     missing = np.rint(errors.sum(axis=1, keepdims=True))
     order = np.argsort(-errors * np.sign(missing), axis=1, kind="stable")
     ranks = np.argsort(order, axis=1)
-    return np.clip(integers + np.sign(missing) * (ranks < np.abs(missing)), -_LARGEST_STORED, _LARGEST_STORED)
+    moved = integers + np.sign(missing) * (ranks < np.abs(missing))
+    return np.asarray(moved.clip(-_LARGEST_STORED, _LARGEST_STORED))
 
 
 def _takes_vector(graph: Graph, node: onnx.NodeProto) -> bool:
