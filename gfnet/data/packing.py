@@ -21,6 +21,7 @@ from gfnet.console.progress import Progress
 from gfnet.data.shards import CLASSES_FILE, index_shard, save_index
 from gfnet.data.splits import FolderSplit, open_split, open_splits
 from gfnet.errors import ConfigError, DataError, ImageError
+from gfnet.files.listing import check_folder
 from gfnet.files.replacing import atomic_folder
 from gfnet.files.writing import write_json
 from gfnet.inference.images import load_image
@@ -243,8 +244,7 @@ def _read(path: str) -> bytes | ImageError:
 
 
 def _open(root: Path) -> dict[str, FolderSplit]:
-    if not root.is_dir():
-        raise DataError(f"{root}: no such folder; expected train/ or val/ in it")
+    check_folder(root, "train/ or val/ in it")
     there = [name for name in SPLITS if (root / name).is_dir()]
     if not there:
         raise DataError(f"{root}: holds neither train/ nor val/; expected a folder of classes in at least one")

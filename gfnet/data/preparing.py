@@ -17,6 +17,7 @@ from gfnet.data.splits import FolderSplit, open_split, open_splits
 from gfnet.errors import ConfigError, DataError
 from gfnet.escaping import one_line
 from gfnet.files.formats import IMAGE_SUFFIXES
+from gfnet.files.listing import check_folder
 from gfnet.files.reading import read_bytes
 
 Prepared = tuple[tuple[str, ...], tuple[WrittenSplit, ...]]
@@ -138,8 +139,7 @@ def join_folders(
 
 
 def _grocery_root(source: Path) -> Path:
-    if not source.is_dir():
-        raise DataError(f"{source}: no such folder; expected the repository GroceryStoreDataset or its dataset/")
+    check_folder(source, "the repository GroceryStoreDataset or its dataset/")
     names = [f"{published}.txt" for published in _GROCERY_SPLITS.values()]
     for root in (source, source / "dataset"):
         missing = [name for name in names if not (root / name).is_file()]
@@ -231,8 +231,7 @@ def _class_names(table: Path) -> Iterator[str]:
 
 
 def _caltech_root(source: Path) -> Path:
-    if not source.is_dir():
-        raise DataError(f"{source}: no such folder; expected {_CATEGORIES}/ or a folder that holds it")
+    check_folder(source, f"{_CATEGORIES}/ or a folder that holds it")
     for root in (source / "caltech101" / _CATEGORIES, source / _CATEGORIES):
         if root.is_dir():
             return root

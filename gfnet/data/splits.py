@@ -16,7 +16,7 @@ from gfnet.data.shards import ShardSet, find_shards, open_shards
 from gfnet.errors import DataError
 from gfnet.escaping import one_line
 from gfnet.files.formats import IMAGE_SUFFIXES
-from gfnet.files.listing import Found, list_files, list_folders, readable_name
+from gfnet.files.listing import Found, check_folder, list_files, list_folders, readable_name
 from gfnet.inference.images import load_image, tell_passed_over
 
 
@@ -166,8 +166,7 @@ def open_split(root: str | Path) -> FolderSplit:
         DataError: it does not exist, holds no class folder, a class folder holds no image, or one file lies in two.
     """
     root = Path(root)
-    if not root.is_dir():
-        raise DataError(f"{root}: no such folder; expected one folder of images for each class in it")
+    check_folder(root, "one folder of images for each class in it")
     folders, loose = list_folders(root)
     if not folders:
         raise DataError(f"{root}: no class folders; expected one folder of images for each class")
@@ -227,8 +226,7 @@ def open_splits(root: str | Path) -> tuple[FolderSplit, FolderSplit]:
         DataError: one is missing or empty, or their classes differ.
     """
     root = Path(root)
-    if not root.is_dir():
-        raise DataError(f"{root}: no such folder; expected train/ and val/ in it (`gfnet synth` makes an example)")
+    check_folder(root, "train/ and val/ in it (`gfnet synth` makes an example)")
     train, val = open_split(root / "train"), open_split(root / "val")
     check_same_classes(root, train.classes, val.classes)
     return train, val

@@ -43,6 +43,20 @@ class Listing:
     passed_over: tuple[str, ...]
 
 
+def check_folder(folder: Path, expected: str) -> None:
+    """Refuse what is not a folder.
+
+    Args:
+        expected: what should lie in it, in words.
+
+    Raises:
+        DataError: there is no such folder; of a relative path, the message says where it was looked for.
+    """
+    if not folder.is_dir():
+        here = "" if folder.is_absolute() else f" (looked for in {Path.cwd()})"
+        raise DataError(f"{folder}: no such folder{here}; expected {expected}")
+
+
 def list_files(folder: str | Path, suffixes: Collection[str]) -> Listing:
     """The files in a folder and in the folders below it.
 

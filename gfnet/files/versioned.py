@@ -27,9 +27,12 @@ def check_version(content: Any, field: str, version: int, refuse: Callable[[str]
     Raises:
         GFNetError: made by ``refuse``; the version is another, or missing.
     """
-    found = content.get(field) if isinstance(content, dict) else None
+    name = field.replace("_", " ")
+    if not isinstance(content, dict) or field not in content:
+        raise refuse(f"{name} is missing; this release reads {version}")
+    found = content[field]
     if type(found) is not int or found != version:
-        raise refuse(f"{field.replace('_', ' ')} {one_line(repr(found))}, but this release reads {version}")
+        raise refuse(f"{name} {one_line(repr(found))}, but this release reads {version}")
 
 
 def validate(model: type[Model], text: str | bytes, refuse: Callable[[str], GFNetError]) -> Model:

@@ -35,12 +35,12 @@ def read_result(path: str | Path) -> Result:
         "schema_version",
         SCHEMA_VERSION,
         lambda what: DataError(
-            f"{path}: no benchmark result that can be read ({what}); measure it again with `gfnet bench onnx --json`, "
-            "or read it with the release that wrote it"
+            f"{path}: not a benchmark result that this release reads ({what}); measure it again with "
+            "`gfnet bench onnx --json`, or read it with the release that wrote it"
         ),
     )
     return validate(
-        Result, text, lambda what: DataError(f"{path}: no sound benchmark result ({what}); measure it again")
+        Result, text, lambda what: DataError(f"{path}: not a sound benchmark result ({what}); measure it again")
     )
 
 

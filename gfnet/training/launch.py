@@ -274,15 +274,14 @@ def _starting_model(config: RunConfig, folder: RunFolder) -> GFNet:
 
 
 def _open_data(options: Options) -> tuple[Split, Split]:
-    """Both splits; a path that leads nowhere is told with the folder that it starts from."""
+    """Both splits; where the path leads nowhere, what to do about it is said."""
     data = Path(options["data"])
     try:
         return open_dataset(data, options.get("val_data"))
     except DataError as error:
         if data.exists():
             raise
-        here = "" if data.is_absolute() else f", looked for from {Path.cwd()}"
-        raise DataError(f"{error} (the run reads --data {data}{here}; pass --data again if it moved)") from error
+        raise DataError(f"{error} (the run reads --data {data}; pass --data again if it moved)") from error
 
 
 def _paired(splits: tuple[Split, Split], checkpoint: Checkpoint, path: Path, options: Options) -> tuple[Split, Split]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -252,6 +252,9 @@ def _others(name: str, found: Any, wanted: Any) -> Iterator[str]:
     if isinstance(found, BaseModel) and isinstance(wanted, BaseModel):
         for field in type(wanted).model_fields:
             yield from _others(field, getattr(found, field), getattr(wanted, field))
+    elif is_dataclass(found) and type(found) is type(wanted):
+        for part in fields(found):
+            yield from _others(f"{name}.{part.name}", getattr(found, part.name), getattr(wanted, part.name))
     elif isinstance(found, tuple) and isinstance(wanted, tuple) and len(found) == len(wanted):
         unlike = [index for index, pair in enumerate(zip(found, wanted, strict=True)) if pair[0] != pair[1]]
         for index in unlike[:1]:

@@ -38,7 +38,7 @@ DROPPED = object()
 WRONG = {
     "another version": (("schema_version", 1), "schema version 1, but this release reads 2"),
     "a version of words": (("schema_version", "2"), "schema version '2', but"),
-    "no version": (("schema_version", DROPPED), "no benchmark result"),
+    "no version": (("schema_version", DROPPED), "not a benchmark result"),
     "a missing field": (("images", DROPPED), "images: Field required"),
     "an unknown field": (("mood", "good"), "mood"),
     "not a number": (("subjects", 0, "loop", "typical_ms", math.nan), "NaN is not a number"),
@@ -93,7 +93,7 @@ def test_what_is_no_file_of_json_says_so(tmp_path):
         with pytest.raises(DataError, match="not JSON"):
             read_result(tmp_path / "text.json")
     (tmp_path / "list.json").write_text("[1]")
-    with pytest.raises(DataError, match="no benchmark result"):
+    with pytest.raises(DataError, match="not a benchmark result"):
         read_result(tmp_path / "list.json")
 
 

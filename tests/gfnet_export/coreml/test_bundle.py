@@ -78,7 +78,7 @@ def test_focus_steps_are_functions_of_one_package(joined, coreml_bundle):
     ]
     assert (joined.manifest.layout, joined.manifest.exporter.libraries["target"]) == ("multifunction", "iOS18")
     assert sorted(path.name for path in joined.folder.iterdir()) == [
-        *("focus.mlpackage", "glance.mlpackage", "manifest.json", "policy.mlpackage"),
+        *(".gfnet.json", "focus.mlpackage", "glance.mlpackage", "manifest.json", "policy.mlpackage"),
     ]
     encoder = (coreml_bundle.folder / "focus_2.mlpackage/Data/com.apple.CoreML/weights/weight.bin").stat().st_size
     assert joined.bytes < coreml_bundle.bytes - 0.8 * encoder  # kept once

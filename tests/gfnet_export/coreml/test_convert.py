@@ -130,8 +130,11 @@ def test_an_existing_bundle_is_replaced_only_when_asked(checkpoint_file, coreml_
     (out / "mine").touch()
     assert "already exists" in one_line(gfnet("export", "onnx", checkpoint_file, "--out", out))
     assert [path.name for path in tmp_path.rglob("*")] == ["bundle", "mine"]
+    assert "mine" in one_line(gfnet("export", "onnx", checkpoint_file, "--out", out, "--overwrite"))
+    assert [path.name for path in tmp_path.rglob("*")] == ["bundle", "mine"]
+    (out / "mine").unlink()
     assert gfnet("export", "onnx", checkpoint_file, "--out", out, "--overwrite").exit_code == 0
-    assert not (out / "mine").exists()
+    assert "already exists" in one_line(gfnet("export", "onnx", checkpoint_file, "--out", out))
     open_bundle(out)
 
 

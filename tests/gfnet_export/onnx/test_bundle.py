@@ -137,7 +137,7 @@ def test_what_cannot_be_done_is_said_in_one_line(checkpoint_file, tmp_path, opti
         (("--opset", "13"), "13 is not in the range 18<=x<=25"),
         (("--precision", "int4"), "'int4' is not one of"),
         (("--layout", "multifunction"), "'multifunction' is not one of"),
-        (("--calibration", "."), "--calibration is for 8-bit activations; leave it out"),
+        (("--calibration", "."), "--calibration applies only to --precision int8; leave it out"),
     ],
 )
 def test_choices_that_do_not_exist_are_refused(checkpoint_file, tmp_path, options, message):

@@ -191,7 +191,7 @@ OTHER_VALUES = {
     "cost": (("step_macs", 0), 1.0, "step_macs[0] is 1.0 in the bundle, "),
 }
 THRESHOLDS = {
-    "threshold": (("budgets", 4, "thresholds", 1), 0.125, "thresholds[1] is 0.125 in the bundle, "),
+    "threshold": (("budgets", 4, "thresholds", 1), 0.125, "budgets[4].thresholds[1] is 0.125 in the bundle, "),
     "claimed accuracy": (("anytime_top1", 2), 99.5, "anytime_top1[2] is 99.5 in the bundle, "),
 }
 

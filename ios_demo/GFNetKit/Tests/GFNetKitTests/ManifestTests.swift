@@ -68,7 +68,7 @@ import Testing
     ("\"num_classes\": 10", "\"num_classes\": 11", "10 labels for 11 classes"),
     ("\"precision\": \"fp32\"", "\"precision\": \"fp8\"", "precision: "),
     ("\"precision\": \"fp32\"", "\"precision\": \"int8\"", "calibration belongs to 8-bit activations"),
-    ("\"format\": \"onnx\"", "\"format\": \"onnx\", \"layout\": \"multifunction\"", "there is no such form"),
+    ("\"format\": \"onnx\"", "\"format\": \"onnx\", \"layout\": \"multifunction\"", "unknown form"),
     ("\"format\": \"onnx\"", "\"format\": \"onnx\", \"colour\": 1", "colour: is unknown to this release"),
     ("\"exporter\"", "\"exporters\"", "exporters: is unknown"),
     ("\"path\": \"glance.onnx\"", "\"path\": \"../glance.onnx\"", "not a plain relative path inside the bundle"),
