@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
+# A worker for each core: the libraries' own threads would only get in each other's way.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadgroup
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-all lint format schema docs ios-bundle clean
 
@@ -36,10 +39,10 @@ docs: install
 
 test: install
 	@command -v swift > /dev/null || echo "no Swift toolchain here: the phone's code in ios_demo/ is not tested"
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-all: install
-	$(BIN)/python -m pytest -m "slow or not slow"
+	$(PYTEST) -m "slow or not slow"
 
 lint: install
 	$(BIN)/ruff check .

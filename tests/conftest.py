@@ -19,6 +19,17 @@ from golden_support import RELEASED_NAMES, GoldenRun, golden_run
 from network_support import small_checkpoint, write_odd_images
 
 
+@pytest.hookimpl
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of one file in one worker, and those that look at the released networks in another.
+
+    What a file's fixtures make is then made once, and each released network is run once.
+    """
+    for item in items:
+        together = "released" if "released" in getattr(item, "fixturenames", ()) else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(together))
+
+
 @pytest.fixture(scope="session", params=RELEASED_NAMES)
 def released(request: pytest.FixtureRequest) -> GoldenRun:
     """Each released network in turn, run once on the golden images for all tests that look at it."""

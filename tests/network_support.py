@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
+import pytest
 import torch
 from click.testing import CliRunner, Result
 from PIL import Image
@@ -68,6 +70,11 @@ def commands_by_path() -> dict[str, tuple[click.Command, click.Context]]:
                 yield from walk(found, click.Context(found, info_name=name, parent=context))
 
     return dict(walk(main, click.Context(main, info_name="gfnet")))
+
+
+def slow(*values: Any) -> Any:
+    """Values of a parametrised test that are left to `make test-all`."""
+    return pytest.param(*values, marks=pytest.mark.slow)
 
 
 def one_line(result: Result) -> str:

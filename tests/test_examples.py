@@ -62,6 +62,7 @@ def test_serve(run, onnx_bundle, photos, answers):
     assert [line.rsplit(" ", 1)[1] for line in lines] == [str(answer["exit_step"]) for answer in answers]
 
 
+@pytest.mark.slow
 def test_export_and_verify(run, checkpoint_file, scenes, tmp_path):
     with pytest.raises(SystemExit) as ended:
         run("export_and_verify.py", checkpoint_file, tmp_path / "bundle", scenes / "val" / "ring")

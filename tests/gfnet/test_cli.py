@@ -18,7 +18,7 @@ import torch
 
 from gfnet.checkpoint import load_checkpoint, save_checkpoint
 from gfnet.files.replacing import RECORD
-from network_support import READABLE, UNREADABLE, gfnet, one_line
+from network_support import READABLE, UNREADABLE, gfnet, one_line, slow
 
 GFNET = Path(sys.executable).with_name("gfnet")
 
@@ -107,6 +107,7 @@ def test_evaluate_writes_a_report_of_optimal_thresholds_that_other_commands_take
     assert "at the budget of" in again.output
 
 
+@pytest.mark.slow
 def test_evaluate_counts_in_milliseconds_of_the_same_network(
     checkpoint, checkpoint_file, onnx_bundle, scenes, tmp_path
 ):
@@ -260,7 +261,11 @@ WRITERS = {
 }
 
 
-@pytest.mark.parametrize("arguments", WRITERS.values(), ids=WRITERS.keys())
+@pytest.mark.parametrize(
+    "arguments",
+    [WRITERS[name] if name == "predict" else slow(WRITERS[name]) for name in WRITERS],
+    ids=WRITERS.keys(),
+)
 def test_a_disk_that_fills_up_is_one_line_and_leaves_nothing(arguments, checkpoint_file, scenes, tmp_path):
     places = {"checkpoint": checkpoint_file, "scenes": scenes, "tmp": tmp_path}
     done = subprocess.run(

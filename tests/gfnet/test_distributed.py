@@ -103,6 +103,7 @@ def test_the_command_trains_and_evaluates_alike_under_torchrun(scenes, initialis
     assert len((tmp_path / "two" / "metrics.jsonl").read_text().splitlines()) == 4
 
 
+@pytest.mark.slow
 def test_evaluation_by_two_ranks_is_that_of_one(scenes, checkpoint_file, tmp_path):
     command = ("evaluate", checkpoint_file, "--data", scenes, "--thresholds", "search", "--batch-size", "20")
     assert gfnet(*command, "--json", tmp_path / "one.json").exit_code == 0
@@ -134,6 +135,7 @@ def children(pid):
 LONG = (*OPTIONS, "--epochs", "30,0,0,0", "--validate-every", "0", "--log-every", "1", "--save-every", "5")
 
 
+@pytest.mark.slow
 def test_sigterm_stops_all_ranks_after_saving(scenes, tmp_path):
     process = start("-m", "gfnet", "train", "--data", scenes, "--out", tmp_path / "run", *LONG)
     wait_for_iteration(tmp_path / "run", 3, process)
@@ -168,6 +170,7 @@ def test_ranks_that_are_started_anew_go_on_where_the_dead_ones_were(scenes, tmp_
     process.communicate(timeout=60)
 
 
+@pytest.mark.slow
 def test_an_error_of_one_rank_is_shown(scenes, tmp_path):
     process = start("-m", "gfnet", "train", "--data", scenes, "--out", tmp_path / "run", *LONG, "--batch-size", "3")
     output, _ = process.communicate(timeout=60)
@@ -186,6 +189,7 @@ def test_what_fails_or_stops_on_one_rank_does_on_all(tmp_path):
     assert first == second == expected
 
 
+@pytest.mark.slow
 def test_an_image_that_one_rank_cannot_read_ends_a_strict_evaluation_in_a_line(checkpoint_file, scenes, tmp_path):
     copy = shutil.copytree(scenes, tmp_path / "scenes")
     broken = sorted((copy / "val").rglob("*.png"))[-1]  # of the second rank's share
@@ -197,6 +201,7 @@ def test_an_image_that_one_rank_cannot_read_ends_a_strict_evaluation_in_a_line(c
     assert "RuntimeError" not in output
 
 
+@pytest.mark.slow
 def test_ranks_that_were_told_different_things_do_not_begin(scenes, tmp_path):
     command = f"{sys.executable} -m gfnet train --data {scenes} --out {tmp_path}/run {' '.join(OPTIONS)} --seed $RANK"
     process = start("bash", "-c", command, options=("--no-python",))
@@ -206,6 +211,7 @@ def test_ranks_that_were_told_different_things_do_not_begin(scenes, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_sigterm_to_a_whole_process_group_saves_before_the_decoders_end(scenes, tmp_path):
     run = tmp_path / "run"
     process = start("-m", "gfnet", "train", "--data", scenes, "--out", run, *LONG, "--workers", "2")
@@ -218,6 +224,7 @@ def test_sigterm_to_a_whole_process_group_saves_before_the_decoders_end(scenes, 
     assert saved == json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])["iteration"]
 
 
+@pytest.mark.slow
 def test_a_decoder_that_is_killed_ends_training_after_a_save(scenes, tmp_path):
     run = tmp_path / "run"
     process = start("-m", "gfnet", "train", "--data", scenes, "--out", run, *LONG, "--workers", "1")

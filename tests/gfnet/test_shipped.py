@@ -93,6 +93,7 @@ def test_another_name_is_refused_with_those_that_there_are(named, scenes):
         assert "other: no such file, nor an included network (scenes)" in one_line(gfnet(*command))
 
 
+@pytest.mark.slow
 def test_a_benchmark_takes_it_by_name_and_exports_other_forms(named, scenes, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "scenes").mkdir()

@@ -48,7 +48,7 @@ from gfnet_export.choices import Provider
 )
 @click.option(
     "--rounds",
-    type=int,
+    type=click.IntRange(min=1),
     metavar="COUNT",
     default=10,
     show_default=True,
@@ -56,7 +56,7 @@ from gfnet_export.choices import Provider
 )
 @click.option(
     "--processes",
-    type=int,
+    type=click.IntRange(min=1),
     metavar="COUNT",
     default=5,
     show_default=True,

@@ -26,7 +26,7 @@ from gfnet.files.replacing import RECORD
 from gfnet.files.writing import atomic_file
 from gfnet.training.learner import Learner
 from gfnet.training.run_folder import RunFolder
-from network_support import gfnet, one_line
+from network_support import gfnet, one_line, slow
 
 NETWORK = ("--arch", "test_resnet", "--patch-size", "40", "--image-size", "96", "--crop-ratio", "1")
 OPTIONS = (
@@ -110,7 +110,7 @@ def assert_same_run(run, whole):
     assert lines(run) == lines(whole)
 
 
-@pytest.mark.parametrize("iteration", [1, 8, 15], ids=lambda i: f"iteration-{i}")
+@pytest.mark.parametrize("iteration", [slow(1), 8, slow(15)], ids=lambda i: f"iteration-{i}")
 def test_sigterm_saves_and_the_resumed_run_equals_the_uninterrupted_one(
     whole, scenes, tmp_path, monkeypatch, iteration
 ):
@@ -131,6 +131,7 @@ def test_ctrl_c_saves_too(scenes, tmp_path, monkeypatch):
     assert state.values["position"]["iteration"] == 2
 
 
+@pytest.mark.slow
 def test_a_run_that_is_stopped_while_it_evaluates_goes_on_there(whole, scenes, tmp_path, monkeypatch):
     monkeypatch.setattr("gfnet.training.trainer.find_thresholds", lambda *_args: terminate() or (None, None))
     assert train(scenes, tmp_path / "run", *OPTIONS).exit_code == 143
@@ -152,7 +153,7 @@ def test_resuming_begins_what_was_not_begun_and_repeats_what_is_finished(whole, 
     assert_same_run(tmp_path / "run", whole)
 
 
-@pytest.mark.parametrize("stage", range(4))
+@pytest.mark.parametrize("stage", [slow(0), slow(1), 2, slow(3)])
 def test_a_kill_right_after_a_stage_s_result_was_written_loses_nothing(whole, scenes, tmp_path, monkeypatch, stage):
     real = RunFolder.save
 
@@ -168,6 +169,7 @@ def test_a_kill_right_after_a_stage_s_result_was_written_loses_nothing(whole, sc
     assert_same_run(tmp_path / "run", whole)
 
 
+@pytest.mark.slow
 def test_a_kill_before_the_first_save_leaves_a_run_that_can_be_resumed(whole, scenes, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(RunFolder, "save_last", lambda *_arguments: terminate() or time.sleep(1))
@@ -243,6 +245,7 @@ def test_other_data_is_refused_when_a_run_is_resumed(stopped, scenes, tmp_path):
     assert "has 10" in found
 
 
+@pytest.mark.slow
 def test_how_a_run_is_executed_may_change_when_it_is_resumed(stopped, whole):
     assert gfnet("train", "--out", stopped, "--resume", "--workers", "1", "--log-every", "3").exit_code == 0
     ours, theirs = (load_checkpoint(run / "model.safetensors").model.state_dict() for run in (stopped, whole))
@@ -293,12 +296,14 @@ def test_a_file_that_no_run_wrote_is_never_replaced(scenes, tmp_path, name, over
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, "mine")]
 
 
+@pytest.mark.slow
 def test_a_run_of_a_release_without_records_is_recognised(stopped, scenes):
     (stopped / RECORD).unlink()
     assert train(scenes, stopped, *OPTIONS, "--overwrite").exit_code == 0
     assert (stopped / RECORD).is_file()
 
 
+@pytest.mark.slow
 def test_half_a_line_of_metrics_is_forgotten(stopped, whole, scenes):
     with open(stopped / "metrics.jsonl", "a") as stream:
         stream.write('{"stage": 0, "epo')
@@ -386,6 +391,7 @@ def test_trained_stages_are_not_overwritten_by_accident(whole, scenes):
     assert "stage0.safetensors: trained already" in one_line(train(scenes, whole, *OPTIONS))
 
 
+@pytest.mark.slow
 def test_stages_one_by_one_are_the_stages_in_one_go(whole, scenes, tmp_path):
     for stage in range(4):
         result = train(scenes, tmp_path / "run", *OPTIONS, "--stage", str(stage))
@@ -444,11 +450,8 @@ def last_saved(run):
     return path.stat().st_mtime_ns if path.exists() else 0
 
 
-@pytest.mark.parametrize(
-    ("kills", "epochs"),
-    [(2, "2,1,2,1"), pytest.param(20, "8,4,8,4", marks=pytest.mark.slow)],
-    ids=["twice", "20-times"],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("kills", "epochs"), [(2, "2,1,2,1"), (20, "8,4,8,4")], ids=["twice", "20-times"])
 def test_kills_at_random_moments_change_nothing(scenes, tmp_path, kills, epochs):
     options = ("--data", scenes, *OPTIONS[:-1], epochs)
     assert gfnet("train", *options, "--out", tmp_path / "whole").exit_code == 0

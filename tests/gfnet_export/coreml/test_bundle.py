@@ -44,6 +44,7 @@ def test_pixels_go_in_as_a_camera_gives_them(coreml_bundle):
         assert image.colorSpace == ct.proto.FeatureTypes_pb2.ImageFeatureType.ColorSpace.Value("RGB")
 
 
+@pytest.mark.slow
 def test_which_inputs_are_pictures_can_be_chosen(checkpoint, scenes, tmp_path):
     photos = find_images([scenes / "val"])[:4]
     expected = torch_predictor(checkpoint)(photos)
@@ -100,6 +101,7 @@ def test_a_joined_package_computes_what_single_ones_do(joined, checkpoint, scene
     assert max(item.relative for item in found.differences) < GATES["fp16"].difference
 
 
+@pytest.mark.slow
 def test_one_focus_step_needs_no_joining(scenes, tmp_path):
     bundle = export_coreml(small_checkpoint(scenes / "val", recurrent()), tmp_path / "bundle", layout="multifunction")
     assert [(graph.path, graph.function) for graph in bundle.manifest.subgraphs][-1] == ("focus.mlpackage", "focus")
@@ -132,12 +134,14 @@ def test_a_manifest_that_calls_pixels_a_picture_is_refused(joined, odd_images, t
     assert "its tensors are not those of the manifest" in one_line(gfnet("predict", folder, odd_images))
 
 
+@pytest.mark.slow
 def test_the_listing_names_every_package_once(checkpoint_file, tmp_path):
     result = gfnet("export", "coreml", checkpoint_file, "--out", tmp_path / "b", "--layout", "multifunction")
     assert result.stdout.count("focus.mlpackage") == 1
     assert "focus of step 2,3" in result.stdout
 
 
+@pytest.mark.slow
 def test_nothing_is_left_in_the_temporary_folder(checkpoint, tmp_path, monkeypatch):
     scratch = tmp_path / "scratch"
     scratch.mkdir()

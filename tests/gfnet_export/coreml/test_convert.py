@@ -16,7 +16,7 @@ from gfnet_export.mil.package import read_package
 from gfnet_export.verify.gates import COMPRESSED_GATES, GATES
 from gfnet_export.verify.report import read_squares
 from gfnet_export.verify.verification import verify
-from network_support import gfnet, one_line
+from network_support import gfnet, one_line, slow
 
 FLOAT32 = 65568  # MLMultiArray's data type in Core ML's model description
 
@@ -104,7 +104,7 @@ def test_fp32_and_a_target_can_be_asked_for(checkpoint_file, tmp_path):
     }
 
 
-@pytest.mark.parametrize(("compression", "kind"), [("int8", "affine_dequantize"), ("palette4", "lut_to_dense")])
+@pytest.mark.parametrize(("compression", "kind"), [("int8", "affine_dequantize"), slow("palette4", "lut_to_dense")])
 def test_compressed_weights_are_smaller_and_compute_nearly_the_same(
     checkpoint, checkpoint_file, coreml_bundle, scenes, tmp_path, compression, kind
 ):

@@ -160,6 +160,7 @@ def bundle(checkpoint, squares, tmp_path_factory):
     return open_bundle(out)
 
 
+@pytest.mark.slow
 def test_a_bundle_says_how_it_was_calibrated_and_keeps_its_descriptions(bundle, coreml_bundle):
     assert bundle.manifest.compression == "w8a8"
     assert bundle.manifest.calibration == Calibration(images=16, method="minmax")
@@ -181,6 +182,7 @@ def test_a_bundle_says_how_it_was_calibrated_and_keeps_its_descriptions(bundle, 
     assert dict(ours.userDefined)["labels"] == dict(theirs.userDefined)["labels"]
 
 
+@pytest.mark.slow
 def test_the_bundle_passes_its_gates_and_is_not_the_float_one(bundle, checkpoint, squares):
     found = verify(bundle, checkpoint, squares["val"])
     assert found.failures == ()
@@ -193,6 +195,7 @@ def operations(path):
     return {o.name: o for o in read_package(path).function().operations}
 
 
+@pytest.mark.slow
 def test_the_policy_has_float_activations_and_its_actor_is_as_it_was(bundle, coreml_bundle):
     ours, theirs = (operations(found.folder / "policy.mlpackage") for found in (bundle, coreml_bundle))
     assert not {"quantize", "dequantize"} & {o.type for o in ours.values()}
@@ -223,6 +226,7 @@ def test_a_wide_actor_keeps_its_weights(tmp_path):
     assert found[last.inputs["weight"][0]].type == "const"
 
 
+@pytest.mark.slow
 def test_what_leaves_a_graph_is_not_rounded_to_8_bits(bundle):
     for graph in bundle.manifest.subgraphs:
         function = read_package(bundle.path_of(graph)).function()
@@ -234,6 +238,7 @@ def test_what_leaves_a_graph_is_not_rounded_to_8_bits(bundle):
             assert maker.type not in ("quantize", "dequantize"), (graph.name, name)
 
 
+@pytest.mark.slow
 def test_mil_ops_and_lint_know_such_packages(bundle, coreml_bundle):
     function = read_package(bundle.folder / "glance.mlpackage").function()
     rows = {row.type: row for row in count_operations(function)}

@@ -14,7 +14,7 @@ from gfnet_export.onnx.bundle import export_onnx
 from gfnet_export.runtime.onnx_runtime import bundle_predictor
 from gfnet_export.verify.report import read_squares
 from gfnet_export.verify.verification import verify
-from network_support import SMALL, gfnet, one_line, recurrent, small_checkpoint, small_network
+from network_support import SMALL, gfnet, one_line, recurrent, slow, small_checkpoint, small_network
 
 
 def export(checkpoint_file, out, *options):
@@ -23,6 +23,7 @@ def export(checkpoint_file, out, *options):
     return open_bundle(out)
 
 
+@pytest.mark.slow
 def test_fp16_and_an_opset_can_be_asked_for(checkpoint_file, onnx_bundle, tmp_path):
     bundle = export(checkpoint_file, tmp_path / "bundle", "--precision", "fp16", "--opset", "20")
     assert (bundle.manifest.precision, bundle.manifest.exporter.libraries["opset"]) == ("fp16", "20")
@@ -55,6 +56,7 @@ def test_fused_steps_decide_as_split_ones_do(fused, onnx_bundle, scenes):
         assert [step.class_index for step in ours.steps] == [step.class_index for step in theirs.steps]
 
 
+@pytest.mark.slow
 def test_fused_steps_of_a_recurrent_classifier_are_one_graph(scenes, tmp_path):
     checkpoint = small_checkpoint(scenes / "val", recurrent())
     bundle = export_onnx(checkpoint, tmp_path / "bundle", layout="fused")
@@ -103,6 +105,7 @@ def test_vectors_in_8_bits_verify_and_leave_the_policy_alone(scenes, tmp_path):
     assert {item.relative < 1e-5 for item in found.differences if item.output == "action"} == {True}
 
 
+@pytest.mark.slow
 def test_weights_stored_in_8_bits_verify(checkpoint_file, scenes, tmp_path):
     bundle = tmp_path / "bundle"
     assert gfnet("export", "onnx", checkpoint_file, "--out", bundle, "--precision", "int8-storage").exit_code == 0
@@ -117,7 +120,9 @@ def test_weights_stored_in_8_bits_verify(checkpoint_file, scenes, tmp_path):
     [
         (("--precision", "int8"), "int8 needs photos to find the ranges of activations; pass --calibration"),
         (("--precision", "int8-heads"), "no classifier here has 32768 weights or more; export it as fp32 or int8"),
-        (("--precision", "int8-vectors"), "no layer on one vector here has 32768 weights or more; export it as fp32"),
+        slow(
+            ("--precision", "int8-vectors"), "no layer on one vector here has 32768 weights or more; export it as fp32"
+        ),
         (("--precision", "int8", "--calibration", "NOWHERE"), "NOWHERE"),
         (("--precision", "int8", "--calibration", "TEXT"), "none of 1 images could be read; the first: "),
     ],
@@ -147,6 +152,7 @@ def test_choices_that_do_not_exist_are_refused(checkpoint_file, tmp_path, option
     assert not (tmp_path / "bundle").exists()
 
 
+@pytest.mark.slow
 def test_calibration_images_that_cannot_be_read_are_named(checkpoint_file, scenes, tmp_path):
     folder = tmp_path / "photos"
     folder.mkdir()

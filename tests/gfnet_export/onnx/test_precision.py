@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from functools import cache
 
 import numpy as np
 import onnx
@@ -12,8 +13,10 @@ from onnx import numpy_helper
 from torch import nn
 
 from gated_support import gated, optimised
+from gfnet.config import ModelConfig
 from gfnet.errors import ExportError
-from gfnet_export.components import components_of
+from gfnet_export.choices import Layout
+from gfnet_export.components import Component, components_of
 from gfnet_export.onnx.convert import convert
 from gfnet_export.onnx.precision import (
     SMALLEST_MATRIX,
@@ -25,9 +28,19 @@ from gfnet_export.onnx.precision import (
     store_in_8_bits,
     to_fp16,
 )
-from network_support import SMALL, recurrent, small_network
+from network_support import SMALL, recurrent, slow, small_network
 
 WIDE = dataclasses.replace(SMALL, num_classes=400)  # 96 features and 400 classes: large enough heads
+
+
+@cache
+def _exported(config: ModelConfig, layout: Layout) -> list[tuple[Component, bytes]]:
+    return [(part, convert(part).SerializeToString()) for part in components_of(small_network(config), layout)]
+
+
+def exported(config: ModelConfig = SMALL, layout: Layout = "split") -> list[tuple[Component, onnx.ModelProto]]:
+    """Every part of a small network and its graph in fp32; exported once, and each test alters graphs of its own."""
+    return [(part, onnx.load_model_from_string(content)) for part, content in _exported(config, layout)]
 
 
 def results(model, component, seed=0):
@@ -52,8 +65,7 @@ def relative(ours, theirs):
 
 @pytest.mark.parametrize("layout", ["split", "fused"])
 def test_fp16_halves_the_weights_and_keeps_the_borders(layout):
-    for component in components_of(small_network(), layout):
-        whole = convert(component)
+    for component, whole in exported(layout=layout):
         size = len(whole.SerializeToString())
         half = to_fp16(whole)
         assert len(half.SerializeToString()) < 0.55 * size
@@ -68,8 +80,7 @@ def test_fp16_halves_the_weights_and_keeps_the_borders(layout):
 
 @pytest.mark.parametrize("layout", ["split", "fused"])
 def test_the_action_is_computed_in_fp32(layout):
-    component = components_of(small_network(), layout)[1]
-    whole = convert(component)
+    _, whole = exported(layout=layout)[1]
     half = to_fp16(whole)
     types = {
         value.name: value.type.tensor_type.elem_type
@@ -85,12 +96,11 @@ def test_the_action_is_computed_in_fp32(layout):
 
 
 def test_only_large_classifiers_are_heads():
-    parts = {part.name: convert(part) for part in components_of(small_network(WIDE))}
-    found = {name: len(large_heads(model)) for name, model in parts.items()}
+    found = {part.name: len(large_heads(model)) for part, model in exported(WIDE)}
     assert found == {"glance": 1, "policy": 0, "focus_2": 1, "focus_3": 1}
-    fused = {part.name: len(large_heads(convert(part))) for part in components_of(small_network(WIDE), "fused")}
+    fused = {part.name: len(large_heads(model)) for part, model in exported(WIDE, "fused")}
     assert fused == {"glance": 1, "step_2": 1, "step_3": 1}  # none of the policy's, though one has 196,608 weights
-    small = convert(components_of(small_network())[0])
+    _, small = exported()[0]
     assert large_heads(small) == []
     assert quantize_vectors(small, []) is small
 
@@ -105,8 +115,7 @@ def test_a_recurrent_classifier_s_gates_are_heads_too():
 
 
 def test_heads_of_8_bits_answer_almost_alike_and_nothing_else_changes():
-    component = components_of(small_network(WIDE))[0]
-    whole = convert(component)
+    component, whole = exported(WIDE)[0]
     size = len(whole.SerializeToString())
     small = quantize_vectors(whole, large_heads(whole))
     assert [node.op_type for node in small.graph.node].count("MatMulNBits") == 1
@@ -118,7 +127,7 @@ def test_heads_of_8_bits_answer_almost_alike_and_nothing_else_changes():
 
 @pytest.mark.parametrize("layout", ["split", "fused"])
 def test_the_policy_s_layers_are_never_in_8_bits(layout):
-    whole = convert(components_of(small_network(WIDE), layout)[1])
+    _, whole = exported(WIDE, layout)[1]
     policy = policy_nodes(whole)
     layers = [node.name for node in whole.graph.node if node.op_type == "Gemm"]
     assert len([name for name in layers if name in policy]) == 4  # the last one gives the action
@@ -181,8 +190,8 @@ def test_a_layer_without_bias_and_a_matrix_the_other_way_round_are_quantized_too
 
 
 def test_the_action_s_weights_are_not_rounded_either():
-    component = components_of(small_network())[1]
-    half = to_fp16(convert(component))
+    component, whole = exported()[1]
+    half = to_fp16(whole)
     (weight,) = [tensor for tensor in half.graph.initializer if tensor.name == "policy.actor.0.weight"]
     expected = component.module.policy.actor[0].weight.detach().numpy()
     np.testing.assert_array_equal(onnx.numpy_helper.to_array(weight), expected)
@@ -199,10 +208,9 @@ def test_a_weight_that_fp16_cannot_hold_is_named():
 
 
 @pytest.mark.parametrize("layout", ["split", "fused"])
-@pytest.mark.parametrize("config", [WIDE, recurrent(WIDE)], ids=["cascade", "recurrent"])
+@pytest.mark.parametrize("config", [WIDE, slow(recurrent(WIDE))], ids=["cascade", "recurrent"])
 def test_weights_stored_in_8_bits_are_a_quarter_as_large_and_run_as_in_fp32(layout, config, tmp_path):
-    for component in components_of(small_network(config), layout):
-        whole = convert(component)
+    for component, whole in exported(config, layout):
         size = len(whole.SerializeToString())
         stored = store_in_8_bits(copy.deepcopy(whole))
         assert len(stored.SerializeToString()) < 0.4 * size
@@ -216,9 +224,9 @@ def test_weights_stored_in_8_bits_are_a_quarter_as_large_and_run_as_in_fp32(layo
 
 
 def test_stored_integers_keep_the_sum_of_what_an_output_reads():
-    component = components_of(small_network(WIDE))[0]
-    whole = {tensor.name: numpy_helper.to_array(tensor) for tensor in convert(component).graph.initializer}
-    model = store_in_8_bits(convert(component))
+    _, model = exported(WIDE)[0]
+    whole = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    model = store_in_8_bits(model)
     tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     kinds = {node.input[1]: node for node in model.graph.node if node.op_type in ("Conv", "Gemm", "MatMul")}
     names = [name.removesuffix("_8_bits") for name in tensors if name.endswith("_8_bits")]
@@ -238,7 +246,7 @@ def test_stored_integers_keep_the_sum_of_what_an_output_reads():
 
 
 def test_a_network_without_large_layers_is_refused():
-    model = convert(components_of(small_network())[1])
+    _, model = exported()[1]
     for tensor in list(model.graph.initializer):
         if np.prod(tensor.dims) >= 1024:
             model.graph.initializer.remove(tensor)

@@ -51,6 +51,7 @@ def test_a_bundle_decides_like_torch_on_every_image(checkpoint, onnx_bundle, sce
     assert exits == {1, 2, 3}
 
 
+@pytest.mark.slow
 def test_a_recurrent_classifier_s_shared_focus_graph_decides_like_torch(scenes, tmp_path):
     checkpoint = small_checkpoint(scenes / "val", recurrent())
     bundle = export_onnx(checkpoint, tmp_path / "bundle")
@@ -58,6 +59,7 @@ def test_a_recurrent_classifier_s_shared_focus_graph_decides_like_torch(scenes, 
     compare(checkpoint, bundle, find_images([scenes / "val"])[:12], None)
 
 
+@pytest.mark.slow
 def test_export_is_repeatable(checkpoint, onnx_bundle, tmp_path):
     again = export_onnx(checkpoint, tmp_path / "again")
     assert [g.sha256 for g in again.manifest.subgraphs] == [g.sha256 for g in onnx_bundle.manifest.subgraphs]
