@@ -65,6 +65,12 @@ def onnx_bundle(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(scope="session")
+def fused_bundle(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The same with one graph a step."""
+    return export_onnx(checkpoint, tmp_path_factory.mktemp("bundles") / "fused", layout="fused")
+
+
+@pytest.fixture(scope="session")
 def coreml_bundle(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """The same as a Core ML bundle."""
     return export_coreml(checkpoint, tmp_path_factory.mktemp("bundles") / "coreml")

@@ -132,7 +132,7 @@ def _begins(folder: RunFolder, options: Options, overwrite: bool) -> _Start:
 
 def _goes_on(folder: RunFolder, options: Options) -> _Start:
     """The run in ``folder``, where it stopped."""
-    splits = _open_data(options)
+    splits = _open_data_again(options)
     checkpoint, state = folder.load_last()
     splits = _paired(splits, checkpoint, folder.last, options)
     stored = read_options(folder.config)["model"]
@@ -221,7 +221,7 @@ def _resolve(out: Path, options: Options) -> tuple[RunConfig, tuple[Split, Split
     start = _starting_point(out, options)
     if start is None:
         _check_backbone(options)
-    splits = _open_data(options)
+    splits = open_dataset(options["data"], options.get("val_data"))
     network = None
     if start is not None:
         checkpoint = load_checkpoint(start)
@@ -273,8 +273,8 @@ def _starting_model(config: RunConfig, folder: RunFolder) -> GFNet:
     return model
 
 
-def _open_data(options: Options) -> tuple[Split, Split]:
-    """Both splits; where the path leads nowhere, what to do about it is said."""
+def _open_data_again(options: Options) -> tuple[Split, Split]:
+    """Both splits of a run that goes on; where the path leads nowhere by now, what to do about it is said."""
     data = Path(options["data"])
     try:
         return open_dataset(data, options.get("val_data"))

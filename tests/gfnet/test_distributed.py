@@ -66,6 +66,7 @@ def two_ranks(tmp_path_factory):
     return {stage: torch.load(out / f"stage{stage}.pt") for stage in (1, 2, 3)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", [1, 2, 3])
 def test_two_ranks_with_half_the_batch_learn_what_one_learns_with_the_whole(two_ranks, stage):
     model, results = rank_worker.learn(stage)

@@ -21,6 +21,7 @@ from click.testing import CliRunner
 from gfnet.checkpoint import load_checkpoint, load_training_state
 from gfnet.cli import main
 from gfnet.data.packing import pack_folder
+from gfnet.data.synth import SceneConfig, write_scenes
 from gfnet.files.locks import lock_file
 from gfnet.files.replacing import RECORD
 from gfnet.files.writing import atomic_file
@@ -32,7 +33,7 @@ NETWORK = ("--arch", "test_resnet", "--patch-size", "40", "--image-size", "96", 
 OPTIONS = (
     *NETWORK,
     "--batch-size",
-    "16",
+    "8",
     "--augmentation",
     "crop",
     "--set",
@@ -42,6 +43,14 @@ OPTIONS = (
 )
 ITERATIONS = 6 * 4
 TIMES = {"images_per_second", "memory_mb"}
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    """Fewer than others train on: 30, and 20 to validate on."""
+    root = tmp_path_factory.mktemp("few") / "scenes"
+    write_scenes(root, train=30, val=20, seed=5, config=SceneConfig(size=96))
+    return root
 
 
 def train(scenes, out, *options):
@@ -213,7 +222,7 @@ def test_with_both_states_damaged_nothing_is_lost_silently(stopped):
     [
         (("--arch", "resnet50"), "model.arch is test_resnet in the run in .*, but resnet50 was asked for"),
         (("--steps", "4"), "model.steps is 3.* in the run in .*, but 4.* was asked for"),
-        (("--batch-size", "32"), "recipe.batch_size is 16.* in the run in .*, but 32"),
+        (("--batch-size", "32"), "recipe.batch_size is 8.* in the run in .*, but 32"),
         (("--epochs", "2,1,2,2"), "recipe.epochs is .* in the run in"),
         (("--stage", "2"), "is of stages .*, but .2. was asked for"),
     ],
@@ -227,7 +236,7 @@ def test_other_data_is_refused_when_a_run_is_resumed(stopped, scenes, tmp_path):
     copy = shutil.copytree(scenes, tmp_path / "scenes")
     next((copy / "train" / "star").iterdir()).unlink()
     found = one_line(gfnet("train", "--data", copy, "--out", stopped, "--resume"))
-    assert "59 images, but the run began with 60" in found
+    assert "29 images, but the run began with 30" in found
     moved = next((copy / "train" / "disc").iterdir())
     shutil.copy(moved, copy / "train" / "star" / moved.name)
     next((copy / "train" / "bars").iterdir()).unlink()
@@ -553,7 +562,7 @@ def test_published_recipes_are_the_defaults(scenes, tmp_path):
 
 
 def test_training_from_shards_is_training(scenes, tmp_path):
-    pack_folder(scenes, tmp_path / "shards", shard_images=16)
+    pack_folder(scenes, tmp_path / "shards", shard_images=8)
     spec = tmp_path / "shards" / "train-{000000..000003}.tar"
     result = train(spec, tmp_path / "run", *OPTIONS[:-1], "1,0,1,0")
     assert result.exit_code == 0, result.output

@@ -94,7 +94,7 @@ CASES = [
     *(pytest.param((MOBILENET, stage, torch.float64), marks=pytest.mark.slow) for stage in (1, 2, 3)),
     # ResNet-50 in training mode on two images is ill-conditioned: the official float32 gradients are up to 2 %
     # off their float64 twins, so only float64 shows anything.
-    ("resnet50", 1, torch.float64),
+    pytest.param(("resnet50", 1, torch.float64), marks=pytest.mark.slow),
 ]
 
 

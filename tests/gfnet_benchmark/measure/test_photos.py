@@ -36,6 +36,7 @@ def files_in(folder, scenes, count):
     return [shutil.copy(path, folder / f"{i}.png") for i, path in enumerate(find_images([scenes / "val"])[:count])]
 
 
+@pytest.mark.slow
 def test_a_benchmark_decodes_each_photo_once(onnx_bundle, scenes, decoded, tmp_path, monkeypatch):
     photos = Photos(files_in(tmp_path / "photos", scenes, 4))
     asked = ("test_resnet@96:int8", "test_resnet@64:int8")  # calibrated on the photos

@@ -134,9 +134,8 @@ def test_times_come_from_the_clock(onnx_bundle, photos, tmp_path):
 
 
 @pytest.mark.slow
-def test_several_bundles_and_threads_run_together(onnx_bundle, checkpoint, photos, tmp_path):
-    fused = export_onnx(checkpoint, tmp_path / "fused", layout="fused")
-    targets = select_targets([onnx_bundle, fused], first(photos, 2), tmp_path, threads=(1, 2), clock=ticking())
+def test_several_bundles_and_threads_run_together(onnx_bundle, fused_bundle, photos, tmp_path):
+    targets = select_targets([onnx_bundle, fused_bundle], first(photos, 2), tmp_path, threads=(1, 2), clock=ticking())
     assert [target.name for target in targets] == [
         f"{name}, {threads}" for threads in ("1 thread", "2 threads") for name in ("onnx", "fused", "test_resnet@96")
     ]
@@ -201,6 +200,7 @@ def test_baselines_of_every_kind_take_part(onnx_bundle, photos, tmp_path):
     assert (found.name, found.path, own.name) == ("glance", Path(asked[2]), "test_resnet@96")
 
 
+@pytest.mark.slow
 def test_a_baseline_of_8_bits_is_calibrated_on_the_photos(onnx_bundle, photos, tmp_path):
     targets = select_targets(
         [onnx_bundle], first(photos, 4), tmp_path, baselines=["test_resnet@96:int8"], clock=ticking()
@@ -241,6 +241,7 @@ def test_a_trained_baseline_replaces_the_random_one_of_its_precision_only(
     assert [target.name for target in targets] == ["onnx", "small", "whole", "test_resnet@96 int8-vectors"]
 
 
+@pytest.mark.slow
 def test_settings_are_tried_on_each_and_the_fastest_taken(onnx_bundle, photos, tmp_path):
     targets = select_targets([onnx_bundle], photos, tmp_path, threads=(2,), try_settings=True, clock=ticking())
     for target in targets:

@@ -160,6 +160,7 @@ def test_weights_that_are_no_numbers_are_named_before_anything_is_written(checkp
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_stopped_export_leaves_nothing(checkpoint_file, tmp_path):
     out = tmp_path / "out" / "bundle"
     command = [Path(sys.executable).with_name("gfnet"), "export", "coreml", checkpoint_file, "--out", out]

@@ -124,6 +124,7 @@ def test_compressed_weights_are_smaller_and_compute_nearly_the_same(
     assert GATES["fp16"].difference / 10 < relative < COMPRESSED_GATES[compression].difference
 
 
+@pytest.mark.slow
 def test_an_existing_bundle_is_replaced_only_when_asked(checkpoint_file, coreml_bundle, tmp_path):
     out = tmp_path / "bundle"
     out.mkdir()

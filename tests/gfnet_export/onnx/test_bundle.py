@@ -35,23 +35,18 @@ def result_of(*arguments):
     return gfnet(*arguments)
 
 
-@pytest.fixture(scope="module")
-def fused(checkpoint_file, tmp_path_factory):
-    return export(checkpoint_file, tmp_path_factory.mktemp("fused") / "bundle", "--layout", "fused")
-
-
-def test_a_fused_step_is_one_call(fused):
-    assert [(graph.name, graph.role, graph.steps) for graph in fused.manifest.subgraphs] == [
+def test_a_fused_step_is_one_call(fused_bundle):
+    assert [(graph.name, graph.role, graph.steps) for graph in fused_bundle.manifest.subgraphs] == [
         *(("glance", "glance", (1,)), ("step_2", "step", (2,)), ("step_3", "step", (3,))),
     ]
-    graph = onnx.load(fused.folder / "step_2.onnx").graph
+    graph = onnx.load(fused_bundle.folder / "step_2.onnx").graph
     assert "Slice" in {node.op_type for node in graph.node}
     assert not {"Loop", "If", "Scan", "ScatterND"} & {node.op_type for node in graph.node}
 
 
-def test_fused_steps_decide_as_split_ones_do(fused, onnx_bundle, scenes):
+def test_fused_steps_decide_as_split_ones_do(fused_bundle, onnx_bundle, scenes):
     photos = find_images([scenes / "val"])
-    for ours, theirs in zip(bundle_predictor(fused)(photos), bundle_predictor(onnx_bundle)(photos), strict=True):
+    for ours, theirs in zip(bundle_predictor(fused_bundle)(photos), bundle_predictor(onnx_bundle)(photos), strict=True):
         assert [step.origin for step in ours.steps] == [step.origin for step in theirs.steps]
         assert [step.class_index for step in ours.steps] == [step.class_index for step in theirs.steps]
 
@@ -65,8 +60,8 @@ def test_fused_steps_of_a_recurrent_classifier_are_one_graph(scenes, tmp_path):
     assert verify(bundle, checkpoint, squares).failures == ()
 
 
-def test_a_fused_bundle_verifies(fused, checkpoint_file, scenes):
-    result = result_of("verify", fused.folder, "--against", checkpoint_file, "--images", scenes / "val")
+def test_a_fused_bundle_verifies(fused_bundle, checkpoint_file, scenes):
+    result = result_of("verify", fused_bundle.folder, "--against", checkpoint_file, "--images", scenes / "val")
     assert result.exit_code == 0, result.output
     assert "step_2     new_feature_map" in result.stdout
 
@@ -91,6 +86,7 @@ def test_int8_is_calibrated_listed_and_retuned(checkpoint_file, onnx_bundle, sce
     assert json.loads(found.read_text())["decisions"][1]["same_label"] > 0.5
 
 
+@pytest.mark.slow
 def test_vectors_in_8_bits_verify_and_leave_the_policy_alone(scenes, tmp_path):
     checkpoint = Checkpoint(small_network(dataclasses.replace(SMALL, num_classes=400)))
     bundle = export_onnx(checkpoint, tmp_path / "bundle", precision="int8-vectors")
@@ -119,7 +115,7 @@ def test_weights_stored_in_8_bits_verify(checkpoint_file, scenes, tmp_path):
     ("options", "message"),
     [
         (("--precision", "int8"), "int8 needs photos to find the ranges of activations; pass --calibration"),
-        (("--precision", "int8-heads"), "no classifier here has 32768 weights or more; export it as fp32 or int8"),
+        slow(("--precision", "int8-heads"), "no classifier here has 32768 weights or more; export it as fp32 or int8"),
         slow(
             ("--precision", "int8-vectors"), "no layer on one vector here has 32768 weights or more; export it as fp32"
         ),

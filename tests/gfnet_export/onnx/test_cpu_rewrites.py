@@ -11,7 +11,7 @@ from gated_support import gated, optimised
 from gfnet_export.components import components_of
 from gfnet_export.onnx.convert import convert
 from gfnet_export.onnx.cpu_rewrites import rewrite_for_cpu
-from network_support import slow, small_network
+from network_support import small_network
 
 
 def operators(model):
@@ -52,7 +52,8 @@ def test_a_gate_costs_no_copies_between_layouts_any_more(tmp_path):
     assert after.count("ReorderOutput") < before.count("ReorderOutput")
 
 
-@pytest.mark.parametrize("layout", ["split", slow("fused")])
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", ["split", "fused"])
 def test_steps_of_a_network_answer_the_same(layout):
     for component in components_of(small_network(), layout):
         plain, rewritten = convert(component, for_cpu=False), convert(component)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
@@ -34,13 +35,20 @@ WIDE = dataclasses.replace(SMALL, num_classes=400)  # 96 features and 400 classe
 
 
 @cache
-def _exported(config: ModelConfig, layout: Layout) -> list[tuple[Component, bytes]]:
-    return [(part, convert(part).SerializeToString()) for part in components_of(small_network(config), layout)]
+def _exported(config: ModelConfig, layout: Layout, index: int) -> tuple[Component, bytes]:
+    component = components_of(small_network(config), layout)[index]
+    return component, convert(component).SerializeToString()
 
 
-def exported(config: ModelConfig = SMALL, layout: Layout = "split") -> list[tuple[Component, onnx.ModelProto]]:
-    """Every part of a small network and its graph in fp32; exported once, and each test alters graphs of its own."""
-    return [(part, onnx.load_model_from_string(content)) for part, content in _exported(config, layout)]
+def part(index: int, config: ModelConfig = WIDE, layout: Layout = "split") -> tuple[Component, onnx.ModelProto]:
+    """A part of a small network and its graph in fp32: exported once, and each test alters a graph of its own."""
+    component, content = _exported(config, layout, index)
+    return component, onnx.load_model_from_string(content)
+
+
+def parts(config: ModelConfig = WIDE, layout: Layout = "split") -> Iterator[tuple[Component, onnx.ModelProto]]:
+    """All of them."""
+    return (part(index, config, layout) for index in range(len(components_of(small_network(config), layout))))
 
 
 def results(model, component, seed=0):
@@ -65,7 +73,7 @@ def relative(ours, theirs):
 
 @pytest.mark.parametrize("layout", ["split", "fused"])
 def test_fp16_halves_the_weights_and_keeps_the_borders(layout):
-    for component, whole in exported(layout=layout):
+    for component, whole in parts(layout=layout):
         size = len(whole.SerializeToString())
         half = to_fp16(whole)
         assert len(half.SerializeToString()) < 0.55 * size
@@ -80,7 +88,7 @@ def test_fp16_halves_the_weights_and_keeps_the_borders(layout):
 
 @pytest.mark.parametrize("layout", ["split", "fused"])
 def test_the_action_is_computed_in_fp32(layout):
-    _, whole = exported(layout=layout)[1]
+    _, whole = part(1, layout=layout)
     half = to_fp16(whole)
     types = {
         value.name: value.type.tensor_type.elem_type
@@ -96,11 +104,11 @@ def test_the_action_is_computed_in_fp32(layout):
 
 
 def test_only_large_classifiers_are_heads():
-    found = {part.name: len(large_heads(model)) for part, model in exported(WIDE)}
+    found = {component.name: len(large_heads(model)) for component, model in parts()}
     assert found == {"glance": 1, "policy": 0, "focus_2": 1, "focus_3": 1}
-    fused = {part.name: len(large_heads(model)) for part, model in exported(WIDE, "fused")}
+    fused = {component.name: len(large_heads(model)) for component, model in parts(layout="fused")}
     assert fused == {"glance": 1, "step_2": 1, "step_3": 1}  # none of the policy's, though one has 196,608 weights
-    _, small = exported()[0]
+    _, small = part(0, SMALL)
     assert large_heads(small) == []
     assert quantize_vectors(small, []) is small
 
@@ -115,7 +123,7 @@ def test_a_recurrent_classifier_s_gates_are_heads_too():
 
 
 def test_heads_of_8_bits_answer_almost_alike_and_nothing_else_changes():
-    component, whole = exported(WIDE)[0]
+    component, whole = part(0)
     size = len(whole.SerializeToString())
     small = quantize_vectors(whole, large_heads(whole))
     assert [node.op_type for node in small.graph.node].count("MatMulNBits") == 1
@@ -127,7 +135,7 @@ def test_heads_of_8_bits_answer_almost_alike_and_nothing_else_changes():
 
 @pytest.mark.parametrize("layout", ["split", "fused"])
 def test_the_policy_s_layers_are_never_in_8_bits(layout):
-    _, whole = exported(WIDE, layout)[1]
+    _, whole = part(1, layout=layout)
     policy = policy_nodes(whole)
     layers = [node.name for node in whole.graph.node if node.op_type == "Gemm"]
     assert len([name for name in layers if name in policy]) == 4  # the last one gives the action
@@ -190,7 +198,7 @@ def test_a_layer_without_bias_and_a_matrix_the_other_way_round_are_quantized_too
 
 
 def test_the_action_s_weights_are_not_rounded_either():
-    component, whole = exported()[1]
+    component, whole = part(1)
     half = to_fp16(whole)
     (weight,) = [tensor for tensor in half.graph.initializer if tensor.name == "policy.actor.0.weight"]
     expected = component.module.policy.actor[0].weight.detach().numpy()
@@ -210,7 +218,7 @@ def test_a_weight_that_fp16_cannot_hold_is_named():
 @pytest.mark.parametrize("layout", ["split", "fused"])
 @pytest.mark.parametrize("config", [WIDE, slow(recurrent(WIDE))], ids=["cascade", "recurrent"])
 def test_weights_stored_in_8_bits_are_a_quarter_as_large_and_run_as_in_fp32(layout, config, tmp_path):
-    for component, whole in exported(config, layout):
+    for component, whole in parts(config, layout):
         size = len(whole.SerializeToString())
         stored = store_in_8_bits(copy.deepcopy(whole))
         assert len(stored.SerializeToString()) < 0.4 * size
@@ -224,7 +232,7 @@ def test_weights_stored_in_8_bits_are_a_quarter_as_large_and_run_as_in_fp32(layo
 
 
 def test_stored_integers_keep_the_sum_of_what_an_output_reads():
-    _, model = exported(WIDE)[0]
+    _, model = part(0)
     whole = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     model = store_in_8_bits(model)
     tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
@@ -246,7 +254,7 @@ def test_stored_integers_keep_the_sum_of_what_an_output_reads():
 
 
 def test_a_network_without_large_layers_is_refused():
-    _, model = exported()[1]
+    _, model = part(1)
     for tensor in list(model.graph.initializer):
         if np.prod(tensor.dims) >= 1024:
             model.graph.initializer.remove(tensor)

@@ -211,12 +211,11 @@ def test_a_step_allocates_its_logits_and_nothing_else(onnx_bundle):
         assert peak < logits_bytes + 4096
 
 
-def test_a_fused_bundle_decides_like_the_split_one(checkpoint, onnx_bundle, tmp_path, scenes):
-    fused = export_onnx(checkpoint, tmp_path / "fused", layout="fused")
-    assert [graph.role for graph in fused.manifest.subgraphs] == ["glance", "step", "step"]
+def test_a_fused_bundle_decides_like_the_split_one(checkpoint, fused_bundle, scenes):
+    assert [graph.role for graph in fused_bundle.manifest.subgraphs] == ["glance", "step", "step"]
     photos = find_images([scenes / "val"])
     for thresholds in (None, checkpoint.evaluation.budgeted[20].thresholds):
-        compare(checkpoint, fused, photos, thresholds and [value - THRESHOLD_MARGIN for value in thresholds])
+        compare(checkpoint, fused_bundle, photos, thresholds and [value - THRESHOLD_MARGIN for value in thresholds])
 
 
 def test_a_provider_that_is_not_there_is_named_with_those_that_are(onnx_bundle):

@@ -19,7 +19,6 @@ from gfnet.loading import load
 from gfnet_export.bundle.manifest import preprocessing_of
 from gfnet_export.bundle.reader import MANIFEST, open_bundle, sha256_of
 from gfnet_export.coreml.macos import is_macos
-from gfnet_export.onnx.bundle import export_onnx
 from gfnet_export.onnx.precision import to_fp16
 from gfnet_export.verify.differences import DifferenceMeter
 from gfnet_export.verify.gates import GATES
@@ -407,12 +406,11 @@ def test_bundles_of_wider_numbers_are_not_watched(onnx_bundle):
     assert watch_overflow(onnx_bundle, {}) == []
 
 
-def test_what_was_never_compared_is_a_failure(checkpoint, squares, tmp_path):
-    bundle = export_onnx(checkpoint, tmp_path / "bundle", layout="fused")
+def test_what_was_never_compared_is_a_failure(checkpoint, fused_bundle, squares):
     other = copy.deepcopy(checkpoint)
     with torch.no_grad():
         other.model.policy.actor[0].bias.add_(10)
-    found = verify(bundle, other, squares[0][:2])
+    found = verify(fused_bundle, other, squares[0][:2])
     missing = {failure.what.split(":")[0] for failure in found.failures if "never compared" in failure.what}
     assert "step_2, logits" in missing
     assert "step_2, action" not in missing
