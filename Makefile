@@ -8,13 +8,14 @@ STAMP := $(VENV)/.installed
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all lint format schema docs ios-bundle clean
+.PHONY: help install demo test test-slow test-all lint format schema docs ios-bundle clean
 
 help:
 	@echo "make demo      train, export, measure a small network; opens in runs/demo/report.html"
 	@echo "make docs      the documentation as a site, in build/site"
 	@echo "make test      the quick tests"
-	@echo "make test-all  the quick and the slow tests"
+	@echo "make test-slow  the tests that take longer, half an hour"
+	@echo "make test-all  all tests, hours"
 	@echo "make lint      ruff and mypy"
 	@echo "make format    let ruff rewrite what it can"
 	@echo "make schema    write the JSON Schemas of manifest and result, and the table of doubts, anew"
@@ -40,6 +41,9 @@ docs: install
 test: install
 	@command -v swift > /dev/null || echo "no Swift toolchain here: the phone's code in ios_demo/ is not tested"
 	$(PYTEST)
+
+test-slow: install
+	$(PYTEST) -m slow
 
 test-all: install
 	$(PYTEST) -m "slow or not slow"

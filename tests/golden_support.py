@@ -30,7 +30,7 @@ FAMILY_NAMES = (
     "mobilenetv3_large_100_p96_T3",
     "efficientnet_b2_p128_T4",
 )
-RELEASED_NAMES = [pytest.param(name, marks=() if name in FAMILY_NAMES else pytest.mark.slow) for name in RELEASED]
+RELEASED_NAMES = [pytest.param(name, marks=() if name in FAMILY_NAMES else pytest.mark.nightly) for name in RELEASED]
 """The fourteen released networks as parameters of a test that runs them."""
 
 

@@ -73,7 +73,7 @@ def commands_by_path() -> dict[str, tuple[click.Command, click.Context]]:
 
 
 def slow(*values: Any) -> Any:
-    """Values of a parametrised test that are left to `make test-all`."""
+    """Values of a parametrised test that are left to `make test-slow`."""
     return pytest.param(*values, marks=pytest.mark.slow)
 
 

@@ -44,7 +44,7 @@ def verdict_of(member, side):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("family", WALKED)
 def test_a_family_does_what_the_table_says(family):
     _, member, side, told, reason = ROWS[family].groups()

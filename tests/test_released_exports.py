@@ -98,7 +98,7 @@ def numbers(cell: str) -> list[float]:
     return [float(value) for value in cell.split("/")]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", RELEASED)
 def test_a_released_network_exports_in_every_form(name, tmp_path):
     checkpoint = Checkpoint(recipe_model(RELEASED[name]), None, None)

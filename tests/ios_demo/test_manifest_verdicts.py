@@ -20,7 +20,7 @@ from gfnet_export.bundle.reader import MANIFEST, open_bundle
 from manifest_support import MUTATIONS, sealed
 from swift_support import FIXTURES, built
 
-THOROUGH = pytest.param(5000, marks=pytest.mark.slow)
+THOROUGH = pytest.param(5000, marks=pytest.mark.nightly)
 FILES = ("focus_2.onnx", "focus_3.onnx", "glance.onnx", "policy.onnx")
 PATIENCE = 600  # seconds
 

@@ -23,7 +23,7 @@ from network_support import gfnet, one_line
 
 LABELS = ("a", "b\x1b[31m\n", "\u202e\udce9")  # of a folder's name in another encoding than UTF-8
 MOST_MEMORY_KB = 400_000
-THOROUGH = pytest.param(20_000, marks=pytest.mark.slow)
+THOROUGH = pytest.param(20_000, marks=pytest.mark.nightly)
 
 
 @pytest.fixture(scope="module")

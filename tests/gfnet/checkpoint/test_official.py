@@ -67,7 +67,7 @@ QUICKLY_RECOGNISED = {"resnet50_p128_T5", "mobilenetv3_large_100_p96_T3"}
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name in QUICKLY_RECOGNISED else pytest.mark.slow) for name in RELEASED]
+    "name", [pytest.param(name, marks=() if name in QUICKLY_RECOGNISED else pytest.mark.nightly) for name in RELEASED]
 )
 def test_a_trainers_file_is_recognised_by_its_shapes(name, tmp_path):
     config = RELEASED[name]

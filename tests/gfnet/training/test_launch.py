@@ -459,8 +459,11 @@ def last_saved(run):
     return path.stat().st_mtime_ns if path.exists() else 0
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("kills", "epochs"), [(2, "2,1,2,1"), (20, "8,4,8,4")], ids=["twice", "20-times"])
+@pytest.mark.parametrize(
+    ("kills", "epochs"),
+    [slow(2, "2,1,2,1"), pytest.param(20, "8,4,8,4", marks=pytest.mark.nightly)],
+    ids=["twice", "20-times"],
+)
 def test_kills_at_random_moments_change_nothing(scenes, tmp_path, kills, epochs):
     options = ("--data", scenes, *OPTIONS[:-1], epochs)
     assert gfnet("train", *options, "--out", tmp_path / "whole").exit_code == 0

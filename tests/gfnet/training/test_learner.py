@@ -91,7 +91,7 @@ def recorded_case(arch: str, stage: int, dtype: torch.dtype) -> tuple[Mapping[st
 MOBILENET = "mobilenetv3_large_100"
 CASES = [
     *((MOBILENET, stage, torch.float32) for stage in (1, 2, 3)),
-    *(pytest.param((MOBILENET, stage, torch.float64), marks=pytest.mark.slow) for stage in (1, 2, 3)),
+    *(pytest.param((MOBILENET, stage, torch.float64), marks=pytest.mark.nightly) for stage in (1, 2, 3)),
     # ResNet-50 in training mode on two images is ill-conditioned: the official float32 gradients are up to 2 %
     # off their float64 twins, so only float64 shows anything.
     pytest.param(("resnet50", 1, torch.float64), marks=pytest.mark.slow),

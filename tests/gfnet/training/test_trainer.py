@@ -277,7 +277,7 @@ def test_synchronised_batchnorm_needs_gpus(scenes, tmp_path):
     assert "--sync-bn needs GPUs" in one_line(train(scenes, tmp_path, "--sync-bn"))
 
 
-@pytest.mark.slow  # minutes of compiling
+@pytest.mark.nightly  # minutes of compiling
 def test_compiled_encoders_learn_the_same(scenes, tmp_path):
     pytest.importorskip("torch._inductor")
     if shutil.which("g++") is None:

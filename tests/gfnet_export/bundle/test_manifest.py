@@ -28,7 +28,7 @@ from network_support import photograph
 LONGEST_MESSAGE = 2000
 MOST_MEMORY_KB = 400_000
 PATIENCE = 60  # seconds for what takes milliseconds: only a hang is that long
-THOROUGH = pytest.param(10_000, marks=pytest.mark.slow)
+THOROUGH = pytest.param(10_000, marks=pytest.mark.nightly)
 
 
 class Fuzzed:

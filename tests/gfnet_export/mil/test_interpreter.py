@@ -68,7 +68,7 @@ def test_every_subgraph_computes_what_torch_does(checkpoint, tmp_path, precision
         compare(component, path, tolerance)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-4), ("fp16", FP16_TOLERANCE)])
 @pytest.mark.parametrize("name", FAMILY_NAMES)
 def test_every_family_computes_what_torch_does(name, tmp_path, precision, tolerance):
@@ -167,7 +167,7 @@ def settled(model, size):
     return model.eval()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_public_family_computes_what_torch_does(family, tmp_path):
     build, size = FAMILIES[family]

@@ -205,7 +205,7 @@ def sizes(tmp_path_factory):
     return write_program(build, tmp_path_factory.mktemp("sizes") / "sizes.mlpackage", [(1, 3, 8, 8)])
 
 
-@pytest.mark.parametrize("count", [300, pytest.param(10_000, marks=pytest.mark.slow)], ids=["quick", "thorough"])
+@pytest.mark.parametrize("count", [300, pytest.param(10_000, marks=pytest.mark.nightly)], ids=["quick", "thorough"])
 @pytest.mark.parametrize(
     ("source", "place"), [("policy", program), ("policy", weights), ("policy", listing), ("sizes", program)]
 )
