@@ -55,6 +55,7 @@ def test_recordings_outlive_the_caller_s_buffer(onnx_bundle):
     assert (session.seen[0][names.IMAGE] == 128).all()
 
 
+@pytest.mark.slow
 def test_steps_that_share_a_subgraph_share_its_recordings(checkpoint, squares, tmp_path):
     torch.manual_seed(0)
     model = GFNet(recurrent()).eval()

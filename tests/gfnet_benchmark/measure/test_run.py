@@ -211,6 +211,7 @@ def test_a_baseline_of_8_bits_is_calibrated_on_the_photos(onnx_bundle, photos, t
     assert result.subjects[1].precision == "int8"
 
 
+@pytest.mark.slow
 def test_a_bundle_of_one_step_is_a_classifier(onnx_bundle, scenes, photos, tmp_path):
     from gfnet.config import model_config
 
