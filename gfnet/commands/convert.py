@@ -39,9 +39,9 @@ def convert(
     steps: int | None,
     json_path: Path | None,
 ) -> None:
-    """Rewrite a checkpoint as .safetensors or official .pth.tar.
+    """Rewrite a checkpoint as .safetensors or .pth.tar.
 
-    The end of OUT's name decides: .safetensors is this project's format, .pth.tar that of the official code.
+    The end of OUT's name decides: .safetensors is this project's format, .pth.tar that of the papers' own code.
     """
     from gfnet.checkpoint import load_checkpoint, save_checkpoint, save_official
 

@@ -144,8 +144,9 @@ def evaluate(
     Reports, on val/, the accuracy after every step and under every budget (the average multiply-adds per image that a
     set of thresholds may spend), the calibration of confidences, and which classes are confused.
 
-    CHECKPOINT is a file, or the name of an included network (groceries). `torchrun -m gfnet evaluate ...` shares the
-    images among several processes or machines.
+    CHECKPOINT is a file or, in a copy of the repository, the name of an included network (groceries).
+
+    `torchrun -m gfnet evaluate ...` shares the images among several processes or machines.
     """
     import dataclasses
 

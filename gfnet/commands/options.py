@@ -147,13 +147,22 @@ classes_option = click.option(
 
 official_options = together(
     click.option(
-        "--arch", type=Backbone(), metavar="NAME", help="Backbone of an official checkpoint that does not name it."
+        "--arch",
+        type=Backbone(),
+        metavar="NAME",
+        help="Backbone of a .pth.tar of the papers' own code that does not name it.",
     ),
     click.option(
-        "--patch-size", type=int, metavar="PIXELS", help="Patch size of an official checkpoint that does not name it."
+        "--patch-size",
+        type=int,
+        metavar="PIXELS",
+        help="Patch size of a .pth.tar of the papers' own code that does not name it.",
     ),
     click.option(
-        "--steps", type=int, metavar="T", help="Number of steps of an official checkpoint that does not name it."
+        "--steps",
+        type=int,
+        metavar="T",
+        help="Number of steps of a .pth.tar of the papers' own code that does not name it.",
     ),
 )
 """Options that complete an official trainer's checkpoint, which does not say what it is."""

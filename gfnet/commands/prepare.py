@@ -42,10 +42,10 @@ _writing_options = together(
 
 @click.group()
 def prepare() -> None:
-    """Turn published data sets into training folders.
+    """Turn downloaded data sets into training folders.
 
-    Each command writes OUT/train/<class>/ and OUT/val/<class>/, which is what `gfnet train` reads. Photos that lie in
-    such folders already need no preparation.
+    Each command writes OUT/train/<class>/ and OUT/val/<class>/, which is what `gfnet train` reads. Nothing is
+    downloaded. If your photos lie in such folders already, skip this.
     """
 
 

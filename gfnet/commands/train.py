@@ -63,7 +63,7 @@ _NUMBERS = {"epochs": (4, int), "classifier_lr": (2, float)}
     "--data",
     type=DataSource(),
     metavar="DIR|SHARDS",
-    help="Folder with train/<class>/ and val/<class>/, or shards such as 'shards/train-{00..12}.tar'.",
+    help="Folder with train/<class>/ and val/<class>/, or shards such as 'shards/train-{000000..000012}.tar'.",
 )
 @click.option(
     "--val-data", metavar="SHARDS", help="Shards of the validation split, where --data names the training shards."
@@ -91,7 +91,7 @@ _NUMBERS = {"epochs": (4, int), "classifier_lr": (2, float)}
     "--arch",
     type=Backbone(),
     metavar="NAME",
-    help="Backbone: an official one or any timm model; mobilenetv3_large_100 by default.",
+    help="Backbone: one of the papers' or any timm model; mobilenetv3_large_100 by default.",
 )
 @click.option(
     "--patch-size", type=int, metavar="PIXELS", help="Side of the input of every step in pixels; 96 by default."
@@ -256,9 +256,9 @@ def train(
 ) -> None:
     """Train a network on your images.
 
-    Training has four stages: 0 trains the encoders as plain classifiers, 1 trains all but the policy on random patches,
-    2 trains the policy, 3 fine-tunes the rest with it. At the end exit thresholds are found and the network is saved as
-    OUT/model.safetensors.
+    Training has four stages: 0 trains the encoders as plain classifiers, 1 trains the network without its policy on
+    random patches, 2 trains the policy, 3 trains the rest again on the patches that the policy chooses. At the end exit
+    thresholds are found and the network is saved as OUT/model.safetensors.
 
     `torchrun -m gfnet train ...` runs the same on several GPUs or machines.
     """

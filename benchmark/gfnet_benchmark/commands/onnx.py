@@ -126,9 +126,9 @@ def onnx(
     Runs one image at a time and all networks by turns, and shows the time after every step, at every exit and under
     every budget.
 
-    NETWORK is an included one (groceries), or the name of a released one such as mobilenetv3_large_100_p96_T3, which
-    gets random weights; :PRECISION and +fused behind it choose the exported form. By default images stop by each
-    network's most accurate stored thresholds.
+    NETWORK is a bundle, an included network (groceries), or one of the papers' by its name, such as
+    mobilenetv3_large_100_p96_T3, which gets random weights, since time does not depend on them. :PRECISION and +fused
+    behind a name choose the exported form. By default images stop by each network's most accurate stored thresholds.
     """
     needs_extra("bench")
     refuse_unless(processes <= rounds, f"up to the number of --rounds, which is {rounds}", "processes")

@@ -21,7 +21,7 @@ _package = click.argument("package", type=click.Path(path_type=Path), metavar="M
 
 @click.group()
 def mac() -> None:
-    """Compile Core ML packages and see where they run, on a Mac.
+    """Compile Core ML packages and see what runs them, on a Mac.
 
     These commands ask Core ML itself, so they need macOS.
     """

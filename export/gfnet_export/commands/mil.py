@@ -26,7 +26,7 @@ _function = click.option(
 def mil() -> None:
     """Inspect, check and run Core ML packages without a Mac.
 
-    MODEL.mlpackage is a package of any origin that holds an ML program (MIL, its intermediate language).
+    MODEL.mlpackage is a package of any origin that holds an ML program (in MIL, Core ML's intermediate language).
     """
     needs_extra("coreml")
 

@@ -107,10 +107,8 @@ def test_only_large_classifiers_are_heads():
     found = {component.name: len(large_heads(model)) for component, model in parts()}
     assert found == {"glance": 1, "policy": 0, "focus_2": 1, "focus_3": 1}
     component, model = part(1, layout="fused")
-    assert (component.name, len(large_heads(model))) == (
-        "step_2",
-        1,
-    )  # not the policy's, though one has 196,608 weights
+    assert component.name == "step_2"
+    assert len(large_heads(model)) == 1  # not the policy's layer, though it has 196,608 weights
     _, small = part(0, SMALL)
     assert large_heads(small) == []
     assert quantize_vectors(small, []) is small
