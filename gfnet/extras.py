@@ -56,7 +56,7 @@ def require(module: str, wanted: str | None = None) -> None:
 
 
 def _extras() -> dict[str, dict[str, str]]:
-    """Packages by extra, each with the condition that a system must meet; always installed ones under the empty name."""
+    """Packages by extra, each with what a system must be to have it; those always installed under the empty name."""
     found: dict[str, dict[str, str]] = {}
     try:
         declared = requires("gfnet") or []
