@@ -49,12 +49,12 @@ def test_where_nobody_says_how_many_images_there_are_fewer(coreai_bundle, checkp
     assert "at most 60 are compared; --limit changes it" in result.stdout
 
 
-def test_predict_and_visualize_take_it(coreai_bundle, onnx_bundle, scenes, tmp_path):
+def test_predict_and_visualize_take_it(coreai_bundle, checkpoint_file, scenes, tmp_path):
     photo = next((scenes / "val" / "star").iterdir())
-    for bundle in (coreai_bundle, onnx_bundle):
-        result = gfnet("predict", bundle.folder, photo, "--json", tmp_path / f"{bundle.manifest.format}.json")
+    for number, network in enumerate((coreai_bundle.folder, checkpoint_file)):
+        result = gfnet("predict", network, photo, "--json", tmp_path / f"{number}.json")
         assert result.exit_code == 0, result.output
-    ours, theirs = (json.loads((tmp_path / f"{name}.json").read_text())[0] for name in ("coreai", "onnx"))
+    ours, theirs = (json.loads((tmp_path / f"{number}.json").read_text())[0] for number in range(2))
     assert (ours["label"], ours["exit_step"]) == (theirs["label"], theirs["exit_step"])
     assert ours["confidence"] == pytest.approx(theirs["confidence"], abs=0.01)
     assert gfnet("visualize", coreai_bundle.folder, photo, "--out", tmp_path / "gallery").exit_code == 0
@@ -82,6 +82,7 @@ def test_options_of_other_runtimes_are_refused(coreai_bundle, odd_images):
 )
 def test_what_cannot_be_done_is_one_line(coreai_bundle, checkpoint_file, tmp_path, options, words):
     (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "notes.txt").write_text("years of work")
     options = (option.format(tmp=tmp_path) for option in options)
     assert words in one_line(gfnet("export", "coreai", checkpoint_file, *options))
     assert not (tmp_path / "new").exists()

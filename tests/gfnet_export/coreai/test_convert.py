@@ -10,7 +10,7 @@ from torch import nn
 
 from gfnet.errors import ExportError
 from gfnet_export.components import components_of
-from network_support import recurrent, small_network
+from network_support import recurrent, slow, small_network
 
 pytest.importorskip("coreai_torch", reason="Apple's Core AI has no wheel here, or is not installed")
 
@@ -34,7 +34,7 @@ def difference(component, path):
     )
 
 
-@pytest.mark.parametrize("index", [0, 1, 2], ids=["glance", "policy", "focus"])
+@pytest.mark.parametrize("index", [0, 1, slow(2)], ids=["glance", "policy", "focus"])
 def test_float32_is_what_torch_computes(index, tmp_path):
     component = components_of(small_network(recurrent()))[index]
     path = tmp_path / f"{component.name}.aimodel"
