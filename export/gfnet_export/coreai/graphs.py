@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, fx
@@ -33,8 +33,7 @@ def exported(component: Component, precision: CoreAIPrecision) -> torch.export.E
         ExportError: a weight is larger than float16 holds.
     """
     # Guards would be operations of the graph; shapes are fixed anyway.
-    captured = torch.export.export(component.module, component.example).module(check_guards=False)
-    graph = cast(fx.GraphModule, captured)
+    graph = torch.export.export(component.module, component.example).module(check_guards=False)
     fold_batch_norms(graph)
     write_out_averages(graph)
     if precision == "fp16":
@@ -80,8 +79,9 @@ def write_out_averages(graph: fx.GraphModule) -> None:
     (``count_include_pad``).
     """
     for node in _calls(graph, _ATEN.avg_pool2d.default):
-        source, window, stride, padding, *_ = (*node.args, None, None)
-        stride, padding = stride or window, padding or [0, 0]
+        source, window = node.args[:2]
+        stride = node.args[2] if len(node.args) > 2 and node.args[2] else window
+        padding = node.args[3] if len(node.args) > 3 else [0, 0]
         ones = torch.ones(1, 1, *source.meta["val"].shape[-2:])
         places = zip(ones.shape[-2:], node.meta["val"].shape[-2:], window, stride, padding, strict=True)
         around = [(before, max((out - 1) * step + wide - size - before, 0)) for size, out, wide, step, before in places]
@@ -120,8 +120,8 @@ def compute_in_float16(graph: fx.GraphModule, *, keep_action: bool = False) -> N
             with graph.graph.inserting_before(node):
                 node.replace_all_uses_with(_constant(graph, node, _rounded(node, _tensor(graph, node))))
         elif node.op == "call_function":
-            node.args = map_aggregate(node.args, _narrower)  # type: ignore[assignment]
-            node.kwargs = map_aggregate(node.kwargs, _narrower)  # type: ignore[assignment]
+            node.args = map_aggregate(node.args, _narrower)
+            node.kwargs = map_aggregate(node.kwargs, _narrower)
     for node in kept:
         with graph.graph.inserting_before(node):
             node.replace_input_with(node.args[0], _converted(graph, node.args[0], torch.float32))
