@@ -2,7 +2,8 @@
 
 Batch norms are folded into the convolutions before them, as in the other formats: in float16 the root of a variance
 overflows otherwise.  Averages over windows that reach beyond the edge are written out, since the converter takes all of
-them for whole windows.
+them for whole windows.  In float16 products with a matrix become convolutions, whose sums Apple's runtime keeps in
+float32.
 """
 
 from __future__ import annotations
@@ -110,6 +111,7 @@ def compute_in_float16(graph: fx.GraphModule, *, keep_action: bool = False) -> N
         ExportError: a weight is larger than float16 holds.
     """
     kept = [node for node in _calls(graph, _ATEN.linear.default) if keep_action and _is_pair(node)]
+    _multiply_by_convolution(graph, kept)
     exact = {argument for node in kept for argument in node.args[1:]}
     for node in list(graph.graph.nodes):
         if node.op == "placeholder":
@@ -129,6 +131,26 @@ def compute_in_float16(graph: fx.GraphModule, *, keep_action: bool = False) -> N
     with graph.graph.inserting_before(output):
         output.args = (tuple(_converted(graph, value, torch.float32) for value in output.args[0]),)
     _finish(graph)
+
+
+def _multiply_by_convolution(graph: fx.GraphModule, kept: Sequence[fx.Node]) -> None:
+    """Write products of one vector with a matrix as convolutions of one pixel, but for ``kept``.
+
+    Apple's runtime on Linux adds the products of a linear layer in float16, one after another: 9,216 of them are off by
+    2 % of the result.  Those of a convolution it adds in float32.
+    """
+    for node in _calls(graph, _ATEN.linear.default):
+        source, weight, *bias = node.args
+        if node in kept or source.meta["val"].ndim != 2:
+            continue
+        with graph.graph.inserting_before(node):
+            kernel = _constant(graph, node, _tensor(graph, weight)[:, :, None, None])
+            pixel = graph.graph.call_function(_ATEN.reshape.default, (source, [*source.meta["val"].shape, 1, 1]))
+            product = graph.graph.call_function(_ATEN.conv2d.default, (pixel, kernel, *bias))
+            result = graph.graph.call_function(_ATEN.reshape.default, (product, list(node.meta["val"].shape)))
+        result.meta.update(node.meta)
+        node.replace_all_uses_with(result)
+        graph.graph.erase_node(node)
 
 
 def _calls(graph: fx.GraphModule, target: Any) -> Sequence[Any]:
