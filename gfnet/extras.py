@@ -13,6 +13,8 @@ from importlib.util import find_spec
 from gfnet.errors import MissingPackageError
 
 _DISTRIBUTIONS = {
+    "coreai": "coreai-torch",
+    "coreai_torch": "coreai-torch",
     "google": "coremltools",
     "markupsafe": "jinja2",
     "pillow_heif": "pillow-heif",
@@ -36,8 +38,10 @@ def missing_package(module: str, wanted: str | None = None) -> MissingPackageErr
     if not extras:
         return None
     extra = wanted if wanted in extras else min(extras, key=lambda name: (len(extras[name]), name))
+    condition = extras[extra][package]
     return MissingPackageError(
         f'this needs {package}, which is not installed; run `pip install "{f"gfnet[{extra}]" if extra else "gfnet"}"`'
+        + (f"; there is one only where {condition}" if condition else "")
     )
 
 
@@ -51,16 +55,17 @@ def require(module: str, wanted: str | None = None) -> None:
         raise missing_package(module, wanted) or ModuleNotFoundError(f"No module named {module!r}", name=module)
 
 
-def _extras() -> dict[str, set[str]]:
-    """Packages by extra; those that are always installed under the empty name."""
-    found: dict[str, set[str]] = {}
+def _extras() -> dict[str, dict[str, str]]:
+    """Packages by extra, each with what a system must be to have it; those always installed under the empty name."""
+    found: dict[str, dict[str, str]] = {}
     try:
         declared = requires("gfnet") or []
     except PackageNotFoundError:  # run from a folder of sources
         declared = []
     for requirement in declared:
         name, _, condition = requirement.partition(";")
-        extra = re.search(r"extra\s*==\s*['\"]([^'\"]+)", condition)
+        system, _, rest = condition.rpartition(" and ")
+        extra = re.search(r"extra\s*==\s*['\"]([^'\"]+)", rest)
         package = re.split(r"[^A-Za-z0-9._-]", name.strip(), maxsplit=1)[0].lower()
-        found.setdefault(extra[1] if extra else "", set()).add(package)
+        found.setdefault(extra[1] if extra else "", {})[package] = system.strip().removeprefix("(").removesuffix(")")
     return found

@@ -33,8 +33,8 @@ def load(
 ) -> Predictor:
     """A network that classifies images.
 
-    ONNX bundles run in ONNX Runtime, and need no torch; Core ML bundles in this project's interpreter; checkpoints in
-    torch, on a GPU if there is one.
+    ONNX bundles run in ONNX Runtime, and need no torch; Core ML bundles in this project's interpreter, Core AI
+    bundles in Apple's runtime; checkpoints in torch, on a GPU if there is one.
 
     Args:
         network: a bundle's folder, a checkpoint file, or the name of a network in the package ("groceries").

@@ -77,6 +77,15 @@ def coreml_bundle(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture(scope="session")
+def coreai_bundle(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The same as a Core AI bundle, where Apple's packages are installed."""
+    pytest.importorskip("coreai_torch", reason="Apple's Core AI has no wheel here, or is not installed")
+    from gfnet_export.coreai.bundle import export_coreai
+
+    return export_coreai(checkpoint, tmp_path_factory.mktemp("bundles") / "coreai")
+
+
+@pytest.fixture(scope="session")
 def odd_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with images of every kind, some of which nobody can read."""
     folder = tmp_path_factory.mktemp("odd")

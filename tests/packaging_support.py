@@ -18,7 +18,7 @@ EXTRAS = {
     "runtime": ("jinja2", "onnxruntime"),
     "others": (
         *("coremltools", "matplotlib", "onnx", "onnxscript", "psutil", "safetensors", "sklearn", "tensorboard"),
-        *("timm", "torch", "torchvision", "yaml"),
+        *("timm", "torch", "torchvision", "yaml", "coreai", "coreai_torch"),
     ),
 }
 """Modules that the extras bring: ``runtime``, and all others together."""
@@ -59,6 +59,7 @@ def commands(place: Path, bundle: Path, coreml_bundle: Path, result: Path) -> di
         ("train", "--data", photos, "--out", place / "run"): "train",
         ("export", "onnx", weights, "--out", place / "made"): "onnx",
         ("export", "coreml", weights, "--out", place / "made"): "coreml",
+        ("export", "coreai", weights, "--out", place / "made"): "coreai",
         ("verify", bundle, "--against", weights): "train",
         ("mil", "ops", mlpackage): "coreml",
         ("mil", "lint", mlpackage): "coreml",
@@ -109,8 +110,7 @@ json.dump([run(command) for command in asked["commands"]], sys.stdout)
 def names_extra(ran: Ran) -> str:
     """The extra that a command's only line on standard error names."""
     assert ran.exit_code == 2, ran
-    found = re.fullmatch(
-        r'gfnet: this needs [\w-]+, which is not installed; run `pip install "gfnet\[(\w+)\]"`\n', ran.stderr
-    )
+    told = r'gfnet: this needs [\w-]+, which is not installed; run `pip install "gfnet\[(\w+)\]"`'
+    found = re.fullmatch(rf"{told}(; there is one only where .+)?\n", ran.stderr)
     assert found, ran.stderr
     return found[1]

@@ -32,8 +32,8 @@ DEPLOYED = (
 ORDER = {  # a folder or module imports only what stands before it
     "gfnet": """choices limits escaping errors extras shipped config distributed console files inference results
         pictures network checkpoint data evaluation training loading commands cli __main__""",
-    "gfnet_export": """choices bundle runtime quiet squares mil loading recorded_inputs components exporting onnx coreml
-        verify commands""",
+    "gfnet_export": """choices bundle quiet runtime squares mil loading recorded_inputs components exporting onnx coreml
+        coreai verify commands""",
     "gfnet_benchmark": "choices measure results paper report internals demo commands",
 }
 WITHOUT_TORCH = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-Format = Literal["onnx", "coreml"]
+Format = Literal["onnx", "coreml", "coreai"]
 Precision = Literal["fp32", "fp16", "int8", "int8-heads", "int8-vectors", "int8-storage"]
 Compression = Literal["none", "int8", "palette6", "palette4", "w8a8"]
 Layout = Literal["split", "fused", "multifunction"]
@@ -15,6 +15,8 @@ RangeMethod = Literal["percentile", "entropy"]
 
 CoreMLPrecision = Literal["fp16", "fp32"]
 CoreMLLayout = Literal["split", "multifunction"]
+CoreAIPrecision = CoreMLPrecision
+
 Target = Literal["iOS16", "iOS17", "iOS18"]
 """The oldest system that a Core ML package runs on."""
 Pictures = Literal["patches", "all", "none"]

@@ -56,7 +56,7 @@ class Form:
     libraries: dict[str, str] = field(default_factory=dict)
 
 
-BUNDLES: Mapping[Format, str] = {"onnx": "ONNX bundle", "coreml": "Core ML bundle"}
+BUNDLES: Mapping[Format, str] = {"onnx": "ONNX bundle", "coreml": "Core ML bundle", "coreai": "Core AI bundle"}
 """What the folders are called in messages and in their records."""
 
 Writer = Callable[[Sequence[Component], Path], Iterable[Written]]

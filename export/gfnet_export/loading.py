@@ -12,21 +12,29 @@ from gfnet_export.bundle.reader import open_bundle
 
 
 def load_bundle(folder: Path, *, provider: Any = None, exact_int8: bool = False) -> Predictor:
-    """A predictor for an ONNX bundle, or for a Core ML one, which runs in the interpreter of :mod:`gfnet_export.mil`.
+    """A predictor for a bundle of any format.
+
+    A Core ML bundle runs in the interpreter of :mod:`gfnet_export.mil`, a Core AI bundle in Apple's own runtime.
 
     Args:
-        provider: what of ONNX Runtime runs an ONNX bundle, its CPU code if left out; Core ML bundles take none.
+        provider: what of ONNX Runtime runs an ONNX bundle, its CPU code if left out; other bundles take none.
         exact_int8: see :func:`gfnet_export.runtime.onnx_runtime.open_session`.
 
     Raises:
         GFNetError: the bundle is damaged, or an option is not for it.
     """
     bundle = open_bundle(folder)
-    if bundle.manifest.format == "coreml" and provider is None and not exact_int8:
-        require("coremltools", "coreml")
-        from gfnet_export.mil.session import mil_predictor
+    if provider is None and not exact_int8:
+        if bundle.manifest.format == "coreml":
+            require("coremltools", "coreml")
+            from gfnet_export.mil.session import mil_predictor
 
-        return mil_predictor(bundle)
+            return mil_predictor(bundle)
+        if bundle.manifest.format == "coreai":
+            require("coreai", "coreai")
+            from gfnet_export.runtime.core_ai import core_ai_predictor
+
+            return core_ai_predictor(bundle)
     from gfnet_export.runtime.onnx_runtime import bundle_predictor
 
     return bundle_predictor(bundle, provider=provider or "cpu", exact_int8=exact_int8)

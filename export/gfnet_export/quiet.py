@@ -5,8 +5,12 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
+import sys
 import warnings
 from collections.abc import Iterator
+
+_STDERR = 2  # the descriptor that the system knows it by
 
 
 @contextlib.contextmanager
@@ -29,3 +33,17 @@ def quietly() -> Iterator[None]:
         logging.disable(disabled)
         logging.root.setLevel(level)
         logging.root.handlers[:] = handlers
+
+
+@contextlib.contextmanager
+def natively_quiet() -> Iterator[None]:
+    """Silence what code other than Python's writes to standard error, of the whole process; for short moments."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(_STDERR), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, _STDERR)
+        yield
+    finally:
+        os.dup2(kept, _STDERR)
+        os.close(kept)
+        os.close(nowhere)

@@ -9,7 +9,10 @@ from gfnet.errors import MissingPackageError
 from gfnet.extras import missing_package, require
 from test_structure import MODULES
 
-SMALLEST = {"torch": "train", "yaml": "train", "onnxruntime": "runtime", "onnx": "onnx", "coremltools": "coreml"}
+SMALLEST = {
+    **{"torch": "train", "yaml": "train", "onnxruntime": "runtime", "onnx": "onnx", "coremltools": "coreml"},
+    **{"coreai": "coreai", "coreai_torch": "coreai"},
+}
 
 
 @pytest.mark.parametrize(("module", "extra"), SMALLEST.items())

@@ -217,8 +217,10 @@ class Manifest(Record):
         told = f"{self.format}, {self.precision}, compression {self.compression}, {self.layout}"
         if self.format == "onnx":
             exists = self.compression == "none" and self.layout != "multifunction"
-        else:
+        elif self.format == "coreml":
             exists = self.precision in ("fp32", "fp16") and self.layout != "fused"
+        else:
+            exists = self.precision in ("fp32", "fp16") and self.compression == "none" and self.layout == "split"
         if not exists:
             raise ValueError(f"unknown form: {told}")
         if (self.calibration is not None) != (self.precision == "int8" or self.compression == "w8a8"):

@@ -1,4 +1,4 @@
-"""The commands ``gfnet export onnx`` and ``gfnet export coreml``."""
+"""The commands ``gfnet export onnx``, ``gfnet export coreml`` and ``gfnet export coreai``."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ from gfnet.commands.options import (
 )
 from gfnet.commands.parameters import CheckpointFile
 from gfnet.console.output import say
+from gfnet.extras import require
 from gfnet_export.choices import (
     Compression,
+    CoreAIPrecision,
     CoreMLLayout,
     CoreMLPrecision,
     OnnxLayout,
@@ -61,11 +63,11 @@ _calibration_options = together(
 
 @click.group()
 def export() -> None:
-    """Write a network for ONNX Runtime or Core ML.
+    """Write a network for ONNX Runtime, Core ML or Core AI.
 
-    The result is a bundle: a folder with the network's subgraphs and a manifest.json, which `gfnet predict`,
-    `visualize`, `verify` and `bench` take in place of a checkpoint. CHECKPOINT is a file, or the name of an included
-    network (groceries).
+    The result is a bundle: a folder with the network's subgraphs and a manifest.json. `gfnet predict` and `visualize`
+    take it in place of a checkpoint, `verify` checks it, and `bench onnx` times it. CHECKPOINT is a file or, in a copy
+    of the repository, the name of an included network (groceries).
     """
 
 
@@ -239,6 +241,47 @@ def coreml(
     )
     _report(bundle, json_path)
     report_unreadable(unreadable)
+
+
+@export.command(
+    epilog=examples(
+        "gfnet export coreai run/model.safetensors --out phone",
+        "gfnet export coreai groceries --out exact --precision fp32",
+    )
+)
+@click.argument("checkpoint", type=CheckpointFile(path_type=Path))
+@_out
+@click.option(
+    "--precision",
+    type=choice(CoreAIPrecision),
+    default="fp16",
+    show_default=True,
+    help="Number format of the computation.",
+)
+@overwrite_option
+@official_options
+@json_option
+def coreai(
+    checkpoint: Path,
+    out: Path,
+    precision: CoreAIPrecision,
+    overwrite: bool,
+    json_path: Path | None,
+    **official: Any,
+) -> None:
+    """Write a bundle of Core AI assets, for systems from iOS 27 and macOS 27.
+
+    The batch size is 1 and all shapes are fixed. Apple's converter exists for Linux on x86-64 and for macOS on Apple
+    silicon; so does its runtime, in which `gfnet predict`, `visualize` and `verify` run the bundle.
+    """
+    needs_extra("coreai")
+    require("coreai_torch", "coreai")
+    from gfnet.checkpoint import load_checkpoint
+    from gfnet_export.coreai.bundle import export_coreai
+
+    loaded = load_checkpoint(checkpoint, **official)
+    bundle = export_coreai(loaded, out, precision=precision, overwrite=overwrite)
+    _report(bundle, json_path)
 
 
 def _calibration_squares(checkpoint: Checkpoint, images: Path | None, limit: int) -> tuple[list[np.ndarray], list[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +18,9 @@ from gfnet.commands.options import (
 )
 from gfnet.commands.parameters import CheckpointFile
 from gfnet.console.output import say
+
+if TYPE_CHECKING:  # imported when a command runs: `gfnet --help` stays fast
+    from gfnet_export.bundle.reader import Bundle
 
 
 @click.command(
@@ -44,9 +47,8 @@ from gfnet.console.output import say
     "--limit",
     type=click.IntRange(min=1),
     metavar="COUNT",
-    default=200,
-    show_default=True,
-    help="Use at most this many of these photos, spread evenly.",
+    help="Use at most this many of these photos, spread evenly; 200 by default, 60 for Core AI bundles, whose runtime "
+    "takes seconds for an image.",
 )
 @threshold_options
 @click.option(
@@ -61,7 +63,7 @@ def verify(
     bundle: Path,
     against: Path,
     images: Path | None,
-    limit: int,
+    limit: int | None,
     all_steps: bool,
     thresholds: str | None,
     budget: str | None,
@@ -73,7 +75,7 @@ def verify(
     """Check that an exported network answers like its checkpoint.
 
     Compares what the manifest says, the outputs of every subgraph, and every decision. The bundle runs on ONNX Runtime,
-    or in an interpreter of Core ML packages, and on a Mac on Core ML too.
+    on Apple's Core AI runtime, or in an interpreter of Core ML packages, and on a Mac on Core ML too.
 
     The outcome is passed, failed (exit code 1), or undecided: no difference was found, but more images are needed to be
     sure, and it is said how many.
@@ -100,7 +102,9 @@ def verify(
             points, opened.manifest.steps, all_steps=all_steps, thresholds=thresholds, budget=budget
         ) or (*[NEVER] * (opened.manifest.steps - 1), ALWAYS)
     checkpoint = load_checkpoint(against, **official)
-    squares, labels, unreadable = read_squares(expected_manifest(opened, checkpoint), images, limit, class_map)
+    squares, labels, unreadable = read_squares(
+        expected_manifest(opened, checkpoint), images, limit or _default_limit(opened), class_map
+    )
     found = run_verification(opened, checkpoint, squares, thresholds=limits, labels=labels)
     say(verification_table(found))
     if retune and found.outcome == "failed":
@@ -112,3 +116,11 @@ def verify(
     if found.outcome == "failed":
         sys.exit(1)
     report_unreadable(unreadable)
+
+
+def _default_limit(bundle: Bundle) -> int:
+    """How many images are compared if nobody says it: as many as tell whether float16 is right where it takes long."""
+    if bundle.manifest.format != "coreai":
+        return 200
+    say("Apple's Core AI runtime takes seconds for an image: at most 60 are compared; --limit changes it")
+    return 60

@@ -225,7 +225,7 @@ def open_bundle_sessions(
             reads from elsewhere.
     """
     if bundle.manifest.format != "onnx":
-        way = "`gfnet predict` interprets it, or export it with `onnx`"
+        way = "`gfnet predict` takes it without such options, or export it with `onnx`"
         raise BundleError(f"{bundle.folder}: not for ONNX Runtime, but {bundle.manifest.format}; {way}")
     _check_version(bundle)
     sessions = {}

@@ -48,12 +48,12 @@ class OverflowWatch:
 
 
 def watch_overflow(bundle: Bundle, runtimes: Mapping[str, Mapping[str, Session]]) -> list[OverflowWatch]:
-    """A watch over a float16 bundle; none over others.
+    """A watch over a float16 bundle; none over others, nor in Apple's runtime, which shows outputs only.
 
     Args:
         runtimes: sessions for each subgraph, by runtime; of a Core ML bundle the interpreter's are asked.
     """
-    if bundle.manifest.precision != "fp16":
+    if bundle.manifest.precision != "fp16" or bundle.manifest.format == "coreai":
         return []
     if bundle.manifest.format == "onnx":
         finders: dict[str, FirstOverflow] = {

@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from gfnet.checkpoint import Checkpoint
 from gfnet.errors import BundleError, NetworkError
 from gfnet.escaping import one_line
+from gfnet.extras import require
 from gfnet.inference.adaptive import classify
 from gfnet.inference.exits import ALWAYS
 from gfnet.inference.traces import Trace
@@ -281,6 +282,11 @@ def open_runtimes(bundle: Bundle) -> dict[str, dict[str, Session]]:
     """
     if bundle.manifest.format == "onnx":
         return {"ONNX Runtime": {**open_bundle_sessions(bundle)}}
+    if bundle.manifest.format == "coreai":
+        require("coreai", "coreai")
+        from gfnet_export.runtime.core_ai import open_core_ai_sessions
+
+        return {"Apple's Core AI": {**open_core_ai_sessions(bundle)}}
     from gfnet_export.coreml.macos import is_macos, open_coreml_sessions
     from gfnet_export.mil.session import open_sessions
 

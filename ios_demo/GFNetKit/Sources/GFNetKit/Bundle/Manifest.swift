@@ -8,7 +8,7 @@ public struct Manifest: Codable, Sendable, Equatable {
 
     /// What the subgraphs are.
     public enum Format: String, Codable, Sendable {
-        case onnx, coreml
+        case onnx, coreml, coreai
     }
 
     /// Of weights and activations; the policy's output is float32 always.

@@ -32,6 +32,7 @@ extension Manifest {
             switch format {
             case .onnx: compression == .none && layout != .multifunction
             case .coreml: [.fp32, .fp16].contains(precision) && layout != .fused
+            case .coreai: [.fp32, .fp16].contains(precision) && compression == .none && layout == .split
             }
         let told =
             "\(format), \(precision), compression \(compression), \(layout)"
