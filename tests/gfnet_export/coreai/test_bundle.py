@@ -104,7 +104,7 @@ def test_without_apple_s_packages_the_extra_is_named_before_any_work(
         assert "gfnet[coreai]" in one_line(gfnet(*command))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize("name", RELEASED)
 def test_a_released_network_is_what_torch_computes(name, precision, tmp_path):
