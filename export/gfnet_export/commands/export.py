@@ -269,7 +269,7 @@ def coreai(
     json_path: Path | None,
     **official: Any,
 ) -> None:
-    """Write a bundle of Core AI assets, for systems from iOS 27 and macOS 27.
+    """Write a bundle of Core AI assets, for iOS 27 and macOS 27.
 
     The batch size is 1 and all shapes are fixed. Apple's converter exists for Linux on x86-64 and for macOS on Apple
     silicon; so does its runtime, in which `gfnet predict`, `visualize` and `verify` run the bundle.
