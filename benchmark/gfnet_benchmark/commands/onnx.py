@@ -168,7 +168,7 @@ def onnx(
             photos,
             stopping=Stopping(all_steps, thresholds, budget),
             rounds=rounds,
-            processes=min(processes, max(rounds, 1)),
+            processes=min(processes, rounds),
             cold=measure_cold if cold else None,
             command=_command(),
             class_map=class_map,
